@@ -1,0 +1,1 @@
+"""The Kubernetes API, in one process: what `kubectl`, client-go and the SDKs talk to. See README.md for the map."""
