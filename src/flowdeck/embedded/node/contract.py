@@ -1,0 +1,132 @@
+"""What the parts of the node promise each other.
+
+    images/      reference -> Image (an environment on disk); pulls = building environments
+    network/     pod -> PodNetwork (address, hosts, resolver); services
+    sandbox/     drivers: `namespaces`, `plain`; start containers in monitor processes, find them again
+    pods/        the life of a pod: what to start, stop, probe, report
+    server.py    the kubelet's HTTPS API, on top of `Runtime`
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from flowdeck.kube.objects import ObjectKey, Tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What an image reference means on this machine, ready to run."""
+
+    reference: str
+    digest: str
+    """For `status.containerStatuses[].imageID`: `flowdeck://sha256:...`."""
+    environment: Path | None = None
+    """Folder of a Python environment (a virtual environment); its `bin` comes first in PATH."""
+    root: Path | None = None
+    """Unpacked OCI root file system (namespaces driver only); None: the machine's own root."""
+    entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    warm_socket: Path | None = None
+    """Unix socket of this environment's fork server, when one is kept warm."""
+
+
+class ImageError(Exception):
+    """An image cannot be had. `reason` is the container's waiting reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """`ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`, `InvalidImageName`."""
+
+
+class Images(Protocol):
+    def find(self, reference: str) -> Image | None:
+        """The image, when it is ready on disk already (no I/O beyond a look)."""
+        ...
+
+    async def pull(self, reference: str, *, on_progress: "Progress | None" = None) -> Image:
+        """Makes the image ready; concurrent pulls of one reference share the work. Raises `ImageError`."""
+        ...
+
+    def listed(self) -> Sequence[Tree]:
+        """For `Node.status.images`: `{names, sizeBytes}`."""
+        ...
+
+
+class Progress(Protocol):
+    def __call__(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodNetwork:
+    """Where a pod lives on the network."""
+
+    ip: str
+    namespace_path: Path | None = None
+    """A network namespace to enter (`/run/netns/x` or a bind mount of it); None: the host's network."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Extra lines of `/etc/hosts`: name -> address."""
+    resolver: str = ""
+    """Content of the pod's `/etc/resolv.conf`; empty: the machine's own."""
+
+
+class Network(Protocol):
+    async def set_up(self, pod: Tree) -> PodNetwork:
+        """Gives the pod its place; asked twice for one pod (uid), gives the same."""
+        ...
+
+    async def tear_down(self, pod_uid: str) -> None: ...
+
+    def rewrite(self, pod: Tree, env: Mapping[str, str], args: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+        """What a container really gets: unchanged with namespaces; addresses and well-known ports replaced by this
+        machine's in the plain driver (spec of laptop mode, sections 1 and 2)."""
+        ...
+
+
+class Streams(Protocol):
+    """A process that was started for `exec` or `attach`, as seen by the HTTP front."""
+
+    async def write_stdin(self, data: bytes) -> None: ...
+
+    async def close_stdin(self) -> None: ...
+
+    async def resize(self, width: int, height: int) -> None: ...
+
+    def output(self) -> AsyncIterator[tuple[int, bytes]]:
+        """`(1, bytes)` from stdout, `(2, bytes)` from stderr, until both end."""
+        ...
+
+    async def wait(self) -> int:
+        """The exit code (128 + signal when it was killed)."""
+        ...
+
+    async def kill(self) -> None: ...
+
+
+class Runtime(Protocol):
+    """What the HTTP front asks of the pods. Raises `NotFound` / `BadRequest` in upstream's words."""
+
+    async def log_files(self, pod: ObjectKey, container: str, *, previous: bool) -> Sequence[Path]:
+        """The container's log files, oldest first, in CRI format (`<RFC3339Nano> stdout|stderr F|P <text>`)."""
+        ...
+
+    async def is_running(self, pod: ObjectKey, container: str) -> bool: ...
+
+    async def exec(self, pod: ObjectKey, container: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Streams:
+        """Starts `command` inside the running container: its namespaces, env, user, working directory."""
+        ...
+
+    async def attach(self, pod: ObjectKey, container: str, *, stdin: bool, tty: bool) -> Streams: ...
+
+    async def dial(self, pod: ObjectKey, port: int) -> tuple[int, str]:
+        """A connected TCP socket (its file descriptor) to a port inside the pod, and the address used."""
+        ...
+
+    async def usage(self) -> Sequence[Tree]:
+        """Per pod and container: `{namespace, name, uid, startTime, containers: [{name, startTime, cpuNanoCores,
+        cpuNanoSeconds, memoryBytes, memoryWorkingSetBytes}]}`."""
+        ...
