@@ -1,0 +1,1 @@
+"""Revisions, watch and compaction on one SQLite file: what etcd is to Kubernetes. See README.md."""

@@ -1,0 +1,339 @@
+"""The store: every object as JSON bytes in one SQLite file, all of them in memory for reads.
+
+Writes get the next revision at once and are answered when they are on disk; those of one moment commit together.
+Until then readers do not see them, but later writes do (`head`), so no two writes can pass each other. Watches get
+each change after its commit, in the order of revisions. A window of past changes is kept in memory, for watches that
+resume and for lists at an older revision; what is before it is compacted.
+"""
+
+import asyncio
+import sqlite3
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+from sortedcontainers import SortedDict
+
+from flowdeck.kube.objects import Tree
+
+HISTORY_EVENTS = 20_000
+"""How many past changes are kept at most."""
+HISTORY_BYTES = 24 * 1024 * 1024
+"""How many bytes of past changes are kept at most."""
+WATCH_BACKLOG = 20_000
+"""Changes that may wait for a slow watcher; beyond that its watch ends and it has to come back."""
+
+
+class StoreKey(NamedTuple):
+    """Where an object is kept; `resource` is `pods` or `deployments.apps`, the namespace may be `""`."""
+
+    resource: str
+    namespace: str
+    name: str
+
+
+class Entry:
+    """One object at one revision."""
+
+    __slots__ = ("_tree", "key", "raw", "revision")
+
+    def __init__(self, key: StoreKey, revision: int, raw: bytes, tree: Tree | None = None) -> None:
+        self.key = key
+        self.revision = revision
+        self.raw = raw
+        """The object as JSON, its resourceVersion included."""
+        self._tree = tree
+
+    @property
+    def tree(self) -> Tree:
+        """The object; shared by all readers, so read-only."""
+        if self._tree is None:
+            self._tree = orjson.loads(self.raw)
+        return self._tree
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed write. `entry` is the new state (for a deletion: the last one, at the deletion's revision)."""
+
+    entry: Entry
+    previous: Entry | None
+    is_deletion: bool
+
+    @property
+    def revision(self) -> int:
+        return self.entry.revision
+
+
+class StaleError(Exception):
+    """The object was changed, created or deleted since it was read. `head` is its state now."""
+
+    def __init__(self, head: Entry | None) -> None:
+        super().__init__("stale")
+        self.head = head
+
+
+class CompactedError(Exception):
+    """Nothing is known of that revision any more; `oldest` is the first that is."""
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(f"compacted up to {oldest}")
+        self.oldest = oldest
+
+
+class Watch:
+    """The changes of one resource, from one revision on. Iterate over batches with `next`."""
+
+    def __init__(self, store: "Store", resource: str) -> None:
+        self._store = store
+        self._resource = resource
+        self._waiting: deque[Change] = deque()
+        self._wake = asyncio.Event()
+        self.overflowed = False
+        """True when the watcher was too slow: what is left to read is not complete."""
+
+    def push(self, change: Change) -> None:
+        if len(self._waiting) >= WATCH_BACKLOG:
+            self.overflowed = True
+        else:
+            self._waiting.append(change)
+        self._wake.set()
+
+    async def next(self) -> Sequence[Change]:
+        """All changes that have come in, at least one; an empty sequence after an overflow."""
+        while not self._waiting and not self.overflowed:
+            self._wake.clear()
+            await self._wake.wait()
+        found = list(self._waiting)
+        self._waiting.clear()
+        return found
+
+    def close(self) -> None:
+        self._store.forget(self._resource, self)
+
+
+class Store:
+    """See the module's text. All methods belong to one event loop; only the commit runs in a thread of its own."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA cache_size=-4000")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, revision INTEGER NOT NULL,"
+            " value BLOB NOT NULL, PRIMARY KEY (resource, namespace, name))"
+        )
+        self._db.execute("CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER)")
+        self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, 1)")
+        self._revision = int(self._db.execute("SELECT value FROM revision").fetchone()[0])
+        self._last_given = self._revision
+        self._oldest = self._revision
+        self._objects: dict[str, SortedDict] = defaultdict(SortedDict)
+        for resource, namespace, name, revision, value in self._db.execute("SELECT * FROM objects"):
+            key = StoreKey(resource, namespace, name)
+            self._objects[resource][namespace, name] = Entry(key, revision, value)
+        self._history: deque[Change] = deque()
+        self._history_of: dict[str, deque[Change]] = defaultdict(deque)
+        self._history_bytes = 0
+        self._pending: dict[StoreKey, Change] = {}
+        self._queue: list[tuple[Change, asyncio.Future[None]]] = []
+        self._is_committing = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._watches: dict[str, set[Watch]] = defaultdict(set)
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._db.close()
+
+    # ---- reads ----------------------------------------------------------------------------------------------------
+
+    @property
+    def revision(self) -> int:
+        """The revision of the last committed write."""
+        return self._revision
+
+    @property
+    def oldest(self) -> int:
+        """Watches and lists at revisions below this one are answered by `CompactedError`."""
+        return self._oldest
+
+    def get(self, key: StoreKey) -> Entry | None:
+        """The committed state of an object."""
+        entry: Entry | None = self._objects[key.resource].get((key.namespace, key.name))
+        return entry
+
+    def head(self, key: StoreKey) -> Entry | None:
+        """The state that the next write builds on: writes that are still on their way to the disk included."""
+        change = self._pending.get(key)
+        if change is None:
+            return self.get(key)
+        return None if change.is_deletion else change.entry
+
+    def scan(self, resource: str, namespace: str = "", *, after: tuple[str, str] | None = None) -> Iterator[Entry]:
+        """The committed objects of a resource (in a namespace), by namespace and name, those after a key."""
+        objects = self._objects[resource]
+        start = max(after or ("", ""), (namespace, ""))
+        inclusive = (start != after, True)
+        end = (namespace + "\0", "") if namespace else None
+        for key in objects.irange(start, end, inclusive=inclusive):
+            yield objects[key]
+
+    def count(self, resource: str) -> int:
+        return len(self._objects[resource])
+
+    def counts(self) -> dict[str, int]:
+        """How many objects of each resource there are."""
+        return {resource: len(objects) for resource, objects in self._objects.items() if objects}
+
+    def scan_at(
+        self, resource: str, namespace: str, revision: int, *, after: tuple[str, str] | None = None
+    ) -> Iterator[Entry]:
+        """As `scan`, but as things were at `revision`. Raises `CompactedError` when that is too long ago."""
+        if revision < self._oldest:
+            raise CompactedError(self._oldest)
+        undone: dict[tuple[str, str], Entry | None] = {}
+        for change in reversed(self._history_of[resource]):
+            if change.revision <= revision:
+                break
+            undone[change.entry.key[1:]] = change.previous
+        if not undone:
+            return self.scan(resource, namespace, after=after)
+        then = {entry.key[1:]: entry for entry in self.scan(resource, namespace, after=after)}
+        for key, entry in undone.items():
+            is_in_range = (not namespace or key[0] == namespace) and (after is None or key > after)
+            then.pop(key, None)
+            if entry is not None and is_in_range:
+                then[key] = entry
+        return iter([then[key] for key in sorted(then)])
+
+    # ---- writes ---------------------------------------------------------------------------------------------------
+
+    async def put(self, key: StoreKey, obj: Tree, *, expected: Entry | None) -> Entry:
+        """Stores `obj` (which becomes the store's: give a fresh tree) over the `head` that the caller has read.
+
+        Raises `StaleError` when the head is another one by now; `expected=None` means that there must be none.
+        """
+        self._check(key, expected)
+        revision = self._next_revision()
+        obj["metadata"]["resourceVersion"] = str(revision)
+        entry = Entry(key, revision, orjson.dumps(obj), obj)
+        await self._commit(Change(entry, expected, is_deletion=False))
+        return entry
+
+    async def delete(self, key: StoreKey, *, expected: Entry) -> Entry:
+        """Removes the object; the answer is its last state, at the revision of its deletion."""
+        self._check(key, expected)
+        revision = self._next_revision()
+        last = {**expected.tree, "metadata": {**expected.tree["metadata"], "resourceVersion": str(revision)}}
+        entry = Entry(key, revision, orjson.dumps(last), last)
+        await self._commit(Change(entry, expected, is_deletion=True))
+        return entry
+
+    def _check(self, key: StoreKey, expected: Entry | None) -> None:
+        head = self.head(key)
+        if (head.revision if head else 0) != (expected.revision if expected else 0):
+            raise StaleError(head)
+
+    def _next_revision(self) -> int:
+        self._last_given += 1
+        return self._last_given
+
+    async def _commit(self, change: Change) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending[change.entry.key] = change
+        self._queue.append((change, done))
+        if not self._is_committing:
+            self._is_committing = True
+            asyncio.get_running_loop().call_soon(self._start_commit)
+        await asyncio.shield(done)
+
+    def _start_commit(self) -> None:
+        batch, self._queue = self._queue, []
+        written = asyncio.get_running_loop().run_in_executor(self._thread, self._write, [c for c, _ in batch])
+        written.add_done_callback(lambda _: self._finish_commit(batch, written.exception()))
+
+    def _write(self, batch: Sequence[Change]) -> None:
+        final = {change.entry.key: change for change in batch}.values()
+        puts = [(*c.entry.key, c.revision, c.entry.raw) for c in final if not c.is_deletion]
+        deletions = [c.entry.key for c in final if c.is_deletion]
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", puts)
+            self._db.executemany("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", deletions)
+            self._db.execute("UPDATE revision SET value = ?", (batch[-1].revision,))
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def _finish_commit(self, batch: list[tuple[Change, "asyncio.Future[None]"]], error: BaseException | None) -> None:
+        """Publishes a batch, or takes it (and all that was built on it) back."""
+        if error is not None:
+            batch, self._queue = batch + self._queue, []
+            self._pending.clear()
+            for _, done in batch:
+                if not done.cancelled():
+                    done.set_exception(OSError(f"the store could not write: {error}"))
+        for change, done in batch if error is None else ():
+            self._publish(change)
+            if not done.cancelled():
+                done.set_result(None)
+        if self._queue:
+            self._start_commit()
+        else:
+            self._is_committing = False
+
+    def _publish(self, change: Change) -> None:
+        key = change.entry.key
+        if change.is_deletion:
+            del self._objects[key.resource][key.namespace, key.name]
+        else:
+            self._objects[key.resource][key.namespace, key.name] = change.entry
+        if self._pending.get(key) is change:
+            del self._pending[key]
+        self._revision = change.revision
+        self._remember(change)
+        for listener in self._listeners:
+            listener(change)
+        for watch in self._watches[key.resource]:
+            watch.push(change)
+
+    def _remember(self, change: Change) -> None:
+        self._history.append(change)
+        self._history_of[change.entry.key.resource].append(change)
+        self._history_bytes += len(change.entry.raw)
+        while len(self._history) > HISTORY_EVENTS or self._history_bytes > HISTORY_BYTES:
+            dropped = self._history.popleft()
+            self._history_of[dropped.entry.key.resource].popleft()
+            self._history_bytes -= len(dropped.entry.raw)
+            self._oldest = dropped.revision
+
+    # ---- watches --------------------------------------------------------------------------------------------------
+
+    def watch(self, resource: str, *, after: int) -> Watch:
+        """The changes of a resource with a revision above `after`. Raises `CompactedError`."""
+        if after < self._oldest:
+            raise CompactedError(self._oldest)
+        watch = Watch(self, resource)
+        missed: list[Change] = []
+        for change in reversed(self._history_of[resource]):
+            if change.revision <= after:
+                break
+            missed.append(change)
+        for change in reversed(missed):
+            watch.push(change)
+        self._watches[resource].add(watch)
+        return watch
+
+    def forget(self, resource: str, watch: Watch) -> None:
+        self._watches[resource].discard(watch)
+
+    def on_change(self, listener: Callable[[Change], None]) -> None:
+        """Calls `listener` with each committed change, before any watch sees it; it must be quick and not raise."""
+        self._listeners.append(listener)
