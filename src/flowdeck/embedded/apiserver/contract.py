@@ -100,6 +100,8 @@ class AdmissionRequest:
     warnings: list[str] = field(default_factory=list)
     """Sent as HTTP `Warning: 299` headers."""
     now: datetime | None = None
+    cleanups: list[Callable[[], None]] = field(default_factory=list)
+    """Called in any case when the request is over, stored or refused: gives back what plug-ins reserved for it."""
 
 
 class AdmissionPlugin(Protocol):
@@ -227,5 +229,10 @@ class Storage(Protocol):
     def get(self, kind: Kind, key: ObjectKey) -> Tree | None: ...
 
     def list(self, kind: Kind, namespace: str = "") -> Sequence[Tree]: ...
+
+    def revision(self, kind: Kind) -> int:
+        """A number that changes with each change of an object of that kind; what was computed from a list holds
+        as long as it stands."""
+        ...
 
 
