@@ -1,0 +1,103 @@
+"""Which children belong to a controller: those it owns and selects, and orphans that it adopts.
+
+Used by all controllers that find children by label selector (ReplicaSet, Deployment, StatefulSet, DaemonSet, Job).
+"""
+
+from collections.abc import Sequence
+
+from flowdeck.client.base import Client, PatchType
+from flowdeck.kube.errors import Conflict, Invalid, NotFound
+from flowdeck.kube.objects import (
+    Kind,
+    ObjectKey,
+    Tree,
+    controller_of,
+    is_being_deleted,
+    key_of,
+    labels_of,
+    owner_reference,
+    uid_of,
+)
+from flowdeck.kube.selectors import LabelSelector, format_label_selector
+
+
+async def claim(client: Client, kind: Kind, owner: Tree, selector: LabelSelector) -> list[Tree]:
+    """The owner's children of `kind`, sorted by name: adopts orphans that match, releases those that no longer do.
+
+    An owner that is being deleted adopts nothing (its children may just have been orphaned on purpose).
+    Source: kubernetes (pkg/controller/controller_ref_manager.go).
+    """
+    mine: list[Tree] = []
+    strangers: list[Tree] = []
+    for child in await client.owned(kind, owner):
+        (mine if selector.matches(labels_of(child)) else strangers).append(child)
+    for child in strangers:
+        await _release(client, kind, owner, child)
+    if not is_being_deleted(owner) and not selector.is_everything:
+        mine += await _adopt(client, kind, owner, selector)
+    return sorted(mine, key=lambda child: child["metadata"]["name"])
+
+
+async def _adopt(client: Client, kind: Kind, owner: Tree, selector: LabelSelector) -> list[Tree]:
+    namespace = key_of(owner).namespace
+    found = await client.list(kind, namespace=namespace, labels=format_label_selector(selector))
+    orphans = [child for child in found.items if controller_of(child) is None and not is_being_deleted(child)]
+    adopted = []
+    for child in orphans:
+        changed = await _patch_owners(client, kind, child, owner_reference(owner))
+        if changed is not None:
+            adopted.append(changed)
+    return adopted
+
+
+async def _release(client: Client, kind: Kind, owner: Tree, child: Tree) -> None:
+    if not is_being_deleted(child):
+        await _patch_owners(client, kind, child, {"$patch": "delete", "uid": uid_of(owner)})
+
+
+async def _patch_owners(client: Client, kind: Kind, child: Tree, reference: Tree) -> Tree | None:
+    """Changes one owner reference of exactly this child; None when it is gone, or somebody else was faster."""
+    patch: Tree = {"metadata": {"uid": uid_of(child), "ownerReferences": [reference]}}
+    try:
+        return await client.patch(kind, key_of(child), patch, type=PatchType.STRATEGIC)
+    except (NotFound, Conflict, Invalid):
+        return None
+
+
+class SelectorIndex:
+    """Who selects an object: the reverse of many label selectors, for `Maps` of objects that name no owner.
+
+    A controller `remember`s, each time it reconciles a key, what that key selects and what it found. An object that
+    changed before that is seen by the coming reconcile anyway, so the index may start empty.
+    """
+
+    def __init__(self) -> None:
+        self._selectors: dict[str, dict[ObjectKey, LabelSelector]] = {}
+        self._members: dict[ObjectKey, frozenset[ObjectKey]] = {}
+        self._groups: dict[ObjectKey, set[ObjectKey]] = {}
+
+    def remember(self, key: ObjectKey, selector: LabelSelector | None, members: Sequence[Tree] = ()) -> None:
+        """`selector` None: the key selects nothing (any more), or is gone."""
+        if selector is None:
+            self._selectors.get(key.namespace, {}).pop(key, None)
+        else:
+            self._selectors.setdefault(key.namespace, {})[key] = selector
+        new = frozenset(key_of(member) for member in members)
+        old = self._members.pop(key, frozenset())
+        if new:
+            self._members[key] = new
+        for member in old - new:
+            groups = self._groups[member]
+            groups.discard(key)
+            if not groups:
+                del self._groups[member]
+        for member in new - old:
+            self._groups.setdefault(member, set()).add(key)
+
+    def keys_for(self, obj: Tree) -> set[ObjectKey]:
+        """Everyone who selects the object, or did when it was last looked at."""
+        key, labels = key_of(obj), labels_of(obj)
+        found = {
+            owner for owner, selector in self._selectors.get(key.namespace, {}).items() if selector.matches(labels)
+        }
+        return found | self._groups.get(key, set())
