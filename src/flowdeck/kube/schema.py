@@ -30,9 +30,11 @@ class Schema:
         """Types, formats, bounds, enums, required, list-map duplicates, then CEL (transition rules with `old`)."""
         raise NotImplementedError
 
+    @property
+    def items(self) -> "Schema | None":
+        """The schema of an array's items."""
+        raise NotImplementedError
+
     def property(self, name: str) -> "Schema | None":
         """The schema of a field; of `additionalProperties` where the object is a map."""
         raise NotImplementedError
-
-    @property
-    def items(self) -> "Schema | None": ...  # type: ignore[empty-body]
