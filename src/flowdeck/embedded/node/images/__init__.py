@@ -1,0 +1,1 @@
+"""Images: what a reference means on this machine, and the environments that are built for it."""

@@ -1,0 +1,99 @@
+"""The machine's installer settings for uv: `UV_*` as they are, `PIP_*` and pip's configuration files translated."""
+
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from flowdeck.embedded.node.images.settings import ImageSettings
+
+_UV_NAMES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+}
+_LISTS = {"UV_INDEX", "UV_FIND_LINKS", "UV_INSECURE_HOST"}
+_SAYS_WHERE_FROM = (
+    "UV_TORCH_BACKEND",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "UV_FIND_LINKS",
+    "UV_NO_INDEX",
+    "UV_OFFLINE",
+)
+_NOT_OURS = (
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_SYSTEM_PYTHON",
+    "UV_PYTHON",
+)
+
+
+def installer_env(settings: ImageSettings) -> dict[str, str]:
+    """The environment variables with which uv is run."""
+    machine = settings.machine_env
+    env = {**_translated(_pip_options(machine)), **machine}
+    for name in _NOT_OURS:
+        env.pop(name, None)
+    env.setdefault("UV_CACHE_DIR", str(settings.folder / "cache"))
+    env.setdefault("PATH", os.defpath)
+    if settings.index_url:
+        env["UV_DEFAULT_INDEX"] = settings.index_url
+    if settings.find_links:
+        env["UV_FIND_LINKS"] = ",".join([*settings.find_links, *filter(None, [env.get("UV_FIND_LINKS", "")])])
+    if settings.offline:
+        env["UV_OFFLINE"] = "1"
+    if _wants_cpu_torch(env):
+        env["UV_TORCH_BACKEND"] = "cpu"
+    return env
+
+
+def _wants_cpu_torch(env: dict[str, str]) -> bool:
+    """On Linux the index's torch brings gigabytes of CUDA: without a GPU, and without a word on where wheels come from,
+    the CPU builds are taken."""
+    said = (
+        "UV_TORCH_BACKEND",
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX_URL",
+        "UV_INDEX",
+        "UV_FIND_LINKS",
+        "UV_NO_INDEX",
+        "UV_OFFLINE",
+    )
+    return not any(env.get(name) for name in said) and not Path("/dev/nvidiactl").exists()
+
+
+def _pip_options(machine: Mapping[str, str]) -> dict[str, str]:
+    home = machine.get("HOME", "/")
+    files = [
+        "/etc/pip.conf",
+        f"{home}/.pip/pip.conf",
+        f"{home}/.config/pip/pip.conf",
+        machine.get("PIP_CONFIG_FILE", ""),
+    ]
+    parser = configparser.RawConfigParser()
+    parser.read([file for file in files if file], encoding="utf-8")
+    options = dict(parser["global"]) if parser.has_section("global") else {}
+    for name in _UV_NAMES:
+        if value := machine.get("PIP_" + name.upper().replace("-", "_")):
+            options[name] = value
+    return options
+
+
+def _translated(options: dict[str, str]) -> dict[str, str]:
+    env = {}
+    for name, value in options.items():
+        if target := _UV_NAMES.get(name.replace("_", "-")):
+            env[target] = ",".join(value.split()) if target in _LISTS else value.strip()
+    if env.get("UV_INDEX"):
+        env["UV_INDEX"] = env["UV_INDEX"].replace(",", " ")
+    return env

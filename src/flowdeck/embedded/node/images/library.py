@@ -1,0 +1,180 @@
+"""The images of this machine: `LocalImages` finds and pulls what references mean."""
+
+import asyncio
+import fnmatch
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from flowdeck.controller.clock import Clock
+from flowdeck.embedded.node.contract import Image, ImageError, Progress
+from flowdeck.embedded.node.images.archives import Archives
+from flowdeck.embedded.node.images.environments import PLATFORM_PYTHON, Environment, Environments, Recipe
+from flowdeck.embedded.node.images.references import Reference, parse_reference
+from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.images.table import Row, Source, Table, shipped_rows, user_rows
+from flowdeck.kube.objects import Tree
+
+_NO_DIGEST = "0" * 64
+
+
+def _silent(message: str) -> None:
+    pass
+
+
+class LocalImages:
+    """`Images` of the node: the table, the environments and the archives below `settings.folder`."""
+
+    def __init__(self, settings: ImageSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._environments = Environments(settings, clock)
+        self._archives = Archives(settings.folder / "archives")
+        self._shipped = shipped_rows()
+        self._table: Table | None = None
+        self._table_stamp: tuple[int, int] = (-1, -1)
+        self._pulls: dict[str, asyncio.Task[Image]] = {}
+        self._watchers: dict[str, list[Progress]] = {}
+        self._used: dict[str, Environment] = {}
+
+    def find(self, reference: str) -> Image | None:
+        """The image, when it is ready. Raises `ImageError` (`InvalidImageName`) for what is no reference."""
+        parsed = parse_reference(reference)
+        row = self._rows().find(parsed)
+        return self._ready(parsed, row) if row else None
+
+    async def pull(self, reference: str, *, on_progress: Progress | None = None) -> Image:
+        if ready := self.find(reference):
+            return ready
+        parsed = parse_reference(reference)
+        self._watchers.setdefault(str(parsed), []).append(on_progress or _silent)
+        task = self._pulls.get(str(parsed))
+        if task is None:
+            task = self._pulls[str(parsed)] = asyncio.create_task(self._pull(parsed), name=f"pull {parsed}")
+            task.add_done_callback(lambda _: self._forget(str(parsed)))
+        return await asyncio.shield(task)
+
+    def listed(self) -> Sequence[Tree]:
+        return [
+            {"names": [name], "sizeBytes": environment.size_bytes} for name, environment in sorted(self._used.items())
+        ]
+
+    async def remove_unused(self, in_use: Collection[Path], *, older_than_s: float) -> list[Path]:
+        """Deletes the environments that no container uses and that nobody asked for in that time."""
+        removed = []
+        for environment in self._environments.all():
+            if environment.path in in_use or self._environments.unused_since(environment) < older_than_s:
+                continue
+            await self._environments.remove(environment)
+            self._used = {name: used for name, used in self._used.items() if used.path != environment.path}
+            removed.append(environment.path)
+        return removed
+
+    async def close(self) -> None:
+        """Gives up the pulls that are under way; what they had is built anew next time."""
+        for task in list(self._pulls.values()):
+            task.cancel()
+        await asyncio.gather(*self._pulls.values(), return_exceptions=True)
+
+    def preload_of(self, reference: str) -> Sequence[str]:
+        """The modules that a fork server of this image imports beforehand."""
+        row = self._rows().find(parse_reference(reference))
+        return row.preload if row else ()
+
+    def is_always_warm(self, reference: str) -> bool:
+        parsed = parse_reference(reference)
+        return any(
+            fnmatch.fnmatchcase(parsed.name, p) or fnmatch.fnmatchcase(str(parsed), p) for p in self._settings.warm
+        )
+
+    def _forget(self, name: str) -> None:
+        self._pulls.pop(name, None)
+        self._watchers.pop(name, None)
+
+    def _rows(self) -> Table:
+        """The table; read again when the user's file changed."""
+        file = self._settings.table
+        stamp = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else (0, 0)
+        if self._table is None or stamp != self._table_stamp:
+            self._table = Table([*user_rows(file), *self._shipped])
+            self._table_stamp = stamp
+        return self._table
+
+    def _ready(self, reference: Reference, row: Row) -> Image | None:
+        match row.source:
+            case Source.MACHINE:
+                return _image(reference, row, digest=_NO_DIGEST)
+            case Source.PLATFORM:
+                return _image(reference, row, digest=_NO_DIGEST, environment=Path(sys.prefix))
+            case Source.ARCHIVE:
+                return self._archives.find(str(reference), row)
+            case Source.ENVIRONMENT:
+                environment = next(filter(None, map(self._environments.find, _recipes(reference, row))), None)
+                return self._built(reference, row, environment) if environment else None
+
+    def _built(self, reference: Reference, row: Row, environment: Environment) -> Image:
+        self._environments.touch(environment)
+        self._used[str(reference)] = environment
+        return _image(reference, row, digest=environment.digest.rpartition(":")[2], environment=environment.path)
+
+    async def _pull(self, reference: Reference) -> Image:
+        row = self._rows().find(reference)
+        if row is None:
+            raise ImageError("ErrImagePull", _unknown(str(reference)))
+        if row.source is Source.ARCHIVE:
+            return await self._archives.unpack(str(reference), row)
+
+        def tell(message: str) -> None:
+            for watcher in self._watchers.get(str(reference), ()):
+                watcher(message)
+
+        recipes = _recipes(reference, row)
+        for recipe, fallback in zip(recipes, [*recipes[1:], None], strict=True):
+            try:
+                environment = await self._environments.build(recipe, tell)
+            except ImageError as error:
+                if fallback is None or "timed out" in str(error):
+                    raise ImageError(error.reason, f'Failed to pull image "{reference}": {error}') from error
+                tell(f"{row.versioned} {reference.version} cannot be installed here; taking another version")
+                continue
+            return self._built(reference, row, environment)
+        raise AssertionError("an image has at least one recipe")
+
+
+def _recipes(reference: Reference, row: Row) -> list[Recipe]:
+    """What would do, the best first: the version of the tag, then any."""
+    python = row.python or PLATFORM_PYTHON
+    if python == "tag":
+        python = _python_of(reference)
+    recipes = [Recipe(python, row.packages)]
+    if row.versioned and reference.version:
+        pinned = f"{row.versioned}=={reference.version}"
+        recipes.insert(0, Recipe(python, tuple(pinned if p == row.versioned else p for p in row.packages)))
+    return recipes
+
+
+def _python_of(reference: Reference) -> str:
+    """`3.12` of `3.12.1-slim`; the platform's own for `latest`, `3`, `slim`."""
+    return ".".join(reference.version.split(".")[:2]) if reference.version else PLATFORM_PYTHON
+
+
+def _image(reference: Reference, row: Row, *, digest: str, environment: Path | None = None) -> Image:
+    return Image(
+        reference=str(reference),
+        digest=f"flowdeck://sha256:{digest}",
+        environment=environment,
+        entrypoint=row.entrypoint,
+        command=row.command,
+        env=row.env,
+        working_dir=row.working_dir,
+    )
+
+
+def _unknown(reference: str) -> str:
+    return (
+        f'Failed to pull image "{reference}": this machine has no container engine and does not know the image. '
+        f"Three ways to make it run: (1) say which Python packages it stands for: "
+        f"flowdeck image add {reference} --package NAME ...; "
+        f"(2) unpack a saved image: docker save {reference} -o image.tar && "
+        f"flowdeck image add {reference} --archive image.tar; "
+        f"(3) use an image that is known: flowdeck image list"
+    )

@@ -1,0 +1,32 @@
+"""What a user can set about images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """How environments are built and kept."""
+
+    folder: Path
+    """`DATA/node/images`: environments, uv's cache, unpacked archives."""
+    table: Path
+    """`DATA/images.toml`: the user's rows of the table of images."""
+    machine_env: Mapping[str, str] = field(default_factory=dict)
+    """The environment variables of the node process; its `UV_*`, `PIP_*`, proxy and certificate settings apply to builds."""
+    find_links: Sequence[str] = ()
+    """More places with wheels: folders or URLs."""
+    index_url: str = ""
+    """The package index; empty: what `UV_*`, `PIP_*` or pip's configuration say, else PyPI."""
+    offline: bool = False
+    """Build only from uv's cache and `find_links`."""
+    build_timeout_s: float = 1800
+    """A build that takes longer fails."""
+    warm: Sequence[str] = ()
+    """References (patterns) whose environments keep a fork server from the first use on; others get one when they were
+    used twice within `warm_window_s`. `-` alone: never."""
+    warm_window_s: float = 600
+    """How long a use counts, and how long an idle fork server is kept."""
+    warm_limit: int = 2
+    """Most fork servers at a time."""

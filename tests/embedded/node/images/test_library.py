@@ -1,0 +1,146 @@
+"""What a user sees of images: known ones run, unknown ones say at once how to make them run."""
+
+import asyncio
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from flowdeck.controller.clock import FakeClock, SystemClock
+from flowdeck.embedded.node.contract import ImageError
+from flowdeck.embedded.node.images.library import LocalImages
+from flowdeck.embedded.node.images.references import parse_reference
+from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.images.table import Row, Source, Table, add_row, remove_row, shipped_rows, user_rows
+
+
+def images_in(folder: Path, **settings: object) -> LocalImages:
+    """A fresh store of images that needs no network (pip comes with the interpreter)."""
+    given: dict = {"folder": folder / "images", "table": folder / "images.toml", "offline": True, **settings}
+    return LocalImages(ImageSettings(**given), SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "tag"),
+    [
+        ("python", "python", "latest"),
+        ("docker.io/library/python:3.12-slim", "python", "3.12-slim"),
+        ("localhost:5000/team/app", "localhost:5000/team/app", "latest"),
+        ("ghcr.io/a/b_c:v1", "ghcr.io/a/b_c", "v1"),
+        ("busybox@sha256:" + "a" * 64, "busybox", "latest"),
+    ],
+)
+def test_a_reference_is_read_in_its_familiar_form(text: str, name: str, tag: str) -> None:
+    parsed = parse_reference(text)
+    assert (parsed.name, parsed.tag) == (name, tag)
+
+
+@pytest.mark.parametrize("text", ["", "UPPER/case", "a b", "-x", "x:", "x@sha256:12", "../etc", "x:ta g"])
+def test_what_is_no_reference_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        parse_reference(text)
+    assert caught.value.reason == "InvalidImageName"
+
+
+@pytest.mark.parametrize(
+    ("image", "has"),
+    [
+        ("pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime", "torch"),
+        ("docker.io/pytorch/pytorch:latest", "torch"),
+        ("nvcr.io/nvidia/jax:25.10-py3", "jax"),
+        ("ghcr.io/kubeflow/trainer/xgboost-runtime", "scikit-learn"),
+        ("ghcr.io/kubeflow/trainer/deepspeed-runtime:v2.3.0", "deepspeed"),
+        ("ghcr.io/kubeflow/trainer/mlx-runtime:v2.3.0", "mpi4py"),
+        ("ghcr.io/kubeflow/trainer/torchtune-trainer:v2.3.0", "torchtune"),
+        ("tensorflow/tensorflow:2.9.1", "tensorflow"),
+    ],
+)
+def test_the_runtimes_of_the_trainer_are_known(image: str, has: str) -> None:
+    row = Table(shipped_rows()).find(parse_reference(image))
+    assert row is not None
+    assert has in row.packages
+
+
+async def test_an_unknown_image_fails_at_once_and_says_three_ways(tmp_path: Path) -> None:
+    images = images_in(tmp_path)
+    assert images.find("nginx:1.27") is None
+    async with asyncio.timeout(1):
+        with pytest.raises(ImageError) as caught:
+            await images.pull("nginx:1.27")
+    assert caught.value.reason == "ErrImagePull"
+    for way in ("--package", "--archive", "flowdeck image list"):
+        assert way in str(caught.value)
+
+
+async def test_a_python_image_is_built_once_and_found_again(tmp_path: Path) -> None:
+    images = images_in(tmp_path)
+    assert images.find("python:3") is None
+    first, second = await asyncio.gather(images.pull("python:3"), images.pull("python:3"))
+    assert first == second
+    assert first.environment is not None
+    for program in ("python", "python3", "pip"):
+        shown = subprocess.run([first.environment / "bin" / program, "--version"], capture_output=True, check=True)
+        assert shown.stdout
+    assert images_in(tmp_path).find("docker.io/library/python:3") == first
+    assert images.listed()[0]["names"] == ["python:3"]
+
+
+async def test_a_half_built_environment_is_built_anew(tmp_path: Path) -> None:
+    built = await images_in(tmp_path).pull("python:3")
+    assert built.environment is not None
+    (built.environment / "flowdeck.json").unlink()
+    (built.environment / "bin" / "pip").unlink()
+    images = images_in(tmp_path)
+    assert images.find("python:3") is None
+    again = await images.pull("python:3")
+    assert again.environment == built.environment
+    assert (built.environment / "bin" / "pip").exists()
+
+
+async def test_packages_that_cannot_be_had_are_named_with_the_command_to_try(tmp_path: Path) -> None:
+    add_row(tmp_path / "images.toml", Row(references=("team/app",), packages=("no-such-package-at-all",)))
+    with pytest.raises(ImageError, match="no-such-package-at-all.*uv pip install") as caught:
+        await images_in(tmp_path).pull("team/app:1")
+    assert caught.value.reason == "ErrImagePull"
+
+
+async def test_an_unreadable_environment_folder_is_never_taken_for_an_image(tmp_path: Path) -> None:
+    images = images_in(tmp_path)
+    (tmp_path / "images" / "environments" / "junk").mkdir(parents=True)
+    (tmp_path / "images" / "environments" / "junk" / "flowdeck.json").write_text("{")
+    assert images.find("python:3") is None
+
+
+def test_a_users_row_comes_before_the_shipped_one_and_can_be_taken_back(tmp_path: Path) -> None:
+    file = tmp_path / "images.toml"
+    add_row(file, Row(references=("busybox",), source=Source.MACHINE, command=("bash", "-l"), env={"A": 'x"y'}))
+    images = images_in(tmp_path)
+    mine = images.find("busybox:1.36")
+    assert mine is not None
+    assert (mine.command, mine.env) == (("bash", "-l"), {"A": 'x"y'})
+    assert remove_row(file, "docker.io/library/busybox")
+    assert not remove_row(file, "busybox")
+    shipped = images.find("busybox:1.36")
+    assert shipped is not None
+    assert shipped.command == ("sh",)
+
+
+def test_a_bad_row_is_told_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "images.toml").write_text('[[image]]\nreferences = ["a"]\npakages = ["b"]\n')
+    with pytest.raises(ValueError, match=r"images.toml: unknown field 'pakages'"):
+        user_rows(tmp_path / "images.toml")
+
+
+async def test_environments_that_nobody_uses_are_removed(tmp_path: Path) -> None:
+    images = images_in(tmp_path)
+    built = await images.pull("python:3")
+    assert built.environment is not None
+    used: Sequence[Path] = [built.environment]
+    assert await images.remove_unused(used, older_than_s=0) == []
+    assert await images.remove_unused([], older_than_s=3600) == []
+    later = FakeClock(SystemClock().now())
+    later.advance(7200)
+    aged = LocalImages(ImageSettings(folder=tmp_path / "images", table=tmp_path / "images.toml"), later)
+    assert await aged.remove_unused([], older_than_s=3600) == used
+    assert not built.environment.exists()
