@@ -1,7 +1,6 @@
 """What a user sees of images: known ones run, unknown ones say at once how to make them run."""
 
 import asyncio
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,8 +79,8 @@ async def test_a_python_image_is_built_once_and_found_again(tmp_path: Path) -> N
     assert first == second
     assert first.environment is not None
     for program in ("python", "python3", "pip"):
-        shown = subprocess.run([first.environment / "bin" / program, "--version"], capture_output=True, check=True)
-        assert shown.stdout
+        shown = await asyncio.create_subprocess_exec(first.environment / "bin" / program, "--version")
+        assert await shown.wait() == 0
     assert images_in(tmp_path).find("docker.io/library/python:3") == first
     assert images.listed()[0]["names"] == ["python:3"]
 
@@ -100,7 +99,7 @@ async def test_a_half_built_environment_is_built_anew(tmp_path: Path) -> None:
 
 async def test_packages_that_cannot_be_had_are_named_with_the_command_to_try(tmp_path: Path) -> None:
     add_row(tmp_path / "images.toml", Row(references=("team/app",), packages=("no-such-package-at-all",)))
-    with pytest.raises(ImageError, match="no-such-package-at-all.*uv pip install") as caught:
+    with pytest.raises(ImageError, match=r"no-such-package-at-all.*uv pip install") as caught:
         await images_in(tmp_path).pull("team/app:1")
     assert caught.value.reason == "ErrImagePull"
 

@@ -14,7 +14,7 @@ class ImageSettings:
     table: Path
     """`DATA/images.toml`: the user's rows of the table of images."""
     machine_env: Mapping[str, str] = field(default_factory=dict)
-    """The environment variables of the node process; its `UV_*`, `PIP_*`, proxy and certificate settings apply to builds."""
+    """The node's environment variables; its `UV_*`, `PIP_*`, proxy and certificate settings apply to builds."""
     find_links: Sequence[str] = ()
     """More places with wheels: folders or URLs."""
     index_url: str = ""

@@ -131,8 +131,9 @@ def _row(item: dict[str, Any]) -> Row:
     known = {each.name for each in fields(Row)}
     if unknown := sorted(set(item) - known):
         raise ValueError(f"unknown field {unknown[0]!r} in [[image]]; known are {', '.join(sorted(known))}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
-    return Row(**{**values, "source": Source(item.get("source", Source.ENVIRONMENT))})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+    values["source"] = Source(item.get("source", Source.ENVIRONMENT))
+    return Row(**values)
 
 
 def _toml(value: Any) -> str:
