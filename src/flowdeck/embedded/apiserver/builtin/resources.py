@@ -1,0 +1,107 @@
+"""Which built-in resources are served: names and verbs as a 1.36 server's discovery says, each with its strategy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowdeck.embedded.apiserver.builtin.rules import Dependencies, rules_of
+from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy
+from flowdeck.embedded.apiserver.contract import Handler, Resource, Subresource
+from flowdeck.kube import openapi
+from flowdeck.kube.objects import Kind, Tree
+
+_LEFT_OUT_GROUPS = ("apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io", "resource.k8s.io")
+"""Aggregated API servers, request priorities, device claims: nothing here would act on their objects."""
+_LEFT_OUT = (
+    "ipaddresses.networking.k8s.io",
+    "servicecidrs.networking.k8s.io",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io",
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+)
+
+SELECTABLE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "pods": (
+        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+        "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+    ),
+    "events": (
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+        "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
+        "reportingComponent", "source", "type",
+    ),
+    "events.events.k8s.io": (
+        "regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion",
+        "regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingController", "type",
+    ),
+    "namespaces": ("status.phase",),
+    "nodes": ("spec.unschedulable",),
+    "replicationcontrollers": ("status.replicas",),
+    "secrets": ("type",),
+    "services": ("spec.clusterIP", "spec.type"),
+    "replicasets.apps": ("status.replicas",),
+    "jobs.batch": ("status.successful",),
+    "certificatesigningrequests.certificates.k8s.io": ("spec.signerName",),
+}  # fmt: skip
+"""Beside `metadata.name` and `metadata.namespace`. Source: k8s.io/kubernetes (pkg/apis/*/v1/conversion.go)."""
+
+_STORAGE_VERSIONS = {"horizontalpodautoscalers.autoscaling": "v2"}
+
+
+def builtin_resources(
+    dependencies: Dependencies, *, virtual: Mapping[str, Handler] | None = None
+) -> Sequence[Resource]:
+    """Every built-in resource; `virtual` answers for those that are not stored: `{"tokenreviews.authentication.k8s.io":
+    handler}`. A resource without rules of storage and without a handler is not served."""
+    handlers = virtual or {}
+    found = [_resource(group, version, entry, dependencies, handlers) for group, version, entry in _entries()]
+    return [resource for resource in found if resource.virtual or "get" in resource.verbs]
+
+
+def _entries() -> Sequence[tuple[str, str, Tree]]:
+    return [
+        (group["metadata"].get("name", ""), version["version"], entry)
+        for document in openapi.discovery().values()
+        for group in document["items"]
+        for version in group["versions"]
+        for entry in version["resources"]
+        if _is_served(group["metadata"].get("name", ""), entry["resource"])
+    ]
+
+
+def _is_served(group: str, plural: str) -> bool:
+    return group not in _LEFT_OUT_GROUPS and f"{plural}.{group}" not in _LEFT_OUT
+
+
+def _resource(
+    group: str,
+    version: str,
+    entry: Tree,
+    dependencies: Dependencies,
+    handlers: Mapping[str, Handler],
+) -> Resource:
+    kind = Kind(group, version, entry["responseKind"]["kind"], entry["resource"], entry["scope"] == "Namespaced")
+    subresources = {item["subresource"]: _subresource(item, kind) for item in entry.get("subresources") or ()}
+    return Resource(
+        kind=kind,
+        singular=entry["singularResource"],
+        short_names=tuple(entry.get("shortNames") or ()),
+        categories=tuple(entry.get("categories") or ()),
+        verbs=tuple(entry["verbs"]),
+        subresources=subresources,
+        schema=openapi.schema_for(kind),
+        strategy=BuiltinStrategy(kind, rules_of(kind, dependencies, has_status="status" in subresources)),
+        storage_version=_STORAGE_VERSIONS.get(kind.resource, version),
+        selectable_fields=SELECTABLE_FIELDS.get(kind.resource, ()),
+        virtual=handlers.get(kind.resource),
+    )
+
+
+def _subresource(item: Mapping[str, Any], parent: Kind) -> Subresource:
+    answer = item["responseKind"]
+    kind = Kind(
+        answer["group"] or parent.group if answer["version"] == "" else answer["group"],
+        answer["version"] or parent.version,
+        answer["kind"],
+        parent.plural,
+        parent.namespaced,
+    )
+    return Subresource(kind=kind, verbs=tuple(item["verbs"]))

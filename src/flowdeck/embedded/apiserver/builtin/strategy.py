@@ -1,0 +1,132 @@
+"""One strategy for all built-in kinds: what is general stands here, what is particular is in each kind's `Rules`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flowdeck.embedded.apiserver.builtin.validation.metadata import (
+    NameRule,
+    validate_metadata,
+    validate_metadata_update,
+)
+from flowdeck.kube.errors import FieldError
+from flowdeck.kube.objects import Kind, Tree, copy_of
+
+Errors = list[FieldError]
+
+
+Change = Callable[[Tree, Tree], None]
+"""Changes a new object (first) in place, looking at the one that it replaces (second)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What is particular about one kind; what is left out does nothing."""
+
+    name: NameRule
+    """What its names must look like."""
+    default: Callable[[Tree], None] | None = None
+    on_create: Callable[[Tree], None] | None = None
+    on_update: Change | None = None
+    on_status: Change | None = None
+    validate: Callable[[Tree], Errors] | None = None
+    validate_update: Callable[[Tree, Tree], Errors] | None = None
+    """Runs before `validate`, when anything but metadata and status differs: immutable fields and the like."""
+    validate_status: Callable[[Tree, Tree], Errors] | None = None
+    warnings: Callable[[Tree, Tree | None], Sequence[str]] | None = None
+    counts_generations: bool = False
+    """`metadata.generation` starts at 1 and rises with each change outside metadata and status."""
+    keeps_status: bool = False
+    """It has a status subresource: other writes leave `status` as it is."""
+    initial_status: Mapping[str, object] | None = None
+    """The status of a fresh object, where upstream sets one: `{"phase": "Pending"}`."""
+    creator_sets_status: bool = False
+    """Nodes register themselves with their status."""
+
+
+@dataclass(frozen=True)
+class BuiltinStrategy:
+    """The `Strategy` of a built-in kind."""
+
+    kind: Kind
+    rules: Rules
+
+    def default(self, obj: Tree) -> None:
+        """Needs an object whose fields have their types: the schema's `type_errors` and `prune` come before."""
+        if self.rules.default:
+            self.rules.default(obj)
+
+    def prepare_create(self, obj: Tree) -> None:
+        if self.rules.keeps_status and not self.rules.creator_sets_status:
+            obj["status"] = copy_of(dict(self.rules.initial_status or {}))
+        if self.rules.counts_generations:
+            obj["metadata"]["generation"] = 1
+        if self.rules.on_create:
+            self.rules.on_create(obj)
+
+    def prepare_update(self, obj: Tree, old: Tree) -> None:
+        if self.rules.keeps_status:
+            _keep(obj, old, "status")
+        if self.rules.on_update:
+            self.rules.on_update(obj, old)
+        if self.rules.counts_generations:
+            _count_generation(obj, old)
+
+    def prepare_status(self, obj: Tree, old: Tree) -> None:
+        only_status_from(obj, old)
+        if self.rules.on_status:
+            self.rules.on_status(obj, old)
+
+    def validate(self, obj: Tree) -> Sequence[FieldError]:
+        errors = validate_metadata(obj, self.kind.namespaced, self.rules.name)
+        if self.rules.validate:
+            errors += self.rules.validate(obj)
+        return errors
+
+    def validate_update(self, obj: Tree, old: Tree) -> Sequence[FieldError]:
+        errors = validate_metadata_update(obj, old)
+        if not _differs(obj, old):
+            return errors
+        if self.rules.validate_update:
+            errors += self.rules.validate_update(obj, old)
+        if self.rules.validate:
+            errors += self.rules.validate(obj)
+        return errors
+
+    def validate_status(self, obj: Tree, old: Tree) -> Sequence[FieldError]:
+        errors = validate_metadata_update(obj, old)
+        if self.rules.validate_status:
+            errors += self.rules.validate_status(obj, old)
+        return errors
+
+    def warnings(self, obj: Tree, old: Tree | None) -> Sequence[str]:
+        return self.rules.warnings(obj, old) if self.rules.warnings else ()
+
+
+def only_status_from(obj: Tree, old: Tree) -> None:
+    """Makes `obj` equal to `old` but for status and what says who wrote it, on which version."""
+    written: Tree = {name: obj[name] for name in ("status", "apiVersion", "kind") if name in obj}
+    metadata = dict(old["metadata"])
+    for name in ("resourceVersion", "managedFields"):
+        metadata.pop(name, None)
+        if name in obj["metadata"]:
+            metadata[name] = obj["metadata"][name]
+    obj.clear()
+    obj.update({name: value for name, value in old.items() if name != "status"})
+    obj.update(written)
+    obj["metadata"] = metadata
+
+
+def _keep(obj: Tree, old: Tree, field: str) -> None:
+    if field in old:
+        obj[field] = old[field]
+    else:
+        obj.pop(field, None)
+
+
+def _differs(obj: Tree, old: Tree) -> bool:
+    return any(obj.get(name) != old.get(name) for name in obj.keys() | old.keys() if name not in ("metadata", "status"))
+
+
+def _count_generation(obj: Tree, old: Tree) -> None:
+    generation = int(old["metadata"].get("generation") or 1)
+    obj["metadata"]["generation"] = generation + 1 if _differs(obj, old) else generation
