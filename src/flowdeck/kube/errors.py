@@ -270,11 +270,15 @@ def forbidden(path: str, detail: str) -> FieldError:
 
 
 def too_long(path: str, limit: int) -> FieldError:
-    return FieldError("FieldValueTooLong", path, f"Too long: may not be more than {limit} bytes")
+    return FieldError("FieldValueTooLong", path, f"Too long: may not be more than {_count(limit, 'byte')}")
 
 
 def too_many(path: str, actual: int, limit: int) -> FieldError:
-    return FieldError("FieldValueTooMany", path, f"Too many: {actual}: must have at most {limit} items")
+    return FieldError("FieldValueTooMany", path, f"Too many: {actual}: must have at most {_count(limit, 'item')}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def invalid_object(kind: Kind, name: str, errors: Sequence[FieldError]) -> Invalid:

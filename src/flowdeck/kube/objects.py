@@ -5,10 +5,11 @@ never lost. Trees that come from a `Reader` are shared: treat them as read-only,
 Components convert a tree to the structs of their `types.py` where they decide.
 """
 
-import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import orjson
 
 Tree = dict[str, Any]
 """One JSON object as `orjson.loads` gives it."""
@@ -68,7 +69,8 @@ class Kind:
 
 def copy_of(obj: Tree) -> Tree:
     """A deep copy that may be changed."""
-    return copy.deepcopy(obj)
+    copied: Tree = orjson.loads(orjson.dumps(obj))
+    return copied
 
 
 def key_of(obj: Mapping[str, Any]) -> ObjectKey:

@@ -1,9 +1,35 @@
-"""Structural schemas, compiled once: unknown fields, defaults, types and bounds, CEL, merge keys."""
+"""Structural schemas, compiled once: unknown fields, defaults, types and bounds, CEL, merge keys.
 
+Nodes are made when they are first looked at, so a schema costs what is used of it. How values are checked stands in
+`validation.py`, how Go would fail to decode them in `decoding.py`, CEL in `rules.py`.
+"""
+
+import builtins
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import orjson
+
+from flowdeck.kube import decoding, quantity, rules, validation
 from flowdeck.kube.errors import FieldError
+from flowdeck.kube.object_meta import OBJECT_META
 from flowdeck.kube.objects import Tree
+
+_REF = "#/components/schemas/"
+_QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+_INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_UNTYPED = frozenset(
+    {
+        "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
+        "io.k8s.apimachinery.pkg.runtime.RawExtension",
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray",
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool",
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
+    }
+)
+_ZEROS: tuple[object, ...] = ("", 0, False, {})
+_PLAIN_TYPES: Mapping[str, type] = {"string": str, "boolean": bool}
 
 
 class Schema:
@@ -11,30 +37,375 @@ class Schema:
 
     Two dialects are read: a CRD's `openAPIV3Schema` (structural, with `x-kubernetes-validations`), and the component
     schemas of the server's own OpenAPI documents (with `$ref`, `x-kubernetes-patch-strategy`, ...).
+
+    The facts that merging, applying and CEL ask for are attributes: `type`, `list_type` (`atomic`, `set`, `map`),
+    `map_keys`, `is_atomic_map`, `keeps_unknown`, `patch_strategies`, `merge_key`, `is_int_or_string`.
     """
+
+    __slots__ = (
+        "_additional",
+        "_checks",
+        "_context",
+        "_deep",
+        "_defaults",
+        "_items",
+        "_plain",
+        "_properties",
+        "_rules",
+        "_values",
+        "format",
+        "has_rules",
+        "is_atomic_map",
+        "is_deep",
+        "is_embedded",
+        "is_int_or_string",
+        "is_nullable",
+        "is_open",
+        "is_quantity",
+        "is_root",
+        "keeps_unknown",
+        "list_type",
+        "map_keys",
+        "merge_key",
+        "name",
+        "patch_strategies",
+        "tree",
+        "type",
+    )  # fmt: skip
+
+    def __init__(self, tree: Tree, context: "SchemaSet", name: str = "", *, is_root: bool = False) -> None:
+        self.tree = tree
+        """The schema as it was written, references resolved."""
+        self.name = name
+        """The definition that it comes from, `io.k8s.api.core.v1.PodSpec`, or `""`."""
+        self._context = context
+        self.is_root = is_root
+        self.type: str = tree.get("type", "")
+        self.format: str = tree.get("format", "")
+        self.is_nullable: bool = tree.get("nullable", False)
+        self.is_embedded: bool = is_root or tree.get("x-kubernetes-embedded-resource", False)
+        """It holds a whole API object: apiVersion, kind and metadata are known."""
+        self.is_quantity = name == _QUANTITY
+        self.is_int_or_string: bool = name == _INT_OR_STRING or tree.get("x-kubernetes-int-or-string", False)
+        self.keeps_unknown: bool = (
+            tree.get("x-kubernetes-preserve-unknown-fields", False)
+            or name in _UNTYPED
+            or (context.is_openapi and not self.type and "oneOf" not in tree)
+        )
+        self.list_type: str = tree.get("x-kubernetes-list-type", "atomic")
+        self.map_keys: tuple[str, ...] = tuple(tree.get("x-kubernetes-list-map-keys", ()))
+        self.is_atomic_map: bool = tree.get("x-kubernetes-map-type") == "atomic"
+        strategies = tree.get("x-kubernetes-patch-strategy", "")
+        self.patch_strategies: tuple[str, ...] = tuple(strategies.split(",")) if strategies else ()
+        self.merge_key: str = tree.get("x-kubernetes-patch-merge-key", "")
+        self.is_open: bool = self.keeps_unknown or tree.get("additionalProperties") is True
+        """Any field may stand in it."""
+        self.is_deep = self.type in ("object", "array") or self.is_quantity or self.is_embedded or "properties" in tree
+        """Pruning and defaulting have something to do in its values."""
+        self.has_rules = not context.is_openapi and context.has(tree, "x-kubernetes-validations")
+        """CEL rules stand here or below."""
+        self._rules: rules.Rules | None = None
+        self._properties: dict[str, Schema] = {}
+        self._items: Schema | None = None
+        self._additional: Schema | None = None
+        self._deep: dict[str, Schema | None] | None = None
+        self._plain: dict[str, type] = {}
+        self._defaults: list[tuple[str, bytes, bool]] | None = None
+        self._values: Schema | None = None
+        self._checks: validation.Checks | None = None
 
     @classmethod
     def compile(cls, tree: Tree, *, definitions: Mapping[str, Tree] | None = None) -> "Schema":
-        """Compiles a schema; `definitions` resolves `#/components/schemas/<name>` references, lazily."""
-        raise NotImplementedError
+        """Compiles a schema; `definitions` resolves `#/components/schemas/<name>` references, lazily.
 
-    def prune(self, obj: Tree) -> list[str]:
-        """Drops unknown fields in place; returns their paths (`spec.foo[0].bar`) in order."""
-        raise NotImplementedError
+        Without definitions the tree is the whole schema of a custom kind.
+        """
+        if definitions is None:
+            return cls(tree, SchemaSet(None), is_root="properties" in tree and "items" not in tree)
+        return SchemaSet(definitions).schema(tree)
 
-    def default(self, obj: Tree) -> None:
-        """Fills the schema's defaults in, in place."""
-        raise NotImplementedError
-
-    def validate(self, obj: Tree, old: Tree | None = None) -> Sequence[FieldError]:
-        """Types, formats, bounds, enums, required, list-map duplicates, then CEL (transition rules with `old`)."""
-        raise NotImplementedError
-
-    @property
-    def items(self) -> "Schema | None":
-        """The schema of an array's items."""
-        raise NotImplementedError
+    # -- navigation
 
     def property(self, name: str) -> "Schema | None":
         """The schema of a field; of `additionalProperties` where the object is a map."""
-        raise NotImplementedError
+        found = self._properties.get(name)
+        if found is not None:
+            return found
+        tree = self.tree.get("properties", {}).get(name)
+        if self.is_embedded and not self._context.is_openapi and name in ("apiVersion", "kind", "metadata"):
+            tree = self._object_field(name, tree)
+        if tree is None:
+            return self.values
+        found = self._properties[name] = self._context.schema(tree)
+        return found
+
+    def _object_field(self, name: str, tree: Tree | None) -> Tree:
+        if name != "metadata":
+            return tree or {"type": "string"}
+        said = (tree or {}).get("properties") or {}
+        if not said:
+            return OBJECT_META
+        own = {key: {**OBJECT_META["properties"].get(key, {}), **value} for key, value in said.items()}
+        return {**OBJECT_META, **(tree or {}), "properties": {**OBJECT_META["properties"], **own}}
+
+    @builtins.property
+    def property_names(self) -> Sequence[str]:
+        """The fields that the schema names."""
+        return list(self.tree.get("properties", ()))
+
+    @builtins.property
+    def items(self) -> "Schema | None":
+        """The schema of a list's items."""
+        if self._items is None and isinstance(tree := self.tree.get("items"), dict):
+            self._items = self._context.schema(tree)
+        return self._items
+
+    @builtins.property
+    def values(self) -> "Schema | None":
+        """The schema of a map's values (`additionalProperties`)."""
+        if self._values is None and isinstance(tree := self.tree.get("additionalProperties"), dict):
+            self._values = self._context.schema(tree)
+        return self._values
+
+    @builtins.property
+    def is_map_list(self) -> bool:
+        return self.list_type == "map" and bool(self.map_keys)
+
+    def branch(self, tree: Tree) -> "Schema":
+        """A schema of the same dialect: for the parts of `allOf`, `anyOf`, `oneOf`, `not`."""
+        return self._context.schema(tree)
+
+    # -- unknown fields
+
+    def prune(self, obj: Tree) -> list[str]:
+        """Drops unknown fields in place; returns their paths (`spec.foo[0].bar`) in order.
+
+        For built-in kinds it also does what decoding into Go's types would: nulls go, quantities become canonical text.
+        """
+        found: list[str] = []
+        self._prune(obj, None, found)
+        return found
+
+    def _prune(self, value: Any, path: validation.Path, found: list[str]) -> None:
+        if type(value) is dict:
+            self._prune_object(value, path, found)
+        elif type(value) is list and (items := self.items) is not None and items.is_deep:
+            for index, item in enumerate(value):
+                if items.is_quantity:
+                    value[index] = _canonical(item)
+                else:
+                    items._prune(item, (path, index), found)
+
+    def _prune_object(self, obj: Tree, path: validation.Path, found: list[str]) -> None:
+        known = self._deep if self._deep is not None else self._learn_fields()
+        is_open, values = self.is_open, self._additional
+        drops_nulls = self._context.is_openapi
+        changed: list[str] | None = None
+        for name, value in obj.items():
+            if name in known:
+                child = known[name]
+            elif values is not None:
+                child = values if values.is_deep else None
+            elif is_open:
+                continue
+            else:
+                found.append(validation.text_of((path, name)))
+                changed = [*(changed or ()), name]
+                continue
+            if value is None and drops_nulls:
+                changed = [*(changed or ()), name]
+            elif child is not None:
+                if child.is_quantity:
+                    obj[name] = _canonical(value)
+                else:
+                    child._prune(value, (path, name), found)
+        for name in changed or ():
+            del obj[name]
+
+    def _learn_fields(self) -> "dict[str, Schema | None]":
+        """Field -> its schema where pruning must go on, else None."""
+        names = list(self.tree.get("properties", ()))
+        if self.is_embedded and not self._context.is_openapi:
+            names += ["apiVersion", "kind", "metadata"]
+        known: dict[str, Schema | None] = {}
+        for name in names:
+            child = self.property(name)
+            known[name] = child if child is not None and child.is_deep else None
+            if child is not None and validation.is_unbounded(child.tree) and not child.is_nullable:
+                plain = _PLAIN_TYPES.get(child.type)
+                if plain and not child.is_int_or_string:
+                    self._plain[name] = plain
+        self._additional = self.values
+        self._deep = known
+        return known
+
+    # -- defaults
+
+    def default(self, obj: Tree) -> None:
+        """Fills the schema's defaults in, in place; drops nulls where null is not allowed.
+
+        Defaults of built-in kinds that are Go's zero values ("", 0, false, {}) are not written, as upstream.
+        """
+        self._default(obj)
+
+    def _default(self, value: Any) -> None:
+        if type(value) is dict:
+            self._default_object(value)
+        elif type(value) is list and (items := self.items) is not None and items.is_deep:
+            for item in value:
+                items._default(item)
+
+    def _default_object(self, obj: Tree) -> None:
+        known = self._deep if self._deep is not None else self._learn_fields()
+        defaults = self._defaults if self._defaults is not None else self._learn_defaults()
+        for name, text, is_nullable in defaults:
+            if name not in obj or (obj[name] is None and not is_nullable):
+                obj[name] = orjson.loads(text)
+        values = self._additional
+        nulls: list[str] | None = None
+        for name, value in obj.items():
+            if value is None:
+                child = self.property(name)
+                if child is not None and not child.is_nullable and not child.keeps_unknown:
+                    nulls = [*(nulls or ()), name]
+            elif type(value) is dict or type(value) is list:
+                child = known.get(name, values)
+                if child is not None:
+                    child._default(value)
+        for name in nulls or ():
+            del obj[name]
+
+    def _learn_defaults(self) -> list[tuple[str, bytes, bool]]:
+        found = []
+        for name, tree in self.tree.get("properties", {}).items():
+            if "default" not in tree or (self._context.is_openapi and tree["default"] in _ZEROS):
+                continue
+            found.append((name, orjson.dumps(tree["default"]), bool(tree.get("nullable"))))
+        self._defaults = found
+        return found
+
+    # -- validation
+
+    def validate(self, obj: Tree, old: Tree | None = None) -> Sequence[FieldError]:
+        """Types, formats, bounds, enums, required, list-map duplicates, then CEL (transition rules with `old`).
+
+        With `old`, what did not change is not checked again (ratcheting), save for transition rules.
+        """
+        errors: list[FieldError] = []
+        self.check(obj, old, None, errors)
+        if self.has_rules:
+            if any(error.cause in rules.BLOCKING for error in errors):
+                errors.append(rules.NOT_CHECKED)
+            else:
+                rules.check(self, obj, old, errors)
+        return errors
+
+    def check(self, value: Any, old: Any, path: validation.Path, errors: list[FieldError]) -> None:
+        """`validate` without CEL, at a path; adds to `errors`."""
+        if old is not None and old == value:
+            return
+        kind = type(value)
+        if kind is dict:
+            if self.type == "object" or (not self.type and not self.is_int_or_string):
+                self._check_object(value, old if type(old) is dict else None, path, errors)
+            else:
+                validation.wrong_type(self, value, path, errors)
+        elif kind is list:
+            if self.type == "array" or (not self.type and not self.is_int_or_string):
+                validation.check_list(self, value, old if type(old) is list else None, path, errors)
+            else:
+                validation.wrong_type(self, value, path, errors)
+        elif not validation.has_type(self, value):
+            validation.wrong_type(self, value, path, errors)
+        checks = self._checks
+        if checks is None:
+            checks = self._checks = validation.checks_of(self)
+        for check in checks:
+            check(value, path, errors)
+
+    def _check_object(self, obj: Tree, old: Tree | None, path: validation.Path, errors: list[FieldError]) -> None:
+        known = self._deep if self._deep is not None else self._learn_fields()
+        plain, values, own = self._plain, self._additional, self._properties
+        for name, value in obj.items():
+            if name in plain and type(value) is plain[name]:
+                continue
+            child = own[name] if name in known else values
+            if child is not None:
+                child.check(value, old.get(name) if old else None, (path, name), errors)
+
+    @builtins.property
+    def own_rules(self) -> "rules.Rules":
+        """The CEL rules of this node, compiled."""
+        if self._rules is None:
+            self._rules = rules.Rules.of(self)
+        return self._rules
+
+    # -- decoding
+
+    def type_errors(self, obj: Tree) -> list[str]:
+        """What decoding `obj` into Go's types would say, the first error first; for custom kinds, of `metadata` only.
+
+        `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`: the text that
+        follows `Deployment in version "v1" cannot be handled as a Deployment: ` in a 400.
+        """
+        if self._context.is_openapi:
+            return decoding.type_errors(self, obj)
+        meta = self.property("metadata") if self.is_root else None
+        return decoding.type_errors(meta, obj.get("metadata"), "ObjectMeta", "metadata") if meta else []
+
+
+class SchemaSet:
+    """Schemas that refer to each other: the definitions of an OpenAPI document (None for a single schema)."""
+
+    def __init__(self, definitions: Mapping[str, Tree] | None) -> None:
+        self._definitions = definitions or {}
+        self.is_openapi = definitions is not None
+        self._named: dict[str, Schema] = {}
+        self._having: dict[tuple[int, str], bool] = {}
+
+    def schema(self, tree: Tree) -> Schema:
+        """The schema that a tree, maybe a reference, stands for."""
+        if not self.is_openapi:
+            return Schema(tree, self)
+        name, siblings = _reference(tree)
+        if not name:
+            return Schema(tree, self)
+        if siblings:
+            return Schema({**self._definitions.get(name, {}), **siblings}, self, name)
+        return self.named(name)
+
+    def named(self, name: str) -> Schema:
+        """The schema of one definition."""
+        found = self._named.get(name)
+        if found is None:
+            found = self._named[name] = Schema(self._definitions.get(name, {}), self, name)
+        return found
+
+    def has(self, tree: Any, word: str) -> bool:
+        """True when `word` is a key somewhere in the tree."""
+        key = (id(tree), word)
+        found = self._having.get(key)
+        if found is None:
+            if isinstance(tree, dict):
+                found = word in tree or any(self.has(v, word) for v in tree.values() if isinstance(v, dict | list))
+            else:
+                found = any(self.has(v, word) for v in tree if isinstance(v, dict | list))
+            self._having[key] = found
+        return found
+
+
+def _reference(tree: Tree) -> tuple[str, Tree]:
+    """The definition that a schema refers to (`""` for none) and what it says beside it."""
+    ref = tree.get("$ref")
+    rest = {}
+    if ref is None:
+        parts = tree.get("allOf")
+        if not parts or len(parts) != 1 or "$ref" not in parts[0]:
+            return "", tree
+        ref = parts[0]["$ref"]
+        rest = {key: value for key, value in tree.items() if key not in ("allOf", "default")}
+    return ref.removeprefix(_REF), rest
+
+
+def _canonical(value: Any) -> Any:
+    return quantity.canonical(value) if quantity.is_quantity(value) else value
