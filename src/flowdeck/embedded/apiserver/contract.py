@@ -11,10 +11,10 @@ A request's object goes through: decode -> unknown fields -> Strategy.default ->
 Strategy.prepare_* -> Strategy.validate* -> validating admission -> store.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
@@ -217,10 +217,16 @@ class Answer:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    stream: AsyncIterator[bytes] | None = None
+    """A body that comes piece by piece (logs, watches); closed when the client goes away."""
 
 
 Handler = Callable[[RequestInfo], Awaitable[Answer]]
 """Answers one request; the route tables of discovery, OpenAPI and subresources are made of these."""
+
+
+Upgrade = Callable[[RequestInfo, Any, Any, Any], Awaitable[None]]
+"""Answers a WebSocket request (exec, attach, port-forward): `(info, scope, receive, send)` as ASGI has them."""
 
 
 class Storage(Protocol):

@@ -1,0 +1,296 @@
+"""One request through the API server: who asks, what for, whether they may, and then the verb. An ASGI application."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import structlog
+
+from flowdeck.embedded.apiserver import resource_handlers
+from flowdeck.embedded.apiserver.contract import (
+    ANONYMOUS,
+    Answer,
+    Attributes,
+    Authenticator,
+    Authorizer,
+    Handler,
+    RequestInfo,
+    Upgrade,
+    User,
+)
+from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES, parse_path, parse_query, verb_of
+from flowdeck.kube.errors import (
+    ApiError,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    Unauthorized,
+)
+from flowdeck.kube.objects import ObjectKey
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Impersonate = Callable[[RequestInfo], User]
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Metrics:
+    """Counts of answered requests, for `/metrics`."""
+
+    requests: dict[tuple[str, str, str, int], int] = field(default_factory=dict)
+    """`(verb, resource, subresource, code)` -> how many."""
+
+    def count(self, info: RequestInfo | None, code: int) -> None:
+        resource = info.resource.kind.plural if info and info.resource else ""
+        key = (info.verb if info else "", resource, info.subresource if info else "", code)
+        self.requests[key] = self.requests.get(key, 0) + 1
+
+
+@dataclass
+class Pipeline:
+    """The API server as an ASGI application; `app.py` puts it together."""
+
+    handlers: "resource_handlers.ResourceHandlers"
+    """The verbs on resources."""
+    authenticator: Authenticator
+    authorizer: Authorizer
+    impersonate: Callable[[RequestInfo, Authorizer], User]
+    """The user that the `Impersonate-*` headers ask for; raises `Forbidden`."""
+    routes: Mapping[str, Handler] = field(default_factory=dict)
+    """Paths that are not resources: `/version`, `/openapi/v3`; those that end in `/` serve all below."""
+    subresources: Mapping[tuple[str, str], Handler] = field(default_factory=dict)
+    """`("pods", "log")` -> handler; `("*", "scale")` for every resource that has it."""
+    upgrades: Mapping[tuple[str, str], Upgrade] = field(default_factory=dict)
+    """`("pods", "exec")` -> what answers its WebSockets."""
+    metrics: Metrics = field(default_factory=Metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        info: RequestInfo | None = None
+        try:
+            info = await self._understand(scope)
+            info = await self._with_body(info, receive)
+            answer = await self._answer(info)
+        except ApiError as error:
+            answer = error_answer(error)
+        except Exception as error:  # noqa: BLE001 - the outermost layer: answer, and tell the log
+            log.exception("request failed", path=scope["path"], method=scope["method"])
+            answer = error_answer(InternalError(f"Internal error occurred: {error}"))
+        self.metrics.count(info, answer.code)
+        await _send_answer(answer, scope, receive, send)
+
+    async def _understand(self, scope: Scope) -> RequestInfo:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        user = await self.authenticator.authenticate(headers, scope.get("state", {}).get("peer_certificate"))
+        queries = parse_query(scope["query_string"])
+        path = parse_path(scope["path"])
+        method = scope.get("method", "GET")
+        query = {name: values[0] for name, values in queries.items()}
+        info = RequestInfo(
+            method=method,
+            path=scope["path"],
+            query=query,
+            queries=queries,
+            headers=headers,
+            user=user or ANONYMOUS,
+            verb=method.lower(),
+        )
+        if path is not None:
+            resource = self.handlers.registry.find(path.group, path.version, path.plural)
+            namespace = path.namespace if resource is None or resource.kind.namespaced else ""
+            info = replace(
+                info,
+                verb=verb_of(method, path, query),
+                resource=resource,
+                key=ObjectKey(namespace, path.name),
+                subresource=path.subresource,
+                subpath=path.subpath,
+            )
+            if scope["type"] == "websocket":
+                info = replace(info, verb="get" if path.subresource != "proxy" else "get")
+        if any(name.startswith("impersonate-") for name in headers):
+            info = replace(info, user=self.impersonate(info, self.authorizer))
+        self._authorize(info, path)
+        if path is not None and info.resource is None:
+            raise _page_not_found()
+        return info
+
+    def _authorize(self, info: RequestInfo, path: Any) -> None:
+        if path is None:
+            attributes = Attributes(info.user, info.method.lower(), path=info.path)
+        else:
+            attributes = Attributes(
+                info.user,
+                info.verb,
+                group=path.group,
+                version=path.version,
+                resource=path.plural,
+                subresource=path.subresource,
+                namespace=info.key.namespace if info.key else "",
+                name=path.name,
+            )
+        decision = self.authorizer.authorize(attributes)
+        if not decision.allowed:
+            if info.user is ANONYMOUS and "authorization" in info.headers:
+                raise Unauthorized("Unauthorized")
+            raise forbidden_answer(attributes, decision.reason)
+
+    async def _with_body(self, info: RequestInfo, receive: Receive) -> RequestInfo:
+        if info.method in ("GET", "HEAD"):
+            return info
+        return replace(info, body=await read_body(receive))
+
+    async def _answer(self, info: RequestInfo) -> Answer:
+        if info.resource is None:
+            return await self._route(info.path)(info)
+        if info.subresource and info.subresource != "status":
+            names = (info.resource.kind.plural, info.subresource)
+            handler = self.subresources.get(names) or self.subresources.get(("*", info.subresource))
+            if handler is None or info.subresource not in info.resource.subresources:
+                raise _page_not_found()
+            return await handler(info)
+        if info.resource.virtual is not None:
+            return await info.resource.virtual(info)
+        return await self.handlers.answer(info)
+
+    def _route(self, path: str) -> Handler:
+        exact = self.routes.get(path) or self.routes.get(path.rstrip("/"))
+        if exact is not None:
+            return exact
+        for prefix, handler in self.routes.items():
+            if prefix.endswith("/") and path.startswith(prefix):
+                return handler
+        raise _page_not_found()
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            info = await self._understand(scope)
+            plural = info.resource.kind.plural if info.resource else ""
+            upgrade = self.upgrades.get((plural, info.subresource))
+            if upgrade is None:
+                raise MethodNotAllowed("this resource does not speak WebSocket")
+        except ApiError as error:
+            await _refuse_websocket(error_answer(error), scope, receive, send)
+            return
+        await upgrade(info, scope, receive, send)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body of a request. Raises `RequestEntityTooLarge`."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
+    return b"".join(parts)
+
+
+def forbidden_answer(attributes: Attributes, reason: str) -> Forbidden:
+    """The 403 for a denied request, in upstream's words."""
+    a = attributes
+    if not a.resource:
+        return Forbidden(f'forbidden: User "{a.user.name}" cannot {a.verb} path "{a.path}"')
+    resource = f"{a.resource}/{a.subresource}" if a.subresource else a.resource
+    where = f'in the namespace "{a.namespace}"' if a.namespace else "at the cluster scope"
+    named = f'{resource}.{a.group}' if a.group else resource
+    target = f'{a.resource}.{a.group}' if a.group else a.resource
+    told = f'{target} "{a.name}" is forbidden' if a.name else f"{named if not a.name else target} is forbidden"
+    message = f'{told}: User "{a.user.name}" cannot {a.verb} resource "{resource}" in API group "{a.group}" {where}'
+    if reason:
+        message += f": {reason}"
+    return Forbidden(message, group=a.group, kind=a.resource, name=a.name)
+
+
+def _page_not_found() -> NotFound:
+    return NotFound("the server could not find the requested resource")
+
+
+def error_answer(error: ApiError) -> Answer:
+    headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s else {}
+    return Answer(obj=error.to_status(), code=error.code, headers=headers)
+
+
+async def _send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    if answer.raw is not None:
+        body = answer.raw
+    else:
+        body = orjson.dumps(answer.obj) if answer.obj is not None else b""
+    headers = _headers(answer)
+    if answer.stream is not None:
+        await _send_stream(answer, headers, receive, send)
+        return
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": answer.code, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"audit-id", uuid.uuid4().hex.encode()),
+        (b"cache-control", b"no-cache, private"),
+    ]
+    headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    headers += [(b"warning", _warning(text)) for text in dict.fromkeys(answer.warnings)]
+    return headers
+
+
+def _warning(text: str) -> bytes:
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'299 - "{quoted}"'.encode()
+
+
+async def _send_stream(
+    answer: Answer, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
+) -> None:
+    """Sends a body piece by piece, until it ends or the client goes away."""
+    assert answer.stream is not None
+    await send({"type": "http.response.start", "status": answer.code, "headers": headers})
+    pump = asyncio.ensure_future(_pump(answer.stream, send))
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (pump, gone):
+            task.cancel()
+        await asyncio.gather(pump, gone, return_exceptions=True)
+
+
+async def _pump(stream: AsyncIterator[bytes], send: Send) -> None:
+    async for piece in stream:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse_websocket(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers an upgrade request by an ordinary HTTP error."""
+    await receive()
+    body = orjson.dumps(answer.obj)
+    headers = [*_headers(answer), (b"content-length", str(len(body)).encode())]
+    await send({"type": "websocket.http.response.start", "status": answer.code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,101 @@
+"""From an HTTP request to what it asks for.
+
+Source of the rules: k8s.io/apiserver (pkg/endpoints/request/requestinfo.go).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote
+
+import orjson
+import yaml
+
+from flowdeck.kube.errors import BadRequest, UnsupportedMediaType
+
+MAX_BODY_BYTES = 3 * 1024 * 1024
+"""As upstream: larger request bodies are answered by 413."""
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePath:
+    """The parts of a resource URL."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    subpath: str = ""
+    is_watch_prefix: bool = False
+    """The old form `/api/v1/watch/...`."""
+
+
+def parse_path(path: str) -> ResourcePath | None:
+    """The resource that a path names; None for every other path (`/version`, `/apis`, `/apis/apps/v1`)."""
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if parts[0] == "api" and len(parts) > 2:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    is_watch = rest[0] == "watch" and len(rest) > 1
+    rest = rest[1:] if is_watch else rest
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        is_sub_of_namespace = len(rest) > 2 and rest[2] not in ("status", "finalize")
+        if is_sub_of_namespace:
+            rest = rest[2:]
+    return ResourcePath(
+        group,
+        version,
+        rest[0],
+        namespace,
+        rest[1] if len(rest) > 1 else "",
+        rest[2] if len(rest) > 2 else "",
+        "/".join(rest[3:]),
+        is_watch,
+    )
+
+
+def verb_of(method: str, path: ResourcePath, query: Mapping[str, str]) -> str:
+    """The API verb of a request on a resource."""
+    if method in ("GET", "HEAD"):
+        if path.is_watch_prefix or (is_true(query.get("watch", "")) and not path.subresource):
+            return "watch"
+        return "get" if path.name else "list"
+    if method == "DELETE" and not path.name:
+        return "deletecollection"
+    return _VERBS.get(method, method.lower())
+
+
+def parse_query(raw: bytes) -> Mapping[str, Sequence[str]]:
+    return parse_qs(raw.decode("latin-1"), keep_blank_values=True) if raw else {}
+
+
+def is_true(text: str) -> bool:
+    """Whether a query parameter means yes; in any case, and present without a value counts as yes upstream."""
+    return text.lower() in ("true", "1", "t", "yes")
+
+
+def decode_body(body: bytes, content_type: str) -> object:
+    """The JSON tree in a body (YAML as well). Raises `BadRequest` and `UnsupportedMediaType`."""
+    media = content_type.partition(";")[0].strip().lower()
+    if media in ("application/yaml", "application/apply-patch+yaml") and body[:1] not in (b"{", b"["):
+        try:
+            return yaml.load(body, Loader=yaml.CSafeLoader)
+        except yaml.YAMLError as error:
+            raise BadRequest(f"error converting YAML to JSON: {error}") from error
+    if media and "json" not in media and "yaml" not in media and media not in ("*/*", "text/plain"):
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: "
+            f"application/json, application/yaml (got {media})"
+        )
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"couldn't parse the request body as JSON: {error}") from error

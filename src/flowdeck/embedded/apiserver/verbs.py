@@ -1,0 +1,505 @@
+"""What can be done to the objects of a resource: create, update, patch, apply, delete.
+
+Each write reads the head of the object, builds the new state, and stores it on the condition that the head is still the
+same; a write that is not tied to a revision tries again when somebody was faster. Reading is in `listing.py`.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal
+
+from flowdeck.controller.clock import Clock
+from flowdeck.embedded.apiserver import deletion
+from flowdeck.embedded.apiserver.contract import (
+    AdmissionPlugin,
+    AdmissionRequest,
+    Operation,
+    Resource,
+    User,
+)
+from flowdeck.embedded.apiserver.deletion import DeleteOptions
+from flowdeck.embedded.apiserver.registry import Registry
+from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
+from flowdeck.kube import apply, patches, strategic
+from flowdeck.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Conflict,
+    FieldError,
+    UnsupportedMediaType,
+    already_exists,
+    conflict,
+    forbidden,
+    invalid,
+    invalid_object,
+    not_found,
+)
+from flowdeck.kube.names import generate_name
+from flowdeck.kube.objects import ObjectKey, Tree, copy_of
+from flowdeck.kube.times import format_time
+
+ATTEMPTS = 50
+"""How often a write that is not tied to a revision is built anew because somebody was faster."""
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+PatchContent = Literal[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """How a write is to be done; the query parameters of the wire."""
+
+    user: User
+    manager: str = "unknown"
+    """Who the changed fields belong to (`fieldManager`)."""
+    dry_run: bool = False
+    field_validation: Literal["Ignore", "Warn", "Strict"] = "Warn"
+    """What to do about unknown fields: drop, drop and warn, refuse."""
+    force: bool = False
+    """Server-side apply: take fields over from other managers."""
+    warnings: list[str] = field(default_factory=list)
+    """Collects the texts for `Warning` headers."""
+
+
+class Verbs:
+    """The writing verbs, on every stored resource alike; what differs is in the resource's Strategy."""
+
+    def __init__(
+        self, store: Store, registry: Registry, plugins: Sequence[AdmissionPlugin], clock: Clock, random: Random
+    ) -> None:
+        self.store = store
+        self.registry = registry
+        self.plugins = plugins
+        self.clock = clock
+        self._random = random
+
+    def find(self, resource: Resource, key: ObjectKey) -> Entry | None:
+        return self.store.get(_store_key(resource, key))
+
+    def get(self, resource: Resource, key: ObjectKey) -> Entry:
+        entry = self.find(resource, key)
+        if entry is None:
+            raise not_found(resource.kind, key.name)
+        return entry
+
+    # ---- create ---------------------------------------------------------------------------------------------------
+
+    async def create(self, resource: Resource, namespace: str, obj: Tree, options: WriteOptions) -> Tree:
+        """Stores a new object. Raises `AlreadyExists`, `Invalid`, `Forbidden`, `BadRequest`."""
+        obj = self._read_body(resource, namespace, "", obj, options)
+        meta = obj["metadata"]
+        if not meta.get("name") and meta.get("generateName"):
+            for _ in range(8):
+                try:
+                    named = {**obj, "metadata": {**meta, "name": generate_name(meta["generateName"], self._random)}}
+                    return await self._create(resource, copy_of(named), options)
+                except AlreadyExists:
+                    continue
+        return await self._create(resource, obj, options)
+
+    async def _create(self, resource: Resource, obj: Tree, options: WriteOptions, *, applied: bool = False) -> Tree:
+        meta = obj["metadata"]
+        key = ObjectKey(meta.get("namespace") or "", meta.get("name") or "")
+        resource.strategy.default(obj)
+        for server_set in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
+            meta.pop(server_set, None)
+        async with self._admitted("CREATE", resource, key, obj, None, options) as request:
+            obj = request.obj or obj
+            self._prepare_new(resource, obj)
+            self._refuse(resource, key.name, resource.strategy.validate(obj), resource.schema.validate(obj))
+            await self._validate(request)
+            options.warnings.extend(resource.strategy.warnings(obj, None))
+            if not applied:
+                apply.track(resource.schema, None, obj, manager=options.manager, now=self.clock.now())
+            if options.dry_run:
+                if self.store.head(_store_key(resource, key)):
+                    raise already_exists(resource.kind, key.name)
+                return obj
+            try:
+                return (await self.store.put(_store_key(resource, key), _ordered(resource, obj), expected=None)).tree
+            except StaleError as error:
+                raise already_exists(resource.kind, key.name) from error
+
+    def _prepare_new(self, resource: Resource, obj: Tree) -> None:
+        meta = obj["metadata"]
+        meta["uid"] = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        meta["creationTimestamp"] = format_time(self.clock.now())
+        resource.strategy.prepare_create(obj)
+
+    # ---- update ---------------------------------------------------------------------------------------------------
+
+    async def update(
+        self, resource: Resource, key: ObjectKey, obj: Tree, options: WriteOptions, *, subresource: str = ""
+    ) -> Tree:
+        """Replaces an object, or its status. Raises `NotFound`, `Conflict`, `Invalid`, `Forbidden`."""
+        obj = self._read_body(resource, key.namespace, key.name, obj, options)
+        if not obj["metadata"].get("resourceVersion") and resource.is_custom:
+            error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise invalid_object(resource.kind, key.name, [error])
+
+        async def build(head: Entry) -> Tree:
+            return copy_of(obj)
+
+        return await self.change(resource, key, build, options, subresource=subresource)
+
+    async def change(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        build: Callable[[Entry], Awaitable[Tree]],
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+        applied: bool = False,
+    ) -> Tree:
+        """Reads the head, lets `build` make the new object of it (a fresh tree), and stores that.
+
+        Built again when somebody was faster, unless the new object carries a resourceVersion: then `Conflict`.
+        `applied` says that `build` has set the managed fields itself (server-side apply).
+        """
+        for _ in range(ATTEMPTS):
+            head = self.store.head(_store_key(resource, key))
+            if head is None:
+                raise not_found(resource.kind, key.name)
+            new = await build(head)
+            asked_for = new["metadata"].get("resourceVersion")
+            if asked_for and asked_for != str(head.revision):
+                raise conflict(resource.kind, key.name, MODIFIED)
+            try:
+                return await self._store_change(resource, key, head, new, options, subresource, applied)
+            except StaleError as error:
+                if asked_for and asked_for != head.tree["metadata"]["resourceVersion"]:
+                    raise conflict(resource.kind, key.name, MODIFIED) from error
+        raise conflict(resource.kind, key.name, MODIFIED)
+
+    async def _store_change(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        head: Entry,
+        new: Tree,
+        options: WriteOptions,
+        subresource: str,
+        applied: bool,
+    ) -> Tree:
+        old = head.tree
+        _keep_identity(resource, key, new, old)
+        resource.strategy.default(new)
+        async with self._admitted("UPDATE", resource, key, new, old, options, subresource) as request:
+            new = request.obj or new
+            if subresource == "status":
+                resource.strategy.prepare_status(new, old)
+                found = resource.strategy.validate_status(new, old)
+            else:
+                resource.strategy.prepare_update(new, old)
+                found = resource.strategy.validate_update(new, old)
+            self._refuse(resource, key.name, _validate_finalizers(new, old), found, resource.schema.validate(new, old))
+            await self._validate(request)
+            options.warnings.extend(resource.strategy.warnings(new, old))
+            if not applied:
+                apply.track(
+                    resource.schema, old, new, manager=options.manager, now=self.clock.now(), subresource=subresource
+                )
+            new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+            if _is_same(new, old):
+                return old
+            if options.dry_run:
+                return new
+            if deletion.is_finished(new):
+                return (await self.store.delete(head.key, expected=await self._store(resource, head, new))).tree
+            return (await self._store(resource, head, new)).tree
+
+    async def _store(self, resource: Resource, head: Entry, new: Tree) -> Entry:
+        return await self.store.put(head.key, _ordered(resource, new), expected=head)
+
+    # ---- patch ----------------------------------------------------------------------------------------------------
+
+    async def patch(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        content: PatchContent,
+        patch: Any,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+    ) -> tuple[Tree, bool]:
+        """Changes parts of an object; says also whether it was created (only apply does)."""
+        if content == "application/apply-patch+yaml":
+            return await self._apply(resource, key, patch, options, subresource)
+
+        async def build(head: Entry) -> Tree:
+            current = self.in_version(resource, head.tree)
+            match content:
+                case "application/json-patch+json":
+                    new = patches.apply_json_patch(current, patch)
+                case "application/merge-patch+json":
+                    new = patches.apply_merge_patch(current, patch)
+                case _ if resource.is_custom:
+                    raise _unsupported_patch(content)
+                case _:
+                    new = strategic.apply_strategic_patch(current, patch, resource.schema)
+            return self._read_patched(resource, key, current, new, options)
+
+        return await self.change(resource, key, build, options, subresource=subresource), False
+
+    async def _apply(
+        self, resource: Resource, key: ObjectKey, config: Tree, options: WriteOptions, subresource: str
+    ) -> tuple[Tree, bool]:
+        config = self._read_body(resource, key.namespace, key.name, config, options)
+        if "managedFields" in config["metadata"]:
+            raise BadRequest("metadata.managedFields must be nil")
+        for _ in range(ATTEMPTS):
+            if self.store.head(_store_key(resource, key)) is None:
+                if subresource:
+                    raise not_found(resource.kind, key.name)
+                if config["metadata"].get("uid"):
+                    raise Conflict(
+                        f"uid mismatch: the provided object specified uid {config['metadata']['uid']}, "
+                        "and no existing object was found"
+                    )
+                try:
+                    return await self._create_applied(resource, config, options), True
+                except AlreadyExists:
+                    continue
+
+            async def build(head: Entry) -> Tree:
+                current = self.in_version(resource, head.tree)
+                return apply.apply(
+                    resource.schema,
+                    current,
+                    config,
+                    manager=options.manager,
+                    force=options.force,
+                    now=self.clock.now(),
+                    subresource=subresource,
+                )
+
+            return (
+                await self.change(resource, key, build, options, subresource=subresource, applied=True),
+                False,
+            )
+        raise conflict(resource.kind, key.name, MODIFIED)
+
+    async def _create_applied(self, resource: Resource, config: Tree, options: WriteOptions) -> Tree:
+        obj = apply.apply(
+            resource.schema,
+            None,
+            copy_of(config),
+            manager=options.manager,
+            force=options.force,
+            now=self.clock.now(),
+        )
+        return await self._create(resource, obj, options, applied=True)
+
+    def _read_patched(self, resource: Resource, key: ObjectKey, current: Tree, new: Any, options: WriteOptions) -> Tree:
+        """Checks what a patch has made, as if it had been sent whole; identity and revision may be left out."""
+        if not isinstance(new, dict):
+            raise invalid_object(resource.kind, key.name, [invalid("", new, "must be an object")])
+        meta = new.get("metadata")
+        if isinstance(meta, dict) and not meta.get("name"):
+            meta["name"] = key.name
+        if current["metadata"].get("resourceVersion") == (meta or {}).get("resourceVersion"):
+            new = {**new, "metadata": {k: v for k, v in (meta or {}).items() if k != "resourceVersion"}}
+        return self._read_body(resource, key.namespace, key.name, new, options)
+
+    # ---- delete ---------------------------------------------------------------------------------------------------
+
+    async def delete(
+        self, resource: Resource, key: ObjectKey, wanted: DeleteOptions, options: WriteOptions
+    ) -> tuple[Tree, bool]:
+        """Deletes an object, or starts to: gives its last state, and whether it is gone by now.
+
+        It stays while it has finalizers or (pods) grace. Raises `NotFound`, `Conflict` on a precondition.
+        """
+        for _ in range(ATTEMPTS):
+            head = self.store.head(_store_key(resource, key))
+            if head is None:
+                raise not_found(resource.kind, key.name)
+            deletion.check_preconditions(resource.kind, head.tree, wanted)
+            async with self._admitted("DELETE", resource, key, None, head.tree, options) as request:
+                request.options = wanted.to_tree()
+                await self._validate(request)
+            plan = deletion.plan(resource.kind, head.tree, wanted, self.clock.now())
+            try:
+                if plan.marked is not None and plan.marked != head.tree:
+                    if options.dry_run:
+                        return plan.marked, False
+                    head = await self._store(resource, head, plan.marked)
+                if not plan.is_final or options.dry_run:
+                    return head.tree, plan.is_final
+                return (await self.store.delete(head.key, expected=head)).tree, True
+            except StaleError:
+                continue
+        raise conflict(resource.kind, key.name, MODIFIED)
+
+    # ---- the steps that writes share ------------------------------------------------------------------------------
+
+    def _read_body(self, resource: Resource, namespace: str, name: str, obj: Any, options: WriteOptions) -> Tree:
+        """Checks an object from outside against the URL it was sent to, and drops what its schema does not know.
+
+        Gives a tree whose top level and metadata are fresh; raises `BadRequest`.
+        """
+        if not isinstance(obj, dict):
+            raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
+        kind = resource.kind
+        obj = {**obj, "metadata": dict(obj.get("metadata") or {})}
+        _check_type(resource, obj)
+        if errors := [] if resource.is_custom else resource.schema.type_errors(obj):
+            raise BadRequest(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {"; ".join(errors)}'
+            )
+        unknown = resource.schema.prune(obj)
+        if unknown and options.field_validation == "Strict":
+            told = ", ".join(f'unknown field "{path}"' for path in unknown)
+            raise BadRequest(f"strict decoding error: {told}")
+        if options.field_validation == "Warn":
+            options.warnings.extend(f'unknown field "{path}"' for path in unknown)
+        meta = obj["metadata"]
+        if kind.namespaced:
+            if meta.get("namespace", namespace) not in ("", namespace):
+                raise BadRequest(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
+            meta["namespace"] = namespace
+        elif meta.get("namespace"):
+            raise BadRequest("namespace is not allowed on this type")
+        if name and meta.setdefault("name", name) != name:
+            raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+        return obj
+
+    @asynccontextmanager
+    async def _admitted(
+        self,
+        operation: Operation,
+        resource: Resource,
+        key: ObjectKey,
+        obj: Tree | None,
+        old: Tree | None,
+        options: WriteOptions,
+        subresource: str = "",
+    ) -> AsyncIterator[AdmissionRequest]:
+        """Runs the mutating plug-ins; what they reserved is given back when the write is over."""
+        request = AdmissionRequest(
+            user=options.user,
+            operation=operation,
+            resource=resource,
+            subresource=subresource,
+            key=key,
+            obj=obj,
+            old=old,
+            dry_run=options.dry_run,
+            warnings=options.warnings,
+            now=self.clock.now(),
+        )
+        try:
+            if operation != "DELETE":
+                for plugin in self.plugins:
+                    await plugin.mutate(request)
+            yield request
+        finally:
+            for clean_up in request.cleanups:
+                clean_up()
+
+    async def _validate(self, request: AdmissionRequest) -> None:
+        for plugin in self.plugins:
+            await plugin.validate(request)
+
+    def _refuse(self, resource: Resource, name: str, *found: Sequence[FieldError]) -> None:
+        errors = [error for group in found for error in group]
+        if errors:
+            raise invalid_object(resource.kind, name, errors)
+
+    @staticmethod
+    def in_version(resource: Resource, obj: Tree) -> Tree:
+        """A stored object as this version of its resource shows it."""
+        if obj.get("apiVersion") == resource.kind.api_version:
+            return obj
+        return {**obj, "apiVersion": resource.kind.api_version}
+
+
+def _store_key(resource: Resource, key: ObjectKey) -> StoreKey:
+    return StoreKey(resource.kind.resource, key.namespace, key.name)
+
+
+def _ordered(resource: Resource, obj: Tree) -> Tree:
+    """The object as it is stored: kind and storage version first, so that lists can cut them off."""
+    kind = resource.kind
+    version = f"{kind.group}/{resource.storage_version}" if kind.group else resource.storage_version
+    return {
+        "kind": kind.kind,
+        "apiVersion": version,
+        **{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")},
+    }
+
+
+def _check_type(resource: Resource, obj: Tree) -> None:
+    kind = resource.kind
+    if resource.is_custom and not (obj.get("kind") and obj.get("apiVersion")):
+        missing = "Kind" if not obj.get("kind") else "apiVersion"
+        raise BadRequest(f"Object '{missing}' is missing in the object provided")
+    if obj.setdefault("kind", kind.kind) != kind.kind or obj.setdefault("apiVersion", kind.api_version) == "":
+        raise BadRequest(f'{obj["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}')
+    if obj["apiVersion"] != kind.api_version:
+        raise BadRequest(
+            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
+            f"({kind.api_version})"
+        )
+
+
+def _keep_identity(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:
+    """What an update cannot change: uid (checked), creation and deletion marks (kept)."""
+    meta, was = new["metadata"], old["metadata"]
+    if meta.get("uid") not in (None, "", was["uid"]):
+        raise conflict(
+            resource.kind,
+            key.name,
+            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was['uid']}",
+        )
+    for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        meta.pop(name, None)
+        if name in was:
+            meta[name] = was[name]
+    meta.pop("selfLink", None)
+
+
+def _validate_finalizers(new: Tree, old: Tree) -> Sequence[FieldError]:
+    """Once deletion has begun, finalizers can only be taken away."""
+    meta, was = new["metadata"], old["metadata"]
+    if not was.get("deletionTimestamp"):
+        return ()
+    added = [f for f in meta.get("finalizers") or () if f not in (was.get("finalizers") or ())]
+    if not added:
+        return ()
+    listed = ", ".join(f'"{name}"' for name in added)
+    return [
+        forbidden(
+            "metadata.finalizers",
+            f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}",
+        )
+    ]
+
+
+def _is_same(new: Tree, old: Tree) -> bool:
+    """Whether a write would change nothing (times in managedFields do not count)."""
+    meta, was = dict(new["metadata"]), dict(old["metadata"])
+    if not apply.is_same(meta.pop("managedFields", None), was.pop("managedFields", None)):
+        return False
+    return meta == was and {**new, "metadata": 0, "apiVersion": 0} == {**old, "metadata": 0, "apiVersion": 0}
+
+
+def _unsupported_patch(content: str) -> ApiError:
+    return UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+    )
