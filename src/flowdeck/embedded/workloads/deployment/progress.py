@@ -48,7 +48,7 @@ class Conditions:
         return next((item for item in self.items if item["type"] == type_), None)
 
     def reason(self, type_: str) -> str:
-        return (self.find(type_) or {}).get("reason", "")
+        return str((self.find(type_) or {}).get("reason", ""))
 
     def drop(self, type_: str) -> None:
         self.items = [item for item in self.items if item["type"] != type_]

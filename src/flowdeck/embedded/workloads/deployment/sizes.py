@@ -29,7 +29,7 @@ def status_total(replica_sets: Sequence[Tree], field: str) -> int:
 
 
 def is_rolling(deployment: Tree) -> bool:
-    return get_in(deployment, "spec", "strategy", "type", default="RollingUpdate") == "RollingUpdate"
+    return bool(get_in(deployment, "spec", "strategy", "type", default="RollingUpdate") == "RollingUpdate")
 
 
 def scaled_value(value: int | str, whole: int, *, round_up: bool) -> int:
@@ -135,7 +135,7 @@ def is_saturated(deployment: Tree, new: Tree) -> bool:
 
 
 def _in_proportion(deployment: Tree, active: Sequence[Tree]) -> Sizes:
-    """Shares what was added or taken among all active sets by their size, so that a stuck rollout stays a risk shared."""
+    """Shares what was added or taken among all active sets by their size, so a stuck rollout stays small."""
     allowed = largest_total(deployment) if replicas_of(deployment) else 0
     to_add = allowed - total(active)
     by_size = sorted(active, key=lambda rs: (-replicas_of(rs), _age_key(rs, newest_first=to_add > 0)))
