@@ -92,7 +92,7 @@ class ReplicaSetController:
         missing = wanted_replicas(replica_set) - len(active)
         if missing > 0:
             made, error = await create_pods(
-                self.client, self.events, replica_set, [pod_of_set(replica_set)] * min(missing, BURST)
+                self.client, self.events, replica_set, [pod_of_set(replica_set) for _ in range(min(missing, BURST))]
             )
             return active + made, error
         if missing < 0:
