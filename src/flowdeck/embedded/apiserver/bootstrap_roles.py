@@ -118,7 +118,10 @@ def _cluster_roles() -> list[Tree]:
     )  # fmt: skip
     monitoring = _urls(
         "/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*"
-    )
+    )  # fmt: skip
+    issuer = _urls(
+        "/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/"
+    )  # fmt: skip
     return [
         _role("cluster-admin", everything),
         _role("system:discovery", [discovery]),
