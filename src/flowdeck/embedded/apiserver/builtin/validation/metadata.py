@@ -89,9 +89,8 @@ def qualified_name(name: str) -> tuple[str, ...]:
     """What is wrong with a label key, annotation key, finalizer or resource name: `[prefix/]name`."""
     prefix, slash, last = name.rpartition("/")
     if slash and ("/" in prefix):
-        return (
-            f"a qualified name {_QUALIFIED_TEXT} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
-        )
+        optional = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        return (f"a qualified name {_QUALIFIED_TEXT} {optional}",)
     told: list[str] = []
     if slash:
         if not prefix:

@@ -1,0 +1,150 @@
+"""In which form an answer is wanted (`Accept`) and a body is sent (`Content-Type`).
+
+Served: JSON and YAML, whole objects, `Table` and `PartialObjectMetadata(List)`. Not served: protobuf and CBOR; clients
+that ask for them list JSON as an alternative.
+
+Source: k8s.io/apiserver (pkg/endpoints/handlers/negotiation, pkg/endpoints/handlers/response.go).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
+
+from flowdeck.kube.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+from flowdeck.kube.objects import Tree
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+Shape = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", "APIGroupDiscoveryList"]
+
+_META_SHAPES = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_AGGREGATED = ("v2", "v2beta1")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form that a client accepts."""
+
+    media: Literal["application/json", "application/yaml"] = "application/json"
+    shape: Shape = ""
+    """`""`: the object as it is."""
+    version: str = ""
+    """Of the shape: `v1` of meta.k8s.io, `v2` of apidiscovery.k8s.io."""
+
+    @property
+    def content_type(self) -> str:
+        """For the answer; aggregated discovery says its shape, the others are plain."""
+        if self.shape == "APIGroupDiscoveryList":
+            return f"{self.media};g=apidiscovery.k8s.io;v={self.version};as={self.shape}"
+        return self.media
+
+
+@dataclass(frozen=True)
+class _Clause:
+    media: str
+    parameters: Mapping[str, str]
+    quality: float
+
+
+@lru_cache(256)
+def negotiate(accept: str, *, shapes: bool = True, discovery: bool = False) -> Form:
+    """The first acceptable alternative of an `Accept` header; raises `NotAcceptable`.
+
+    `shapes` says that tables and metadata are served there, `discovery` that aggregated discovery is.
+    """
+    if not accept.strip():
+        return Form()
+    for clause in sorted(_clauses(accept), key=lambda clause: -clause.quality):
+        media = _media(clause.media)
+        if media and (form := _form(media, clause.parameters, shapes, discovery)):
+            return form
+    raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+
+
+def _media(asked: str) -> Literal["application/json", "application/yaml"] | None:
+    match asked:
+        case "*/*" | "application/*" | "application/json":
+            return "application/json"
+        case "application/yaml":
+            return "application/yaml"
+    return None
+
+
+def _form(
+    media: Literal["application/json", "application/yaml"],
+    parameters: Mapping[str, str],
+    shapes: bool,
+    discovery: bool,
+) -> Form | None:
+    shape, group, version = (parameters.get(name, "") for name in ("as", "g", "v"))
+    if not shape:
+        return Form(media)
+    if shapes and shape in _META_SHAPES and group == "meta.k8s.io" and version in ("v1", "v1beta1"):
+        return Form(media, shape, version)  # type: ignore[arg-type]
+    if (
+        discovery
+        and shape == "APIGroupDiscoveryList"
+        and group == "apidiscovery.k8s.io"
+        and version in ("v2", "v2beta1")
+    ):
+        return Form(media, "APIGroupDiscoveryList", version)
+    return None
+
+
+def _clauses(accept: str) -> Iterator[_Clause]:
+    for part in accept.split(","):
+        media, *rest = (word.strip() for word in part.split(";"))
+        parameters = dict(word.split("=", 1) for word in rest if "=" in word)
+        try:
+            quality = float(parameters.pop("q", "1"))
+        except ValueError:
+            quality = 1.0
+        yield _Clause(media.lower(), parameters, quality)
+
+
+def encode(tree: Tree, form: Form, *, pretty: bool = False) -> bytes:
+    """The bytes of an answer."""
+    if form.media == YAML:
+        import yaml
+
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode()
+    return orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty else None)
+
+
+def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON, YAML)) -> Any:
+    """What a body says. Raises `UnsupportedMediaType` and, for text that is not what it claims, `BadRequest`."""
+    media = content_type.partition(";")[0].strip().lower() or JSON
+    if media not in accepted:
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+        )
+    if media.endswith("json"):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+    import yaml
+
+    try:
+        return yaml.safe_load(body)
+    except yaml.YAMLError as error:
+        raise BadRequest(f"error parsing YAML: {error}") from error
+
+
+def metadata_only(obj: Tree, version: str = "v1") -> Tree:
+    """The object's `PartialObjectMetadata`."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+
+
+def metadata_list(items: list[Tree], list_metadata: Tree, version: str = "v1") -> Tree:
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": list_metadata,
+        "items": [metadata_only(item, version) for item in items],
+    }
