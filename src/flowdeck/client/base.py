@@ -114,9 +114,7 @@ class Writer(Protocol):
         """Changes parts of an object. A resourceVersion inside a merge patch makes it conditional."""
         ...
 
-    async def apply(
-        self, kind: Kind, obj: Tree, *, manager: str, force: bool = True, subresource: str = ""
-    ) -> Tree:
+    async def apply(self, kind: Kind, obj: Tree, *, manager: str, force: bool = True, subresource: str = "") -> Tree:
         """Server-side apply: makes the fields in `obj` ours and as given; creates the object when it is missing."""
         ...
 
@@ -130,8 +128,11 @@ class Writer(Protocol):
         resource_version: str = "",
         grace_period_s: int | None = None,
         missing_ok: bool = False,
-    ) -> None:
-        """Deletes an object, only the one with that uid / resourceVersion when given (else `Conflict`)."""
+    ) -> Tree | None:
+        """Deletes an object, only the one with that uid / resourceVersion when given (else `Conflict`).
+
+        Gives the object as it stays (marked, while it has finalizers or grace), None when it is gone.
+        """
         ...
 
     async def delete_all(

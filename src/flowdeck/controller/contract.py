@@ -40,12 +40,16 @@ class Maps:
     to: Callable[[Tree], Iterable[ObjectKey]]
 
 
-def Owns(kind: Kind, *, owner: Kind) -> Maps:  # noqa: N802 - reads like a declaration
+def Owns(kind: Kind, *, owner: Kind) -> Maps:
     """Watches the `kind` objects that are controlled by an `owner`, and reconciles that owner."""
 
     def to_owner(obj: Tree) -> Iterable[ObjectKey]:
         ref = controller_of(obj)
-        if ref and ref["kind"] == owner.kind and ref["apiVersion"].partition("/")[0] == owner.api_version.partition("/")[0]:
+        if (
+            ref
+            and ref["kind"] == owner.kind
+            and ref["apiVersion"].partition("/")[0] == owner.api_version.partition("/")[0]
+        ):
             yield ObjectKey(key_of(obj).namespace if owner.namespaced else "", ref["name"])
 
     return Maps(kind, to_owner)

@@ -1,0 +1,161 @@
+"""A client whose reads come from informers and that sees its own writes.
+
+Reads of kinds without an informer go to the server. A read waits until the informer has seen the last write of that
+kind that went through this client, so a controller never acts on a world older than its own deeds.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowdeck.client.base import Client, ObjectList, PatchType, Propagation, WatchEvent
+from flowdeck.controller.informer import Informer, Informers
+from flowdeck.kube.errors import not_found
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, labels_of, uid_of
+from flowdeck.kube.selectors import parse_field_selector, parse_label_selector
+
+
+@dataclass
+class CachedClient:
+    """See the module's text; implements `Client`."""
+
+    live: Client
+    """Where writes go, and reads of what is not cached."""
+    informers: Informers
+    _written: dict[Kind, int] = field(default_factory=lambda: defaultdict(int))
+
+    async def _cache(self, kind: Kind) -> Informer | None:
+        informer = self.informers.of(kind)
+        if informer is None:
+            return None
+        await informer.wait_synced()
+        await informer.wait_for(self._written[kind])
+        return informer
+
+    def _note(self, kind: Kind, obj: Tree) -> Tree:
+        self._written[kind] = max(self._written[kind], int(obj["metadata"].get("resourceVersion") or 0))
+        return obj
+
+    # ---- Reader ---------------------------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, key: ObjectKey) -> Tree:
+        obj = await self.find(kind, key)
+        if obj is None:
+            raise not_found(kind, key.name)
+        return obj
+
+    async def find(self, kind: Kind, key: ObjectKey) -> Tree | None:
+        cache = await self._cache(kind)
+        return await self.live.find(kind, key) if cache is None else cache.find(key)
+
+    async def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+    ) -> ObjectList:
+        cache = await self._cache(kind)
+        if cache is None or limit or continue_token:
+            return await self.live.list(
+                kind, namespace=namespace, labels=labels, fields=fields, limit=limit, continue_token=continue_token
+            )
+        items = cache.list(namespace)
+        if labels:
+            selector = parse_label_selector(labels)
+            items = [obj for obj in items if selector.matches(labels_of(obj))]
+        if fields:
+            field_selector = parse_field_selector(fields)
+            items = [obj for obj in items if field_selector.matches(obj)]
+        return ObjectList(items, str(cache.revision))
+
+    async def owned(self, kind: Kind, owner: Tree) -> Sequence[Tree]:
+        cache = await self._cache(kind)
+        return await self.live.owned(kind, owner) if cache is None else cache.owned(uid_of(owner))
+
+    def watch(
+        self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "", resource_version: str
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
+        return self.live.watch(
+            kind, namespace=namespace, labels=labels, fields=fields, resource_version=resource_version
+        )
+
+    # ---- Writer, StatusWriter -------------------------------------------------------------------------------------
+
+    async def create(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
+        created = await self.live.create(kind, obj, dry_run=dry_run)
+        return created if dry_run else self._note(kind, created)
+
+    async def create_sub(self, kind: Kind, key: ObjectKey, subresource: str, obj: Tree) -> Tree:
+        return await self.live.create_sub(kind, key, subresource, obj)
+
+    async def update(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
+        updated = await self.live.update(kind, obj, dry_run=dry_run)
+        return updated if dry_run else self._note(kind, updated)
+
+    async def patch(
+        self,
+        kind: Kind,
+        key: ObjectKey,
+        patch: Tree | Sequence[Tree],
+        *,
+        type: PatchType = PatchType.MERGE,
+        subresource: str = "",
+    ) -> Tree:
+        return self._note(kind, await self.live.patch(kind, key, patch, type=type, subresource=subresource))
+
+    async def apply(self, kind: Kind, obj: Tree, *, manager: str, force: bool = True, subresource: str = "") -> Tree:
+        return self._note(kind, await self.live.apply(kind, obj, manager=manager, force=force, subresource=subresource))
+
+    async def delete(
+        self,
+        kind: Kind,
+        key: ObjectKey,
+        *,
+        propagation: Propagation | None = None,
+        uid: str = "",
+        resource_version: str = "",
+        grace_period_s: int | None = None,
+        missing_ok: bool = False,
+    ) -> Tree | None:
+        cache = self.informers.of(kind)
+        known = cache.find(key) if cache else None
+        left = await self.live.delete(
+            kind,
+            key,
+            propagation=propagation,
+            uid=uid,
+            resource_version=resource_version,
+            grace_period_s=grace_period_s,
+            missing_ok=missing_ok,
+        )
+        if left is not None:
+            self._note(kind, left)
+        elif cache and known:
+            cache.forget(known)
+        return left
+
+    async def delete_all(
+        self,
+        kind: Kind,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        propagation: Propagation | None = None,
+    ) -> None:
+        await self.live.delete_all(kind, namespace=namespace, labels=labels, fields=fields, propagation=propagation)
+
+    async def update_status(self, kind: Kind, obj: Tree) -> Tree:
+        return self._note(kind, await self.live.update_status(kind, obj))
+
+    async def patch_status(self, kind: Kind, key: ObjectKey, patch: Tree) -> Tree:
+        return self._note(kind, await self.live.patch_status(kind, key, patch))
+
+    async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
+        return await self.live.raw(method, path, query=query, body=body)

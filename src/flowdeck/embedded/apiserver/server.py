@@ -1,0 +1,83 @@
+"""HTTP for the API server: TLS with client certificates, on uvicorn."""
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where the server listens, and with which keys."""
+
+    host: str
+    port: int
+    """0: any free port."""
+    certificate: Path
+    key: Path
+    client_ca: Path
+    """Client certificates are asked for, and must be signed by this CA."""
+
+
+def _peer_certificate(transport: Any) -> bytes | None:
+    """The client's certificate (DER), which TLS has verified."""
+    tls = transport.get_extra_info("ssl_object")
+    certificate: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+    return certificate
+
+
+class _Http(HttpToolsProtocol):
+    """Puts the client's certificate into each request's (and WebSocket's) `scope["state"]`."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer_certificate": _peer_certificate(transport)}
+
+
+class HttpServer:
+    """An ASGI application on one TLS port."""
+
+    def __init__(self, app: Any, listener: Listener) -> None:
+        self._socket = socket.create_server((listener.host, listener.port), backlog=2048)
+        config = uvicorn.Config(
+            app,
+            http=_Http,
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ssl_certfile=str(listener.certificate),
+            ssl_keyfile=str(listener.key),
+            ssl_ca_certs=str(listener.client_ca),
+            ssl_cert_reqs=ssl.CERT_OPTIONAL,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+            ws_max_size=1024 * 1024,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+
+    @property
+    def port(self) -> int:
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def run(self) -> None:
+        """Serves until it is cancelled."""
+        serving = asyncio.ensure_future(self._server._serve([self._socket]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            self._server.should_exit = True
+            await serving
+            raise
+
+    async def wait_ready(self) -> None:
+        while not self._server.started:
+            await asyncio.sleep(0.001)
