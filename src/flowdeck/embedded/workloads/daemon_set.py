@@ -194,7 +194,8 @@ def _roll(seen: Seen, step: Step) -> None:
 def _updated(seen: Seen, wanted: Sequence[str], may_miss: int) -> list[Tree]:
     """Old pods to delete: those that are of no use anyway, and available ones as far as allowed."""
     missing = sum(not any(map(seen.is_available, seen.pods.get(name, ()))) for name in wanted)
-    useless, candidates = [], []
+    useless: list[Tree] = []
+    candidates: list[Tree] = []
     for name in wanted:
         for pod in seen.pods.get(name, ()):
             if seen.is_old(pod) and not is_being_deleted(pod):

@@ -1,4 +1,4 @@
-"""Whether a pod may run on a node: node selector, required node affinity, taints. Pure; for DaemonSets and the scheduler.
+"""Whether a pod may run on a node: node selector, required node affinity, taints. Pure.
 
 Source: kubernetes (staging/src/k8s.io/component-helpers/scheduling/corev1)
 """
