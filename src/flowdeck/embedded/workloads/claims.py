@@ -3,8 +3,6 @@
 Used by all controllers that find children by label selector (ReplicaSet, Deployment, StatefulSet, DaemonSet, Job).
 """
 
-from collections.abc import Sequence
-
 from flowdeck.client.base import Client, PatchType
 from flowdeck.kube.errors import Conflict, Invalid, NotFound
 from flowdeck.kube.objects import (
@@ -67,37 +65,26 @@ async def _patch_owners(client: Client, kind: Kind, child: Tree, reference: Tree
 class SelectorIndex:
     """Who selects an object: the reverse of many label selectors, for `Maps` of objects that name no owner.
 
-    A controller `remember`s, each time it reconciles a key, what that key selects and what it found. An object that
-    changed before that is seen by the coming reconcile anyway, so the index may start empty.
+    A controller `remember`s, each time it reconciles a key, what that key selects. An object that changed before that
+    is seen by the coming reconcile anyway, so the index may start empty.
     """
 
     def __init__(self) -> None:
         self._selectors: dict[str, dict[ObjectKey, LabelSelector]] = {}
-        self._members: dict[ObjectKey, frozenset[ObjectKey]] = {}
-        self._groups: dict[ObjectKey, set[ObjectKey]] = {}
 
-    def remember(self, key: ObjectKey, selector: LabelSelector | None, members: Sequence[Tree] = ()) -> None:
+    def remember(self, key: ObjectKey, selector: LabelSelector | None) -> None:
         """`selector` None: the key selects nothing (any more), or is gone."""
-        if selector is None:
-            self._selectors.get(key.namespace, {}).pop(key, None)
-        else:
+        if selector is not None:
             self._selectors.setdefault(key.namespace, {})[key] = selector
-        new = frozenset(key_of(member) for member in members)
-        old = self._members.pop(key, frozenset())
-        if new:
-            self._members[key] = new
-        for member in old - new:
-            groups = self._groups[member]
-            groups.discard(key)
-            if not groups:
-                del self._groups[member]
-        for member in new - old:
-            self._groups.setdefault(member, set()).add(key)
+        elif key.namespace in self._selectors:
+            self._selectors[key.namespace].pop(key, None)
 
-    def keys_for(self, obj: Tree) -> set[ObjectKey]:
-        """Everyone who selects the object, or did when it was last looked at."""
-        key, labels = key_of(obj), labels_of(obj)
-        found = {
-            owner for owner, selector in self._selectors.get(key.namespace, {}).items() if selector.matches(labels)
-        }
-        return found | self._groups.get(key, set())
+    def keys_for(self, obj: Tree) -> list[ObjectKey]:
+        """Everyone who selects the object."""
+        selectors = self._selectors.get(key_of(obj).namespace, {})
+        labels = labels_of(obj)
+        return [key for key, selector in selectors.items() if selector.matches(labels)]
+
+    def keys_for_orphan(self, obj: Tree) -> list[ObjectKey]:
+        """Everyone who would adopt the object; nobody when it has a controller."""
+        return self.keys_for(obj) if controller_of(obj) is None else []

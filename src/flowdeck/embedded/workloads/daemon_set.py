@@ -7,18 +7,19 @@ Source: kubernetes (pkg/controller/daemon)
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
+from flowdeck.controller.events import Events
+from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import node_fit, pods
 from flowdeck.embedded.workloads.claims import SelectorIndex, claim
 from flowdeck.embedded.workloads.deployment.sizes import scaled_value
 from flowdeck.embedded.workloads.pod_control import create_pods, delete_pods
-from flowdeck.embedded.workloads.reporting import Events, write_status
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL, hash_of, keep_history, truncate_history
 from flowdeck.embedded.workloads.templates import pod_of
 from flowdeck.kube.kinds import DAEMON_SET, NODE, POD
@@ -26,7 +27,6 @@ from flowdeck.kube.objects import (
     Kind,
     ObjectKey,
     Tree,
-    controller_of,
     get_in,
     is_being_deleted,
     key_of,
@@ -256,10 +256,11 @@ class DaemonSetController:
 
     @property
     def watches(self) -> Sequence[Maps]:
-        return Owns(POD, owner=DAEMON_SET), Maps(POD, self._of_orphan), Maps(NODE, lambda _: tuple(self._known))
-
-    def _of_orphan(self, pod: Tree) -> Iterable[ObjectKey]:
-        return self._selectors.keys_for(pod) if controller_of(pod) is None else ()
+        return (
+            Owns(POD, owner=DAEMON_SET),
+            Maps(POD, self._selectors.keys_for_orphan),
+            Maps(NODE, lambda _: tuple(self._known)),
+        )
 
     async def reconcile(self, key: ObjectKey) -> Result:
         daemon_set = await self.client.find(DAEMON_SET, key)
@@ -270,7 +271,7 @@ class DaemonSetController:
         self._known.add(key)
         selector = label_selector_of(daemon_set["spec"]["selector"])
         owned = await claim(self.client, POD, daemon_set, selector)
-        self._selectors.remember(key, selector, owned)
+        self._selectors.remember(key, selector)
         if is_being_deleted(daemon_set):
             return DONE
         history = await keep_history(self.client, DAEMON_SET, daemon_set, REVISION_LABEL)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from flowdeck.client.base import Client
-from flowdeck.embedded.workloads.reporting import Events
+from flowdeck.controller.events import Events
 from flowdeck.kube.errors import ApiError, NotFound
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Tree, key_of, uid_of

@@ -5,17 +5,18 @@ Writes  Pod (create, delete, adopt, release), the set's status, Events
 Source: kubernetes (pkg/controller/replicaset)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
+from flowdeck.controller.events import Events
+from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
 from flowdeck.embedded.workloads.claims import SelectorIndex, claim
 from flowdeck.embedded.workloads.pod_control import create_pods, delete_pods
-from flowdeck.embedded.workloads.reporting import Events, write_status
 from flowdeck.embedded.workloads.templates import pod_of
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import POD, REPLICA_SET
@@ -64,10 +65,7 @@ class ReplicaSetController:
 
     @property
     def watches(self) -> Sequence[Maps]:
-        return Owns(POD, owner=self.kind), Maps(POD, self._of_orphan)
-
-    def _of_orphan(self, pod: Tree) -> Iterable[ObjectKey]:
-        return self._selectors.keys_for(pod) if controller_of(pod) is None else ()
+        return Owns(POD, owner=self.kind), Maps(POD, self._selectors.keys_for_orphan)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         replica_set = await self.client.find(self.kind, key)
@@ -76,7 +74,7 @@ class ReplicaSetController:
             return DONE
         selector = selector_of(replica_set)
         owned = await claim(self.client, POD, replica_set, selector)
-        self._selectors.remember(key, selector, owned)
+        self._selectors.remember(key, selector)
         active = [pod for pod in owned if pods.is_active(pod)]
         error = None
         if not is_being_deleted(replica_set):

@@ -13,11 +13,12 @@ from typing import Literal
 from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
+from flowdeck.controller.events import Events
+from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
 from flowdeck.embedded.workloads.claims import SelectorIndex, claim
 from flowdeck.embedded.workloads.deployment import progress, revisions, sizes
 from flowdeck.embedded.workloads.deployment.sizes import Sizes, replicas_of
-from flowdeck.embedded.workloads.reporting import Events, write_status
 from flowdeck.kube.conditions import Condition
 from flowdeck.kube.errors import AlreadyExists, ApiError
 from flowdeck.kube.kinds import DEPLOYMENT, POD, REPLICA_SET
@@ -79,12 +80,9 @@ class DeploymentController:
     def watches(self) -> Sequence[Maps]:
         return (
             Owns(REPLICA_SET, owner=DEPLOYMENT),
-            Maps(REPLICA_SET, self._of_orphan),
+            Maps(REPLICA_SET, self._selectors.keys_for_orphan),
             Maps(POD, deployment_of_dying_pod),
         )
-
-    def _of_orphan(self, replica_set: Tree) -> Iterable[ObjectKey]:
-        return self._selectors.keys_for(replica_set) if controller_of(replica_set) is None else ()
 
     async def reconcile(self, key: ObjectKey) -> Result:
         deployment = await self.client.find(DEPLOYMENT, key)
@@ -97,7 +95,7 @@ class DeploymentController:
             await self.events.event(deployment, type="Warning", reason="SelectingAll", message=message)
             return DONE
         owned = await claim(self.client, REPLICA_SET, deployment, selector)
-        self._selectors.remember(key, selector, owned)
+        self._selectors.remember(key, selector)
         new, old = revisions.new_and_old(deployment, owned)
         rollout = Rollout(deployment, new, old, progress.conditions_of(deployment, self.clock.now()))
         try:

@@ -74,7 +74,7 @@ class EndpointsController:
             return DONE
         selector = label_selector_of({"matchLabels": service["spec"]["selector"]})
         selected = await self._selected(key.namespace, selector)
-        self._selectors.remember(key, selector, selected)
+        self._selectors.remember(key, selector)
         backends = backends_of(service, selected, await self._zones(selected))
         await self._write_slices(service, selected, backends)
         await self._write_endpoints(service, selected, backends)

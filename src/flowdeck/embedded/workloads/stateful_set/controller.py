@@ -5,15 +5,16 @@ Writes  Pod, PersistentVolumeClaim (create, owners), ControllerRevision, the set
 Source: kubernetes (pkg/controller/statefulset)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
+from flowdeck.controller.events import Events
+from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
 from flowdeck.embedded.workloads.claims import SelectorIndex, claim
-from flowdeck.embedded.workloads.reporting import Events, write_status
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL, History, keep_history, truncate_history
 from flowdeck.embedded.workloads.stateful_set.decide import Seen, Step, decide, status_of
 from flowdeck.embedded.workloads.stateful_set.identity import (
@@ -30,7 +31,6 @@ from flowdeck.kube.objects import (
     Kind,
     ObjectKey,
     Tree,
-    controller_of,
     get_in,
     is_being_deleted,
     key_of,
@@ -55,10 +55,7 @@ class StatefulSetController:
 
     @property
     def watches(self) -> Sequence[Maps]:
-        return Owns(POD, owner=STATEFUL_SET), Maps(POD, self._of_orphan)
-
-    def _of_orphan(self, pod: Tree) -> Iterable[ObjectKey]:
-        return self._selectors.keys_for(pod) if controller_of(pod) is None else ()
+        return Owns(POD, owner=STATEFUL_SET), Maps(POD, self._selectors.keys_for_orphan)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         stateful_set = await self.client.find(STATEFUL_SET, key)
@@ -67,7 +64,7 @@ class StatefulSetController:
             return DONE
         selector = label_selector_of(stateful_set["spec"]["selector"])
         owned = await claim(self.client, POD, stateful_set, selector)
-        self._selectors.remember(key, selector, owned)
+        self._selectors.remember(key, selector)
         if is_being_deleted(stateful_set):
             return DONE
         history = await keep_history(self.client, STATEFUL_SET, stateful_set, HASH_LABEL)

@@ -4,7 +4,7 @@ Source: kubernetes (pkg/controller/statefulset/stateful_pod_control.go, stateful
 """
 
 from flowdeck.client.base import Client
-from flowdeck.embedded.workloads.reporting import Events
+from flowdeck.controller.events import Events
 from flowdeck.embedded.workloads.stateful_set.identity import (
     claim_name,
     claim_of,
