@@ -67,9 +67,7 @@ class DirectClient:
     ) -> ObjectList:
         resource = self._resource(kind)
         selection = Selection.parse(resource, namespace, labels, fields)
-        page = read_page(
-            self.verbs.store, kind.resource, selection, limit=limit, continue_token=continue_token
-        )
+        page = read_page(self.verbs.store, kind.resource, selection, limit=limit, continue_token=continue_token)
         items = [self.verbs.in_version(resource, entry.tree) for entry in page.entries]
         return ObjectList(items, str(page.revision), page.continue_token)
 
@@ -98,9 +96,7 @@ class DirectClient:
 
     async def create(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
         namespace = obj["metadata"].get("namespace") or ""
-        return await self.verbs.create(
-            self._resource(kind), namespace, copy_of(obj), self._options(dry_run=dry_run)
-        )
+        return await self.verbs.create(self._resource(kind), namespace, copy_of(obj), self._options(dry_run=dry_run))
 
     async def create_sub(self, kind: Kind, key: ObjectKey, subresource: str, obj: Tree) -> Tree:
         answer = await self.raw("POST", kind.url(key, subresource=subresource), body=obj)
@@ -108,9 +104,7 @@ class DirectClient:
         return created
 
     async def update(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
-        return await self.verbs.update(
-            self._resource(kind), key_of(obj), copy_of(obj), self._options(dry_run=dry_run)
-        )
+        return await self.verbs.update(self._resource(kind), key_of(obj), copy_of(obj), self._options(dry_run=dry_run))
 
     async def patch(
         self,
@@ -136,9 +130,7 @@ class DirectClient:
         )
         return obj
 
-    async def apply(
-        self, kind: Kind, obj: Tree, *, manager: str, force: bool = True, subresource: str = ""
-    ) -> Tree:
+    async def apply(self, kind: Kind, obj: Tree, *, manager: str, force: bool = True, subresource: str = "") -> Tree:
         applied, _ = await self.verbs.patch(
             self._resource(kind),
             key_of(obj),
@@ -192,7 +184,5 @@ class DirectClient:
     async def patch_status(self, kind: Kind, key: ObjectKey, patch: Tree) -> Tree:
         return await self.patch(kind, key, patch, subresource="status")
 
-    async def raw(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None
-    ) -> bytes:
+    async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
         return await self.call(method, path, query or {}, b"" if body is None else orjson.dumps(body), self.user)

@@ -21,22 +21,21 @@ from flowdeck.embedded.apiserver.contract import (
     Upgrade,
     User,
 )
-from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES, parse_path, parse_query, verb_of
+from flowdeck.embedded.apiserver.forbidden import forbidden
+from flowdeck.embedded.apiserver.impersonation import impersonate
+from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES, ResourcePath, parse_path, parse_query, verb_of
 from flowdeck.kube.errors import (
     ApiError,
-    Forbidden,
     InternalError,
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
-    Unauthorized,
 )
 from flowdeck.kube.objects import ObjectKey
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Impersonate = Callable[[RequestInfo], User]
 
 log = structlog.get_logger()
 
@@ -62,10 +61,10 @@ class Pipeline:
     """The verbs on resources."""
     authenticator: Authenticator
     authorizer: Authorizer
-    impersonate: Callable[[RequestInfo, Authorizer], User]
-    """The user that the `Impersonate-*` headers ask for; raises `Forbidden`."""
+    documents: Sequence[Callable[[RequestInfo], Answer | None]] = ()
+    """Asked in turn for paths that are not resources: discovery, OpenAPI."""
     routes: Mapping[str, Handler] = field(default_factory=dict)
-    """Paths that are not resources: `/version`, `/openapi/v3`; those that end in `/` serve all below."""
+    """Other paths that are not resources: `/readyz`, `/metrics`."""
     subresources: Mapping[tuple[str, str], Handler] = field(default_factory=dict)
     """`("pods", "log")` -> handler; `("*", "scale")` for every resource that has it."""
     upgrades: Mapping[tuple[str, str], Upgrade] = field(default_factory=dict)
@@ -78,6 +77,14 @@ class Pipeline:
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 
+    async def call(self, method: str, path: str, query: Mapping[str, str], body: bytes, user: User) -> bytes:
+        """One request from inside the process, as `user`; raises the `ApiError` that it is answered with."""
+        info = self._parse(method, path, {name: [value] for name, value in query.items()}, {}, user)
+        answer = await self._answer(replace(info, body=body))
+        if answer.stream is not None:
+            return b"".join([piece async for piece in answer.stream])
+        return answer.raw if answer.raw is not None else orjson.dumps(answer.obj)
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         info: RequestInfo | None = None
         try:
@@ -86,7 +93,7 @@ class Pipeline:
             answer = await self._answer(info)
         except ApiError as error:
             answer = error_answer(error)
-        except Exception as error:  # noqa: BLE001 - the outermost layer: answer, and tell the log
+        except Exception as error:
             log.exception("request failed", path=scope["path"], method=scope["method"])
             answer = error_answer(InternalError(f"Internal error occurred: {error}"))
         self.metrics.count(info, answer.code)
@@ -96,39 +103,40 @@ class Pipeline:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         user = await self.authenticator.authenticate(headers, scope.get("state", {}).get("peer_certificate"))
         queries = parse_query(scope["query_string"])
-        path = parse_path(scope["path"])
-        method = scope.get("method", "GET")
-        query = {name: values[0] for name, values in queries.items()}
-        info = RequestInfo(
-            method=method,
-            path=scope["path"],
-            query=query,
-            queries=queries,
-            headers=headers,
-            user=user or ANONYMOUS,
-            verb=method.lower(),
-        )
-        if path is not None:
-            resource = self.handlers.registry.find(path.group, path.version, path.plural)
-            namespace = path.namespace if resource is None or resource.kind.namespaced else ""
-            info = replace(
-                info,
-                verb=verb_of(method, path, query),
-                resource=resource,
-                key=ObjectKey(namespace, path.name),
-                subresource=path.subresource,
-                subpath=path.subpath,
-            )
-            if scope["type"] == "websocket":
-                info = replace(info, verb="get" if path.subresource != "proxy" else "get")
+        info = self._parse(scope.get("method", "GET"), scope["path"], queries, headers, user or ANONYMOUS)
         if any(name.startswith("impersonate-") for name in headers):
-            info = replace(info, user=self.impersonate(info, self.authorizer))
+            info = replace(info, user=impersonate(info.user, scope["headers"], self.authorizer))
+        path = parse_path(info.path)
         self._authorize(info, path)
         if path is not None and info.resource is None:
             raise _page_not_found()
         return info
 
-    def _authorize(self, info: RequestInfo, path: Any) -> None:
+    def _parse(
+        self,
+        method: str,
+        path: str,
+        queries: Mapping[str, Sequence[str]],
+        headers: Mapping[str, str],
+        user: User,
+    ) -> RequestInfo:
+        query = {name: values[0] for name, values in queries.items()}
+        info = RequestInfo(method, path, query, queries, headers, user, verb=method.lower())
+        parts = parse_path(path)
+        if parts is None:
+            return info
+        resource = self.handlers.registry.find(parts.group, parts.version, parts.plural)
+        namespace = parts.namespace if resource is None or resource.kind.namespaced else ""
+        return replace(
+            info,
+            verb=verb_of(method, parts, query),
+            resource=resource,
+            key=ObjectKey(namespace, parts.name),
+            subresource=parts.subresource,
+            subpath=parts.subpath,
+        )
+
+    def _authorize(self, info: RequestInfo, path: ResourcePath | None) -> None:
         if path is None:
             attributes = Attributes(info.user, info.method.lower(), path=info.path)
         else:
@@ -144,9 +152,7 @@ class Pipeline:
             )
         decision = self.authorizer.authorize(attributes)
         if not decision.allowed:
-            if info.user is ANONYMOUS and "authorization" in info.headers:
-                raise Unauthorized("Unauthorized")
-            raise forbidden_answer(attributes, decision.reason)
+            raise forbidden(attributes, decision.reason)
 
     async def _with_body(self, info: RequestInfo, receive: Receive) -> RequestInfo:
         if info.method in ("GET", "HEAD"):
@@ -155,7 +161,7 @@ class Pipeline:
 
     async def _answer(self, info: RequestInfo) -> Answer:
         if info.resource is None:
-            return await self._route(info.path)(info)
+            return await self._page(info)
         if info.subresource and info.subresource != "status":
             names = (info.resource.kind.plural, info.subresource)
             handler = self.subresources.get(names) or self.subresources.get(("*", info.subresource))
@@ -166,14 +172,15 @@ class Pipeline:
             return await info.resource.virtual(info)
         return await self.handlers.answer(info)
 
-    def _route(self, path: str) -> Handler:
-        exact = self.routes.get(path) or self.routes.get(path.rstrip("/"))
-        if exact is not None:
-            return exact
-        for prefix, handler in self.routes.items():
-            if prefix.endswith("/") and path.startswith(prefix):
-                return handler
-        raise _page_not_found()
+    async def _page(self, info: RequestInfo) -> Answer:
+        for document in self.documents:
+            answer = document(info)
+            if answer is not None:
+                return answer
+        handler = self.routes.get(info.path.rstrip("/"))
+        if handler is None:
+            raise _page_not_found()
+        return await handler(info)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -203,22 +210,6 @@ async def read_body(receive: Receive) -> bytes:
         if size > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
     return b"".join(parts)
-
-
-def forbidden_answer(attributes: Attributes, reason: str) -> Forbidden:
-    """The 403 for a denied request, in upstream's words."""
-    a = attributes
-    if not a.resource:
-        return Forbidden(f'forbidden: User "{a.user.name}" cannot {a.verb} path "{a.path}"')
-    resource = f"{a.resource}/{a.subresource}" if a.subresource else a.resource
-    where = f'in the namespace "{a.namespace}"' if a.namespace else "at the cluster scope"
-    named = f'{resource}.{a.group}' if a.group else resource
-    target = f'{a.resource}.{a.group}' if a.group else a.resource
-    told = f'{target} "{a.name}" is forbidden' if a.name else f"{named if not a.name else target} is forbidden"
-    message = f'{told}: User "{a.user.name}" cannot {a.verb} resource "{resource}" in API group "{a.group}" {where}'
-    if reason:
-        message += f": {reason}"
-    return Forbidden(message, group=a.group, kind=a.resource, name=a.name)
 
 
 def _page_not_found() -> NotFound:
@@ -260,9 +251,7 @@ def _warning(text: str) -> bytes:
     return f'299 - "{quoted}"'.encode()
 
 
-async def _send_stream(
-    answer: Answer, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
-) -> None:
+async def _send_stream(answer: Answer, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
     """Sends a body piece by piece, until it ends or the client goes away."""
     assert answer.stream is not None
     await send({"type": "http.response.start", "status": answer.code, "headers": headers})

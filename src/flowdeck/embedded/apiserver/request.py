@@ -7,11 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
-import orjson
-import yaml
-
-from flowdeck.kube.errors import BadRequest, UnsupportedMediaType
-
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """As upstream: larger request bodies are answered by 413."""
 
@@ -80,22 +75,3 @@ def parse_query(raw: bytes) -> Mapping[str, Sequence[str]]:
 def is_true(text: str) -> bool:
     """Whether a query parameter means yes; in any case, and present without a value counts as yes upstream."""
     return text.lower() in ("true", "1", "t", "yes")
-
-
-def decode_body(body: bytes, content_type: str) -> object:
-    """The JSON tree in a body (YAML as well). Raises `BadRequest` and `UnsupportedMediaType`."""
-    media = content_type.partition(";")[0].strip().lower()
-    if media in ("application/yaml", "application/apply-patch+yaml") and body[:1] not in (b"{", b"["):
-        try:
-            return yaml.load(body, Loader=yaml.CSafeLoader)
-        except yaml.YAMLError as error:
-            raise BadRequest(f"error converting YAML to JSON: {error}") from error
-    if media and "json" not in media and "yaml" not in media and media not in ("*/*", "text/plain"):
-        raise UnsupportedMediaType(
-            f"the body of the request was in an unknown format - accepted media types include: "
-            f"application/json, application/yaml (got {media})"
-        )
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"couldn't parse the request body as JSON: {error}") from error

@@ -15,18 +15,44 @@ from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.listing import Event, Page, SelectedWatch, Selection, read_page
+from flowdeck.embedded.apiserver.negotiation import (
+    JSON,
+    YAML,
+    Form,
+    decode,
+    encode,
+    metadata_list,
+    metadata_only,
+    negotiate,
+)
 from flowdeck.embedded.apiserver.registry import Registry
-from flowdeck.embedded.apiserver.request import decode_body, is_true
+from flowdeck.embedded.apiserver.request import is_true
 from flowdeck.embedded.apiserver.verbs import PatchContent, Verbs, WriteOptions
 from flowdeck.embedded.store.store import Entry
-from flowdeck.kube.errors import ApiError, BadRequest, Expired, MethodNotAllowed, NotFound, Timeout, UnsupportedMediaType
+from flowdeck.kube.errors import (
+    ApiError,
+    BadRequest,
+    Expired,
+    MethodNotAllowed,
+    NotFound,
+    Timeout,
+    UnsupportedMediaType,
+)
 from flowdeck.kube.objects import ObjectKey, Tree, key_of
 
 WATCH_S = (1800, 3600)
 """A watch without `timeoutSeconds` ends at a random moment between these, as upstream's do."""
 BOOKMARK_EVERY_S = 60.0
 RETURNS_DELETED = frozenset(
-    {"pods", "services", "serviceaccounts", "podtemplates", "resourcequotas", "persistentvolumes", "persistentvolumeclaims"}
+    {
+        "pods",
+        "services",
+        "serviceaccounts",
+        "podtemplates",
+        "resourcequotas",
+        "persistentvolumes",
+        "persistentvolumeclaims",
+    }
 )
 """Core resources whose DELETE answers the object, not a Status. Source: pkg/registry/core/*/storage."""
 
@@ -40,27 +66,11 @@ _PATCH_TYPES = frozenset(
 )
 
 
-class Form(Protocol):
-    """How objects are rendered; `negotiation.form_of` finds the one that a request asks for."""
+class Tables(Protocol):
+    """Renders objects as `kubectl get` shows them."""
 
-    content_type: str
-    is_plain: bool
-    """True when objects are sent as they are stored."""
-
-    def one(self, obj: Tree) -> Tree: ...
-
-    def page(self, objects: Sequence[Tree], metadata: Tree) -> Tree:
-        """A list in this form."""
-        ...
-
-    def event(self, obj: Tree) -> Tree:
-        """The object of a watch event."""
-        ...
-
-
-class Negotiate(Protocol):
-    def __call__(self, info: RequestInfo, resource: Resource) -> Form:
-        """Raises `NotAcceptable`."""
+    def table(self, resource: Resource, objects: Sequence[Tree], *, include: str, metadata: Tree, version: str) -> Tree:
+        """A `Table` with a row an object; `include` is the `includeObject` parameter."""
         ...
 
 
@@ -70,7 +80,7 @@ class ResourceHandlers:
 
     registry: Registry
     verbs: Verbs
-    negotiate: Negotiate
+    tables: Tables
     clock: Clock
     random: Random
 
@@ -105,29 +115,55 @@ class ResourceHandlers:
     # ---- reads ----------------------------------------------------------------------------------------------------
 
     async def _get(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         entry = self.verbs.get(resource, _key(info))
-        if form.is_plain and _is_stored_as_served(resource):
-            return Answer(raw=entry.raw, content_type=form.content_type)
-        return self._rendered(form, resource, entry.tree)
+        if _is_plain(form) and _is_stored_as_served(resource):
+            return Answer(raw=entry.raw)
+        return self._rendered(info, form, resource, entry.tree)
 
-    def _rendered(self, form: Form, resource: Resource, obj: Tree, code: int = 200) -> Answer:
+    def _rendered(self, info: RequestInfo, form: Form, resource: Resource, obj: Tree, code: int = 200) -> Answer:
         obj = self.verbs.in_version(resource, obj)
-        return Answer(obj=obj if form.is_plain else form.one(obj), code=code, content_type=form.content_type)
+        if _is_plain(form):
+            return Answer(obj=obj, code=code)
+        return Answer(
+            raw=encode(self._shaped(info, form, resource, obj), form), code=code, content_type=form.content_type
+        )
+
+    def _shaped(self, info: RequestInfo, form: Form, resource: Resource, obj: Tree) -> Tree:
+        """One object in the shape that was asked for."""
+        match form.shape:
+            case "Table":
+                metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+                return self._table(info, form, resource, [obj], metadata)
+            case "PartialObjectMetadata" | "PartialObjectMetadataList":
+                return metadata_only(obj, form.version)
+        return obj
+
+    def _table(
+        self, info: RequestInfo, form: Form, resource: Resource, objects: Sequence[Tree], metadata: Tree
+    ) -> Tree:
+        include = info.query.get("includeObject") or "Metadata"
+        return self.tables.table(resource, objects, include=include, metadata=metadata, version=form.version)
 
     async def _list(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         page = await self._read_page(info, resource)
         metadata: Tree = {"resourceVersion": str(page.revision)}
         if page.continue_token:
             metadata["continue"] = page.continue_token
             if page.remaining is not None:
                 metadata["remainingItemCount"] = page.remaining
-        if form.is_plain:
-            raw = _encode_list(resource, page.entries, metadata)
-            return Answer(raw=raw, content_type=form.content_type)
+        if _is_plain(form):
+            return Answer(raw=_encode_list(resource, page.entries, metadata))
         objects = [self.verbs.in_version(resource, entry.tree) for entry in page.entries]
-        return Answer(obj=form.page(objects, metadata), content_type=form.content_type)
+        match form.shape:
+            case "Table":
+                tree = self._table(info, form, resource, objects, metadata)
+            case "PartialObjectMetadata" | "PartialObjectMetadataList":
+                tree = metadata_list(objects, metadata, form.version)
+            case _:
+                tree = _list_tree(resource, objects, metadata)
+        return Answer(raw=encode(tree, form), content_type=form.content_type)
 
     async def _read_page(self, info: RequestInfo, resource: Resource) -> Page:
         selection = _selection(info, resource)
@@ -159,7 +195,7 @@ class ResourceHandlers:
         raise error
 
     async def _watch(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         selection = _selection(info, resource)
         if info.key and info.key.name:
             selection = Selection.parse(
@@ -178,11 +214,11 @@ class ResourceHandlers:
         except Expired as error:
             return Answer(stream=_just(_frame("ERROR", orjson.dumps(error.to_status()))))
         seconds = _number(info, "timeoutSeconds") or self.random.randint(*WATCH_S)
-        frames = _Frames(resource, form)
+        frames = _Frames(resource, form, lambda obj: self._shaped(info, form, resource, obj))
         stream = self._stream(
             watch, frames, initial, revision, seconds, is_true(info.query.get("allowWatchBookmarks", "")), wants_initial
         )
-        return Answer(stream=stream, content_type=form.content_type)
+        return Answer(stream=stream, content_type=JSON)
 
     async def _stream(
         self,
@@ -223,25 +259,25 @@ class ResourceHandlers:
     # ---- writes ---------------------------------------------------------------------------------------------------
 
     async def _create(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         options = self._options(info)
         if info.key and info.key.name:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         obj = await self.verbs.create(resource, _key(info).namespace, _body(info), options)
-        answer = self._rendered(form, resource, obj, 201)
+        answer = self._rendered(info, form, resource, obj, 201)
         answer.warnings = options.warnings
         return answer
 
     async def _update(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         options = self._options(info)
         obj = await self.verbs.update(resource, _key(info), _body(info), options, subresource=info.subresource)
-        answer = self._rendered(form, resource, obj)
+        answer = self._rendered(info, form, resource, obj)
         answer.warnings = options.warnings
         return answer
 
     async def _patch(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         content = info.headers.get("content-type", "").partition(";")[0].strip()
         if content not in _PATCH_TYPES:
             raise UnsupportedMediaType(
@@ -254,19 +290,24 @@ class ResourceHandlers:
             )
         options = self._options(info)
         obj, created = await self.verbs.patch(
-            resource, _key(info), cast(PatchContent, content), _body(info), options, subresource=info.subresource
+            resource,
+            _key(info),
+            cast(PatchContent, content),
+            _patch_body(info, content),
+            options,
+            subresource=info.subresource,
         )
-        answer = self._rendered(form, resource, obj, 201 if created else 200)
+        answer = self._rendered(info, form, resource, obj, 201 if created else 200)
         answer.warnings = options.warnings
         return answer
 
     async def _delete(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = self.negotiate(info, resource)
+        form = negotiate(info.headers.get("accept", ""))
         options = self._options(info)
         wanted = _delete_options(info)
         obj, is_gone = await self.verbs.delete(resource, _key(info), wanted, options)
         if not is_gone or (resource.kind.group == "" and resource.kind.plural in RETURNS_DELETED):
-            return self._rendered(form, resource, obj)
+            return self._rendered(info, form, resource, obj)
         return Answer(obj=_deleted_status(resource, obj))
 
     async def _delete_all(self, info: RequestInfo, resource: Resource) -> Answer:
@@ -308,16 +349,16 @@ class ResourceHandlers:
 class _Frames:
     """Renders watch events of one resource in one form."""
 
-    def __init__(self, resource: Resource, form: Form) -> None:
+    def __init__(self, resource: Resource, form: Form, shaped: Callable[[Tree], Tree]) -> None:
         self._resource = resource
-        self._form = form
-        self._is_raw = form.is_plain and _is_stored_as_served(resource)
+        self._shaped = shaped
+        self._is_raw = _is_plain(form) and _is_stored_as_served(resource)
 
     def event(self, event: Event) -> bytes:
         if self._is_raw:
             return _frame(event.type, event.entry.raw)
         obj = Verbs.in_version(self._resource, event.entry.tree)
-        return _frame(event.type, orjson.dumps(obj if self._form.is_plain else self._form.event(obj)))
+        return _frame(event.type, orjson.dumps(self._shaped(obj)))
 
     def bookmark(self, revision: int, *, is_end_of_initial: bool = False) -> bytes:
         metadata: Tree = {"resourceVersion": str(revision), "creationTimestamp": None}
@@ -325,7 +366,12 @@ class _Frames:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         kind = self._resource.kind
         obj: Tree = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
-        return _frame("BOOKMARK", orjson.dumps(obj if self._form.is_plain else self._form.event(obj)))
+        return _frame("BOOKMARK", orjson.dumps(self._shaped(obj)))
+
+
+def _is_plain(form: Form) -> bool:
+    """Whether objects are sent as the JSON that they are stored as."""
+    return not form.shape and form.media == JSON
 
 
 def _frame(type_: str, obj: bytes) -> bytes:
@@ -386,11 +432,17 @@ def _key(info: RequestInfo) -> ObjectKey:
 
 
 def _body(info: RequestInfo) -> Any:
-    return decode_body(info.body, info.headers.get("content-type", ""))
+    return decode(info.body, info.headers.get("content-type", ""))
+
+
+def _patch_body(info: RequestInfo, content: str) -> Any:
+    if content == "application/apply-patch+yaml":
+        return decode(info.body, JSON if info.body[:1] == b"{" else YAML)
+    return decode(info.body, JSON)
 
 
 def _delete_options(info: RequestInfo) -> DeleteOptions:
-    body = decode_body(info.body, info.headers.get("content-type", "")) if info.body else None
+    body = decode(info.body, info.headers.get("content-type", "")) if info.body else None
     return DeleteOptions.parse(body, dict(info.query))
 
 
@@ -410,7 +462,9 @@ def _revision(info: RequestInfo) -> int:
     except ValueError:
         revision = -1
     if revision < 0:
-        raise BadRequest(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise BadRequest(
+            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
     return revision
 
 

@@ -143,6 +143,7 @@ class Store:
         self._pending: dict[StoreKey, Change] = {}
         self._queue: list[tuple[Change, asyncio.Future[None]]] = []
         self._is_committing = False
+        self._committed = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._watches: dict[str, set[Watch]] = defaultdict(set)
         self._listeners: list[Callable[[Change], None]] = []
@@ -284,6 +285,7 @@ class Store:
             self._publish(change)
             if not done.cancelled():
                 done.set_result(None)
+        self._committed.set()
         if self._queue:
             self._start_commit()
         else:
@@ -313,6 +315,28 @@ class Store:
             self._history_of[dropped.entry.key.resource].popleft()
             self._history_bytes -= len(dropped.entry.raw)
             self._oldest = dropped.revision
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write is on its way to the disk."""
+        return self._is_committing
+
+    async def written(self) -> None:
+        """Returns once the writes that are on their way now have been answered."""
+        if self._pending:
+            last = max(self._pending.values(), key=lambda change: change.revision).revision
+            while self._is_committing and self._revision < last:
+                self._committed.clear()
+                await self._committed.wait()
+
+    def last_change(self, resource: str) -> int:
+        """Revision of the newest change of a resource that is still remembered, else 0."""
+        history = self._history_of.get(resource)
+        return history[-1].revision if history else 0
+
+    def changes_since(self, revision: int) -> Sequence[Change]:
+        """All remembered changes above a revision, in order."""
+        return [change for change in self._history if change.revision > revision]
 
     # ---- watches --------------------------------------------------------------------------------------------------
 
