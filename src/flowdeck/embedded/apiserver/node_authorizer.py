@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from flowdeck.embedded.apiserver.bootstrap_roles import NODE_RULES
-from flowdeck.embedded.apiserver.contract import Attributes, Decision, Storage
+from flowdeck.embedded.apiserver.contract import Attributes, Decision, Storage, User
 from flowdeck.embedded.apiserver.rbac import Rule
 from flowdeck.kube.kinds import PERSISTENT_VOLUME, POD
 from flowdeck.kube.objects import ObjectKey, Tree, get_in
@@ -19,6 +19,10 @@ LEASES = "kube-node-lease"
 _UNKNOWN = Decision(False)
 
 
+def is_node(user: User) -> bool:
+    return user.name.startswith(PREFIX) and NODES in user.groups
+
+
 @dataclass(frozen=True)
 class NodeAuthorizer:
     """Has an opinion only on users `system:node:NAME` in the group `system:nodes`."""
@@ -27,7 +31,7 @@ class NodeAuthorizer:
 
     def authorize(self, attributes: Attributes) -> Decision:
         user = attributes.user
-        if not user.name.startswith(PREFIX) or NODES not in user.groups:
+        if not is_node(user):
             return _UNKNOWN
         node = user.name.removeprefix(PREFIX)
         match attributes.group, attributes.resource, attributes.subresource:
