@@ -1,0 +1,61 @@
+"""The component `training`: Trainer v2 (`trainer.kubeflow.org`)."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from flowdeck.components.base import AdmissionRule, Context
+from flowdeck.components.training import admission
+from flowdeck.components.training.children import Children
+from flowdeck.components.training.controller import RuntimeController, TrainJobController
+from flowdeck.components.training.draft import Plugin
+from flowdeck.components.training.frameworks import all_frameworks
+from flowdeck.components.training.gang import GANGS
+from flowdeck.components.training.metrics import Phases
+from flowdeck.components.training.objects import shipped_objects
+from flowdeck.components.training.progress import Progress
+from flowdeck.components.training.settings import TrainingSettings
+from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME
+from flowdeck.controller.contract import Controller
+from flowdeck.kube.objects import Tree
+
+
+class Training:
+    """See `components.base.Component`."""
+
+    name = "training"
+
+    def custom_resource_definitions(self) -> Sequence[Tree]:
+        return ()
+
+    def admission(self) -> Sequence[AdmissionRule]:
+        return admission.rules((*all_frameworks(), *GANGS))
+
+    def controllers(self, ctx: Context) -> Sequence[Controller]:
+        return (
+            TrainJobController(
+                client=ctx.client,
+                clock=ctx.clock,
+                events=ctx.events,
+                children=Children(client=ctx.client, plugins=_plugins(ctx.settings)),
+                phases=Phases(),
+            ),
+            RuntimeController(client=ctx.client, kind=TRAINING_RUNTIME),
+            RuntimeController(client=ctx.client, kind=CLUSTER_TRAINING_RUNTIME),
+        )
+
+    def servers(self, ctx: Context) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        return ()
+
+    def objects(self) -> Sequence[Tree]:
+        return shipped_objects()
+
+
+def _plugins(settings: TrainingSettings) -> Sequence[Plugin]:
+    plugins = (*all_frameworks(), *GANGS)
+    if settings.serves_progress and settings.tls_authority:
+        return (*plugins, Progress(url=settings.progress_url, authority=settings.tls_authority.read_text()))
+    return plugins
+
+
+COMPONENT = Training()
+"""What the entry point `training` of the group `flowdeck.components` names."""
