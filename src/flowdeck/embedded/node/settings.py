@@ -1,0 +1,41 @@
+"""Settings of one node process."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings:
+    """What `run_node` needs to know; times in seconds, sizes in bytes."""
+
+    data: Path
+    """The node's folder (`DATA/node`): pods, logs, images. Absolute, without symbolic links."""
+    name: str
+    """Name of the Node object."""
+    kubeconfig: Path
+    """Where the API server is and how to log in."""
+    driver: Literal["auto", "namespaces", "plain"] = "auto"
+    """`auto`: namespaces where the machine can do them, else plain."""
+    host_ip: str = "127.0.0.1"
+    """`status.hostIP` of pods and the node's InternalIP."""
+    port: int = 10250
+    """Where the kubelet's HTTPS API listens; 0: any free port."""
+    hidden: tuple[Path, ...] = ()
+    """Folders that no pod may see, beside the node's own: the platform's data folder."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """More labels of the Node object."""
+    crash_loop_start_s: float = 1.0
+    """Pause before the second restart of a container; doubles with each more. A kubelet: 10."""
+    crash_loop_max_s: float = 300.0
+    """Longest such pause."""
+    max_pods: int = 110
+    log_max_bytes: int = 10 * MIB
+    """A container's log is rotated at that size."""
+    log_max_files: int = 5
+    """How many log files of one container attempt are kept."""
+    lease_s: float = 10.0
+    """How often the node's Lease is renewed."""
+    cluster_domain: str = "cluster.local"
