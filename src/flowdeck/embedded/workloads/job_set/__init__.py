@@ -1,0 +1,1 @@
+"""The JobSet controller: a group of Jobs that start, fail, restart and end together."""
