@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
+from flowdeck.embedded.apiserver.contract import Answer, Handler, RequestInfo, Resource
 from flowdeck.embedded.apiserver.discovery import VERSION, Resources
 from flowdeck.kube import openapi
 from flowdeck.kube.errors import NotAcceptable, NotFound
@@ -26,6 +26,7 @@ _LIST_META = f"{_META}.ListMeta"
 _OBJECT_META = f"{_META}.ObjectMeta"
 _DELETE_OPTIONS = f"{_META}.DeleteOptions"
 _STATUS = f"{_META}.Status"
+_PATCH = f"{_META}.Patch"
 _JSON = "application/json"
 _PATCHES = (
     "application/json-patch+json",
@@ -44,10 +45,12 @@ class OpenApi:
         self._documents: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
 
-    def answer(self, info: RequestInfo) -> Answer | None:
-        """The answer, or None for a path that is not ours. Raises `NotFound`, `NotAcceptable`."""
-        if not info.path.startswith("/openapi/"):
-            return None
+    def routes(self) -> Mapping[str, Handler]:
+        """Path -> handler; a path that ends in `/` stands for all below."""
+        return {"/openapi/": self.answer}
+
+    async def answer(self, info: RequestInfo) -> Answer:
+        """Raises `NotFound`, `NotAcceptable`."""
         self._forget_if_changed()
         match info.path.strip("/").split("/", 2)[1:]:
             case ["v2"]:
@@ -136,7 +139,7 @@ def document_v2(resources: Iterable[Resource]) -> Tree:
 
 
 def schema_name(resource: Resource) -> str:
-    """`io.k8s.api.apps.v1.Deployment`; for a custom kind the group backwards: `org.kubeflow.trainer.v1alpha1.TrainJob`."""
+    """`io.k8s.api.apps.v1.Deployment`; for a custom kind the group backwards: `org.kubeflow.v1.TrainJob`."""
     kind = resource.kind
     if not resource.is_custom:
         return resource.schema.name
@@ -156,6 +159,7 @@ def _schemas(resources: Iterable[Resource]) -> Mapping[str, Tree]:
             found[f"{name}List"] = _list_of(resource, name)
     for name in (_DELETE_OPTIONS, _STATUS):
         found[name] = openapi.definitions()[name]
+    found[_PATCH] = {"type": "object"}
     _follow(found)
     return dict(sorted(found.items()))
 
@@ -346,7 +350,7 @@ def _operation(verb: str, kind: Kind, schema: str, dialect: _Dialect3) -> Tree:
     operation: Tree = {"x-kubernetes-action": _ACTIONS.get(verb, verb), "x-kubernetes-group-version-kind": _gvk(kind)}
     if verb in ("create", "update", "patch"):
         media = _PATCHES if verb == "patch" else ("*/*",)
-        body = dialect.body(f"{_META}.Patch" if verb == "patch" else schema, media)
+        body = dialect.body(_PATCH if verb == "patch" else schema, media)
         if "body" in body:
             parameters.append(body["body"])
         else:
