@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-from flowdeck.embedded.apiserver.contract import Answer, Handler, RequestInfo, Resource, Subresource
+from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, Subresource
 from flowdeck.embedded.apiserver.negotiation import Form, encode, negotiate
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import Kind, Tree
@@ -51,16 +51,13 @@ class Discovery:
         self._generation = -1
         self._made: dict[tuple[str, Form], tuple[bytes, str]] = {}
 
-    def routes(self) -> Mapping[str, Handler]:
-        """Path -> handler; a path that ends in `/` stands for all below."""
-        return {"/version": self._version, **dict.fromkeys(("/api", "/api/", "/apis", "/apis/"), self.answer)}
-
-    async def _version(self, info: RequestInfo) -> Answer:
-        return Answer(obj=VERSION)
-
-    async def answer(self, info: RequestInfo) -> Answer:
-        """Answers a discovery path; raises `NotFound` for groups and versions that are not served."""
+    def answer(self, info: RequestInfo) -> Answer | None:
+        """The answer for a discovery path, None for any other path. Raises `NotFound` for unknown groups."""
         path = info.path.rstrip("/")
+        if path == "/version":
+            return Answer(obj=VERSION)
+        if path not in ("/api", "/apis") and not _is_group_path(path):
+            return None
         form = negotiate(info.headers.get("accept", ""), shapes=False, discovery=path in ("/api", "/apis"))
         body, tag = self._document(path, form)
         if not form.shape:
@@ -76,9 +73,14 @@ class Discovery:
             self._generation = self._resources.generation
         found = self._made.get((path, form))
         if found is None:
-            body = encode(_make(path, form, _by_group(self._resources)), form.media)
+            body = encode(_make(path, form, _by_group(self._resources)), form)
             found = self._made[path, form] = (body, f'"{hashlib.sha512(body).hexdigest().upper()}"')
         return found
+
+
+def _is_group_path(path: str) -> bool:
+    parts = path.split("/")
+    return (parts[1:2] == ["api"] and len(parts) == 3) or (parts[1:2] == ["apis"] and len(parts) in (3, 4))
 
 
 _Groups = Mapping[str, Mapping[str, list[Resource]]]

@@ -1,4 +1,4 @@
-"""In which form an answer is wanted: the `Accept` header.
+"""In which form an answer is wanted (`Accept`) and a body is sent (`Content-Type`).
 
 Served: JSON and YAML, whole objects, `Table` and `PartialObjectMetadata(List)`. Not served: protobuf and CBOR; clients
 that ask for them list JSON as an alternative.
@@ -9,12 +9,11 @@ Source: k8s.io/apiserver (pkg/endpoints/handlers/negotiation, pkg/endpoints/hand
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
-import yaml
 
-from flowdeck.kube.errors import NotAcceptable
+from flowdeck.kube.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from flowdeck.kube.objects import Tree
 
 JSON = "application/json"
@@ -108,13 +107,44 @@ def _clauses(accept: str) -> Iterator[_Clause]:
         yield _Clause(media.lower(), parameters, quality)
 
 
-def encode(tree: Tree, media: str) -> bytes:
+def encode(tree: Tree, form: Form, *, pretty: bool = False) -> bytes:
     """The bytes of an answer."""
-    if media.startswith(YAML):
+    if form.media == YAML:
+        import yaml
+
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode()
-    return orjson.dumps(tree)
+    return orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty else None)
+
+
+def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON, YAML)) -> Any:
+    """What a body says. Raises `UnsupportedMediaType` and, for text that is not what it claims, `BadRequest`."""
+    media = content_type.partition(";")[0].strip().lower() or JSON
+    if media not in accepted:
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+        )
+    if media.endswith("json"):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+    import yaml
+
+    try:
+        return yaml.safe_load(body)
+    except yaml.YAMLError as error:
+        raise BadRequest(f"error parsing YAML: {error}") from error
 
 
 def metadata_only(obj: Tree, version: str = "v1") -> Tree:
     """The object's `PartialObjectMetadata`."""
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+
+
+def metadata_list(items: list[Tree], list_metadata: Tree, version: str = "v1") -> Tree:
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": list_metadata,
+        "items": [metadata_only(item, version) for item in items],
+    }

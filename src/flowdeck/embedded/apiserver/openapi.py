@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.embedded.apiserver.contract import Answer, Handler, RequestInfo, Resource
+from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.discovery import VERSION, Resources
 from flowdeck.kube import openapi
 from flowdeck.kube.errors import NotAcceptable, NotFound
@@ -45,12 +45,10 @@ class OpenApi:
         self._documents: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
 
-    def routes(self) -> Mapping[str, Handler]:
-        """Path -> handler; a path that ends in `/` stands for all below."""
-        return {"/openapi/": self.answer}
-
-    async def answer(self, info: RequestInfo) -> Answer:
-        """Raises `NotFound`, `NotAcceptable`."""
+    def answer(self, info: RequestInfo) -> Answer | None:
+        """The answer, or None for a path that is not ours. Raises `NotFound`, `NotAcceptable`."""
+        if not info.path.startswith("/openapi/"):
+            return None
         self._forget_if_changed()
         match info.path.strip("/").split("/", 2)[1:]:
             case ["v2"]:

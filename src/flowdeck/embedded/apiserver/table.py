@@ -7,21 +7,23 @@ tableconvertor).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
+from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.builtin.printers import cluster, network, pods, storage, workloads
 from flowdeck.embedded.apiserver.builtin.printers.words import Column, Printer, human_duration, name_of
 from flowdeck.embedded.apiserver.contract import Resource
 from flowdeck.embedded.apiserver.negotiation import metadata_only
+from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.json_path import compile_path
 from flowdeck.kube.objects import Kind, Tree
 from flowdeck.kube.times import parse_time
 
-IncludeObject = Literal["None", "Metadata", "Object"]
-"""The query parameter `includeObject`: what of an object each row carries."""
+_INCLUDES = ("", "None", "Metadata", "Object")
 
 _PRINTERS: Mapping[str, Printer] = {
     **cluster.PRINTERS,
@@ -30,6 +32,7 @@ _PRINTERS: Mapping[str, Printer] = {
     **storage.PRINTERS,
     **workloads.PRINTERS,
 }
+_Convert = Callable[[Any, datetime], Any]
 _AGE: Tree = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
@@ -45,28 +48,60 @@ def builtin_printer(kind: Kind) -> Printer:
     return _PRINTERS.get(f"{kind.resource}/{kind.version}") or _PRINTERS.get(kind.resource) or cluster.CREATED
 
 
-def table_of(
-    printer: Printer,
-    objects: Sequence[Tree],
-    metadata: Tree,
-    *,
-    now: datetime,
-    include: IncludeObject = "Metadata",
-    version: str = "v1",
-    with_columns: bool = True,
-) -> Tree:
-    """A `Table` of some objects; `metadata` is the list's. Later events of a watch leave the columns out."""
-    definitions = [column.to_tree() for column in printer.columns] if with_columns else None
-    return {
-        "kind": "Table",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": metadata,
-        "columnDefinitions": definitions,
-        "rows": [_row(printer, obj, now, include, version) for obj in objects],
-    }
+@dataclass(frozen=True)
+class Tables:
+    """Renders objects as tables."""
+
+    clock: Clock
+
+    def table(
+        self,
+        resource: Resource,
+        objects: Sequence[Tree],
+        *,
+        include: str = "",
+        metadata: Tree,
+        version: str = "v1",
+        with_columns: bool = True,
+    ) -> Tree:
+        """A `Table` with a row an object; `metadata` is the list's.
+
+        `include` is the query parameter `includeObject`: `Metadata` (default), `Object`, `None`; raises `BadRequest`
+        for others. Later events of a watch leave the columns out.
+        """
+        return self.print(
+            printer_of(resource),
+            objects,
+            include=include,
+            metadata=metadata,
+            version=version,
+            with_columns=with_columns,
+        )
+
+    def print(
+        self,
+        printer: Printer,
+        objects: Sequence[Tree],
+        *,
+        include: str = "",
+        metadata: Tree,
+        version: str = "v1",
+        with_columns: bool = True,
+    ) -> Tree:
+        """`table` by a given printer: for answers of another kind than the resource's, a `Scale`."""
+        if include not in _INCLUDES:
+            raise BadRequest(f"unrecognized includeObject value: {include}")
+        now = self.clock.now()
+        return {
+            "kind": "Table",
+            "apiVersion": f"meta.k8s.io/{version}",
+            "metadata": metadata,
+            "columnDefinitions": [column.to_tree() for column in printer.columns] if with_columns else None,
+            "rows": [_row(printer, obj, now, include, version) for obj in objects],
+        }
 
 
-def _row(printer: Printer, obj: Tree, now: datetime, include: IncludeObject, version: str) -> Tree:
+def _row(printer: Printer, obj: Tree, now: datetime, include: str, version: str) -> Tree:
     row: Tree = {"cells": list(printer.cells(obj, now))}
     conditions = printer.conditions(obj) if printer.conditions else ()
     if conditions:
@@ -74,10 +109,10 @@ def _row(printer: Printer, obj: Tree, now: datetime, include: IncludeObject, ver
     match include:
         case "Object":
             row["object"] = obj
-        case "Metadata":
-            row["object"] = metadata_only(obj, version)
-        case _:
+        case "None":
             row["object"] = None
+        case _:
+            row["object"] = metadata_only(obj, version)
     return row
 
 
@@ -146,7 +181,7 @@ def _as_age(value: Any, now: datetime) -> str | None:
         return "<invalid>"
 
 
-_CONVERSIONS: Mapping[str, Callable[[Any, datetime], Any]] = {
+_CONVERSIONS: Mapping[str, _Convert] = {
     "integer": _as_integer,
     "number": _as_number,
     "boolean": _as_boolean,
