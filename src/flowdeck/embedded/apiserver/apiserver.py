@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from flowdeck.controller.clock import Clock
-from flowdeck.embedded.apiserver import bootstrap_roles, pki, rbac
+from flowdeck.embedded.apiserver import bootstrap_roles, pki
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.resources import builtin_resources
@@ -15,12 +14,16 @@ from flowdeck.embedded.apiserver.builtin.rules import Dependencies
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Answer, RequestInfo
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
+from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
 from flowdeck.embedded.apiserver.openapi import OpenApi
-from flowdeck.embedded.apiserver.pipeline import Metrics, Pipeline
+from flowdeck.embedded.apiserver.pipeline import Pipeline
+from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
+from flowdeck.embedded.apiserver.reviews import Reviews, discovery_routes
 from flowdeck.embedded.apiserver.storage import StoredObjects
+from flowdeck.embedded.apiserver.token_requests import TokenRequests
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Store
@@ -46,20 +49,26 @@ class ApiServer:
         store = Store(database)
         stored = StoredObjects(store)
         random = Random()
-        registry = Registry(builtin_resources(Dependencies(addresses=ServiceAddresses(stored))))
+        tokens = ServiceAccountTokens(keys.service_account, storage=stored, clock=clock, issuer=ISSUER)
+        bearer = BearerTokens([tokens])
+        rbac = RbacAuthorizer(stored)
+        authorizer = FirstThatAllows([NodeAuthorizer(stored), rbac])
+        reviews = Reviews(tokens=bearer, authorizer=authorizer, rbac=rbac)
+        registry = Registry(
+            builtin_resources(Dependencies(addresses=ServiceAddresses(stored)), virtual=reviews.handlers())
+        )
         plugins: Sequence[AdmissionPlugin] = ()
         verbs = Verbs(store, registry, plugins, clock, random)
-        tokens = ServiceAccountTokens(keys.service_account, storage=stored, clock=clock, issuer=ISSUER)
-        handlers = ResourceHandlers(registry, verbs, _NoTables(), clock, random)
-        discovery, openapi = Discovery(registry), OpenApi(registry)
-        metrics = Metrics()
+        handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
         pipeline = Pipeline(
             handlers=handlers,
-            authenticator=Union([ClientCertificates(clock), BearerTokens([tokens])]),
-            authorizer=rbac.FirstThatAllows([NodeAuthorizer(stored), rbac.RbacAuthorizer(stored)]),
-            documents=[discovery.answer, openapi.answer],
-            routes={path: _healthy for path in ("/readyz", "/livez", "/healthz")},
-            metrics=metrics,
+            authenticator=Union([ClientCertificates(clock), bearer]),
+            authorizer=authorizer,
+            documents=[Discovery(registry).answer, OpenApi(registry).answer],
+            routes={**dict.fromkeys(("/readyz", "/livez", "/healthz"), _healthy), **discovery_routes(tokens)},
+            subresources={
+                ("serviceaccounts", "token"): TokenRequests(tokens=tokens, storage=stored, clock=clock).handle,
+            },
         )
         return cls(store, registry, pipeline, DirectClient(verbs, pipeline.call))
 
@@ -76,11 +85,6 @@ class ApiServer:
 
     def close(self) -> None:
         self.store.close()
-
-
-class _NoTables:
-    def table(self, resource: Any, objects: Sequence[Tree], *, include: str, metadata: Tree, version: str) -> Tree:
-        raise NotImplementedError
 
 
 async def _healthy(info: RequestInfo) -> Answer:

@@ -7,24 +7,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import orjson
 
 from flowdeck.controller.clock import Clock
+from flowdeck.embedded.apiserver import negotiation
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
+from flowdeck.embedded.apiserver.forms import MetadataOnly, Negotiator, Tabular, Whole
 from flowdeck.embedded.apiserver.listing import Event, Page, SelectedWatch, Selection, read_page
-from flowdeck.embedded.apiserver.negotiation import (
-    JSON,
-    YAML,
-    Form,
-    decode,
-    encode,
-    metadata_list,
-    metadata_only,
-    negotiate,
-)
+from flowdeck.embedded.apiserver.negotiation import JSON, YAML, decode, encode
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.request import is_true
 from flowdeck.embedded.apiserver.verbs import PatchContent, Verbs, WriteOptions
@@ -66,12 +59,7 @@ _PATCH_TYPES = frozenset(
 )
 
 
-class Tables(Protocol):
-    """Renders objects as `kubectl get` shows them."""
-
-    def table(self, resource: Resource, objects: Sequence[Tree], *, include: str, metadata: Tree, version: str) -> Tree:
-        """A `Table` with a row an object; `include` is the `includeObject` parameter."""
-        ...
+Form = Whole | MetadataOnly | Tabular
 
 
 @dataclass
@@ -80,7 +68,7 @@ class ResourceHandlers:
 
     registry: Registry
     verbs: Verbs
-    tables: Tables
+    negotiate: Negotiator
     clock: Clock
     random: Random
 
@@ -115,55 +103,27 @@ class ResourceHandlers:
     # ---- reads ----------------------------------------------------------------------------------------------------
 
     async def _get(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         entry = self.verbs.get(resource, _key(info))
-        if _is_plain(form) and _is_stored_as_served(resource):
+        if form.is_plain and _is_stored_as_served(resource):
             return Answer(raw=entry.raw)
-        return self._rendered(info, form, resource, entry.tree)
+        return self._rendered(form, resource, entry.tree)
 
-    def _rendered(self, info: RequestInfo, form: Form, resource: Resource, obj: Tree, code: int = 200) -> Answer:
-        obj = self.verbs.in_version(resource, obj)
-        if _is_plain(form):
-            return Answer(obj=obj, code=code)
-        return Answer(
-            raw=encode(self._shaped(info, form, resource, obj), form), code=code, content_type=form.content_type
-        )
-
-    def _shaped(self, info: RequestInfo, form: Form, resource: Resource, obj: Tree) -> Tree:
-        """One object in the shape that was asked for."""
-        match form.shape:
-            case "Table":
-                metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-                return self._table(info, form, resource, [obj], metadata)
-            case "PartialObjectMetadata" | "PartialObjectMetadataList":
-                return metadata_only(obj, form.version)
-        return obj
-
-    def _table(
-        self, info: RequestInfo, form: Form, resource: Resource, objects: Sequence[Tree], metadata: Tree
-    ) -> Tree:
-        include = info.query.get("includeObject") or "Metadata"
-        return self.tables.table(resource, objects, include=include, metadata=metadata, version=form.version)
+    def _rendered(self, form: Form, resource: Resource, obj: Tree, code: int = 200) -> Answer:
+        return _encoded(form, form.one(self.verbs.in_version(resource, obj)), code)
 
     async def _list(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         page = await self._read_page(info, resource)
         metadata: Tree = {"resourceVersion": str(page.revision)}
         if page.continue_token:
             metadata["continue"] = page.continue_token
             if page.remaining is not None:
                 metadata["remainingItemCount"] = page.remaining
-        if _is_plain(form):
+        if form.is_plain:
             return Answer(raw=_encode_list(resource, page.entries, metadata))
         objects = [self.verbs.in_version(resource, entry.tree) for entry in page.entries]
-        match form.shape:
-            case "Table":
-                tree = self._table(info, form, resource, objects, metadata)
-            case "PartialObjectMetadata" | "PartialObjectMetadataList":
-                tree = metadata_list(objects, metadata, form.version)
-            case _:
-                tree = _list_tree(resource, objects, metadata)
-        return Answer(raw=encode(tree, form), content_type=form.content_type)
+        return _encoded(form, form.page(objects, metadata))
 
     async def _read_page(self, info: RequestInfo, resource: Resource) -> Page:
         selection = _selection(info, resource)
@@ -195,7 +155,7 @@ class ResourceHandlers:
         raise error
 
     async def _watch(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         selection = _selection(info, resource)
         if info.key and info.key.name:
             selection = Selection.parse(
@@ -214,7 +174,7 @@ class ResourceHandlers:
         except Expired as error:
             return Answer(stream=_just(_frame("ERROR", orjson.dumps(error.to_status()))))
         seconds = _number(info, "timeoutSeconds") or self.random.randint(*WATCH_S)
-        frames = _Frames(resource, form, lambda obj: self._shaped(info, form, resource, obj))
+        frames = _Frames(resource, form)
         stream = self._stream(
             watch, frames, initial, revision, seconds, is_true(info.query.get("allowWatchBookmarks", "")), wants_initial
         )
@@ -259,25 +219,25 @@ class ResourceHandlers:
     # ---- writes ---------------------------------------------------------------------------------------------------
 
     async def _create(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         options = self._options(info)
         if info.key and info.key.name:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         obj = await self.verbs.create(resource, _key(info).namespace, _body(info), options)
-        answer = self._rendered(info, form, resource, obj, 201)
+        answer = self._rendered(form, resource, obj, 201)
         answer.warnings = options.warnings
         return answer
 
     async def _update(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         options = self._options(info)
         obj = await self.verbs.update(resource, _key(info), _body(info), options, subresource=info.subresource)
-        answer = self._rendered(info, form, resource, obj)
+        answer = self._rendered(form, resource, obj)
         answer.warnings = options.warnings
         return answer
 
     async def _patch(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         content = info.headers.get("content-type", "").partition(";")[0].strip()
         if content not in _PATCH_TYPES:
             raise UnsupportedMediaType(
@@ -297,17 +257,17 @@ class ResourceHandlers:
             options,
             subresource=info.subresource,
         )
-        answer = self._rendered(info, form, resource, obj, 201 if created else 200)
+        answer = self._rendered(form, resource, obj, 201 if created else 200)
         answer.warnings = options.warnings
         return answer
 
     async def _delete(self, info: RequestInfo, resource: Resource) -> Answer:
-        form = negotiate(info.headers.get("accept", ""))
+        form = self.negotiate(info, resource)
         options = self._options(info)
         wanted = _delete_options(info)
         obj, is_gone = await self.verbs.delete(resource, _key(info), wanted, options)
         if not is_gone or (resource.kind.group == "" and resource.kind.plural in RETURNS_DELETED):
-            return self._rendered(info, form, resource, obj)
+            return self._rendered(form, resource, obj)
         return Answer(obj=_deleted_status(resource, obj))
 
     async def _delete_all(self, info: RequestInfo, resource: Resource) -> Answer:
@@ -349,16 +309,16 @@ class ResourceHandlers:
 class _Frames:
     """Renders watch events of one resource in one form."""
 
-    def __init__(self, resource: Resource, form: Form, shaped: Callable[[Tree], Tree]) -> None:
+    def __init__(self, resource: Resource, form: Form) -> None:
         self._resource = resource
-        self._shaped = shaped
-        self._is_raw = _is_plain(form) and _is_stored_as_served(resource)
+        self._form = form
+        self._is_raw = form.is_plain and _is_stored_as_served(resource)
 
     def event(self, event: Event) -> bytes:
         if self._is_raw:
             return _frame(event.type, event.entry.raw)
         obj = Verbs.in_version(self._resource, event.entry.tree)
-        return _frame(event.type, orjson.dumps(self._shaped(obj)))
+        return _frame(event.type, orjson.dumps(self._form.event(obj)))
 
     def bookmark(self, revision: int, *, is_end_of_initial: bool = False) -> bytes:
         metadata: Tree = {"resourceVersion": str(revision), "creationTimestamp": None}
@@ -366,12 +326,13 @@ class _Frames:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         kind = self._resource.kind
         obj: Tree = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
-        return _frame("BOOKMARK", orjson.dumps(self._shaped(obj)))
+        return _frame("BOOKMARK", orjson.dumps(self._form.event(obj)))
 
 
-def _is_plain(form: Form) -> bool:
-    """Whether objects are sent as the JSON that they are stored as."""
-    return not form.shape and form.media == JSON
+def _encoded(form: Form, obj: Tree, code: int = 200) -> Answer:
+    if form.content_type == JSON:
+        return Answer(obj=obj, code=code)
+    return Answer(raw=encode(obj, negotiation.Form(YAML)), code=code, content_type=YAML)
 
 
 def _frame(type_: str, obj: bytes) -> bytes:
