@@ -1,32 +1,328 @@
-"""Server-side apply and managedFields. To be filled by the machinery builder; the seam that verbs.py calls."""
+"""Who owns which field (`metadata.managedFields`), kept on every write, and server-side apply.
 
+`track` is called for each create, update and patch; `apply` computes the object that an apply patch makes. Both know
+the object's kind by its `Schema` only. Source: k8s.io/apimachinery (pkg/util/managedfields), structured-merge-diff
+(merge). Differs: all versions of a kind share their field paths, so ownership needs no conversion.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from flowdeck.kube.objects import Tree
+import orjson
+
+from flowdeck.kube import fields, ownership
+from flowdeck.kube.errors import BadRequest, Cause, Conflict, InternalError
+from flowdeck.kube.fields import Fields
+from flowdeck.kube.objects import Tree, annotations_of
 from flowdeck.kube.schema import Schema
+from flowdeck.kube.times import format_time
+
+Operation = Literal["Apply", "Update"]
+
+BEFORE_FIRST_APPLY = "before-first-apply"
+"""Owns what was there before ownership was tracked."""
+ANCIENT_CHANGES = "ancient-changes"
+"""Owns what the oldest updaters owned once there are more than `MAX_UPDATERS`."""
+MAX_UPDATERS = 10
+KUBECTL = "kubectl"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+_NEVER_OWNED: Fields = {
+    "f:apiVersion": {},
+    "f:kind": {},
+    "f:metadata": {
+        ".": {},
+        "f:clusterName": {},
+        "f:creationTimestamp": {},
+        "f:generation": {},
+        "f:managedFields": {},
+        "f:name": {},
+        "f:namespace": {},
+        "f:resourceVersion": {},
+        "f:selfLink": {},
+        "f:uid": {},
+    },
+}
+STATUS_ONLY: Fields = {"f:status": {}}
+"""Fields that writes of the main resource do not reach, where there is a status subresource."""
+ALL_BUT_STATUS: Fields = {"f:spec": {}, "f:metadata": {}}
+"""Fields that writes of the status subresource do not reach (finalizers and the like too, roughly)."""
 
 
-def track(
-    schema: Schema, old: Tree | None, new: Tree, *, manager: str, now: datetime, subresource: str = ""
-) -> None:
-    """Sets `metadata.managedFields` of `new` for a write that is not an apply."""
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Who writes, by which way: the identity of an entry in managedFields, and the moment."""
+
+    manager: str
+    """`fieldManager` of the request; else the client's name, see `manager_of`."""
+    api_version: str
+    subresource: str = ""
+    now: datetime
+    ignored: Fields | None = None
+    """Paths that this writer never comes to own (`STATUS_ONLY`, `ALL_BUT_STATUS`)."""
 
 
-def apply(
-    schema: Schema,
-    live: Tree | None,
-    config: Tree,
-    *,
-    manager: str,
-    force: bool,
-    now: datetime,
-    subresource: str = "",
-) -> Tree:
-    """The object after `manager` has applied `config` on `live` (None: there is none). Raises `Conflict`."""
-    raise NotImplementedError
+def manager_of(field_manager: str, user_agent: str) -> str:
+    """The manager's name: the request's `fieldManager`, else the first part of the User-Agent (128 bytes at most)."""
+    return field_manager or user_agent.partition("/")[0].encode()[:128].decode(errors="ignore") or "unknown"
 
 
-def is_same(one: Any, other: Any) -> bool:
-    """Whether two managedFields say the same, times apart."""
-    return bool(one == other)
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of managedFields."""
+
+    manager: str
+    operation: Operation
+    api_version: str
+    subresource: str
+    time: str
+    owned: Fields
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Appliers are one whatever the version they apply in."""
+        version = self.api_version if self.operation == "Update" else ""
+        return self.manager, self.operation, version, self.subresource
+
+    def to_tree(self) -> Tree:
+        tree: Tree = {"manager": self.manager, "operation": self.operation, "apiVersion": self.api_version}
+        if self.time:
+            tree["time"] = self.time
+        tree |= {"fieldsType": "FieldsV1", "fieldsV1": self.owned}
+        if self.subresource:
+            tree["subresource"] = self.subresource
+        return tree
+
+    def __str__(self) -> str:
+        told = f'"{self.manager}"'
+        if self.subresource:
+            told += f' with subresource "{self.subresource}"'
+        return f"{told} using {self.api_version}" if self.operation == "Update" else told
+
+
+_Entries = dict[tuple[str, ...], _Entry]
+
+
+def _read(obj: Mapping[str, Any] | None) -> _Entries:
+    found: _Entries = {}
+    for tree in ((obj or {}).get("metadata") or {}).get("managedFields") or ():
+        entry = _Entry(
+            tree.get("manager", ""),
+            tree.get("operation", "Update"),
+            tree.get("apiVersion", ""),
+            tree.get("subresource", ""),
+            tree.get("time", ""),
+            tree.get("fieldsV1") or {},
+        )
+        found[entry.identity] = entry
+    return found
+
+
+def _write(obj: Tree, entries: Iterable[_Entry]) -> None:
+    kept = sorted(
+        (entry for entry in entries if entry.owned),
+        key=lambda e: (e.operation, e.time, e.manager, e.api_version, e.subresource),
+    )
+    meta = obj.setdefault("metadata", {})
+    if kept:
+        meta["managedFields"] = [entry.to_tree() for entry in kept]
+    else:
+        meta.pop("managedFields", None)
+
+
+# -- create, update, patch
+
+
+def track(obj: Tree, old: Tree | None, schema: Schema, writer: Writer) -> None:
+    """Sets `obj.metadata.managedFields` for a write of `obj` over `old` (None for a create), in place.
+
+    What `obj` brings itself as managedFields counts when it may (`[{}]` forgets all owners), else `old`'s do.
+    """
+    entries = _entries_to_start_from(obj, old, writer)
+    changed, removed = ownership.compare(schema, _without_managed(old or {}), _without_managed(obj))
+    touched = fields.union(changed, removed)
+    if touched:
+        entries = {key: _without(entry, touched) for key, entry in entries.items()}
+    mine = _owned_by(changed, writer)
+    if mine:
+        _add(entries, mine, writer, _read(old))
+    _write(obj, _capped(entries))
+
+
+def _without(entry: _Entry, gone: Fields) -> _Entry:
+    return replace(entry, owned=fields.difference(entry.owned, gone))
+
+
+def _entries_to_start_from(obj: Tree, old: Tree | None, writer: Writer) -> _Entries:
+    brought = (obj.get("metadata") or {}).get("managedFields")
+    if brought == [{}] and not writer.subresource:
+        return {}
+    if brought and not writer.subresource and (old is None or brought != old["metadata"].get("managedFields")):
+        return _read(obj)
+    return _read(old)
+
+
+def _add(entries: _Entries, mine: Fields, writer: Writer, before: _Entries) -> None:
+    key = (writer.manager, "Update", writer.api_version, writer.subresource)
+    had = entries.get(key)
+    owned = fields.union(had.owned, mine) if had else mine
+    previous = before.get(key)
+    is_same = previous is not None and previous.owned == owned
+    time = previous.time if is_same and previous else format_time(writer.now)
+    entries[key] = _Entry(writer.manager, "Update", writer.api_version, writer.subresource, time, owned)
+
+
+def _owned_by(changed: Fields, writer: Writer) -> Fields:
+    owned = fields.difference(changed, _NEVER_OWNED)
+    return fields.without_trees(owned, writer.ignored) if writer.ignored else owned
+
+
+def _without_managed(obj: Mapping[str, Any]) -> Tree:
+    meta = obj.get("metadata")
+    if meta and "managedFields" in meta:
+        return {**obj, "metadata": {name: value for name, value in meta.items() if name != "managedFields"}}
+    return dict(obj)
+
+
+def _capped(entries: _Entries) -> Iterable[_Entry]:
+    """At most `MAX_UPDATERS` updaters: the oldest are put together."""
+    updaters = [entry for entry in entries.values() if entry.operation == "Update" and entry.owned]
+    if len(updaters) <= MAX_UPDATERS:
+        return entries.values()
+    updaters.sort(key=lambda entry: entry.time)
+    old = updaters[: len(updaters) - MAX_UPDATERS + 1]
+    merged: Fields = {}
+    for entry in old:
+        merged = fields.union(merged, entry.owned)
+    ancient = replace(old[-1], manager=ANCIENT_CHANGES, subresource="", owned=merged)
+    gone = {entry.identity for entry in old}
+    return [*(entry for key, entry in entries.items() if key not in gone), ancient]
+
+
+# -- apply
+
+
+def apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, force: bool = False) -> Tree:
+    """The object after `config` was applied over `live` (None: it is new), with managedFields; inputs stay as they are.
+
+    Not yet defaulted or validated. When the result equals `live`, nothing has to be written. Raises `Conflict` with a
+    cause for each field that others own and that would change, unless forced; `BadRequest` when `config` carries
+    managedFields; `InternalError` when it does not fit the schema, as upstream.
+    """
+    if (config.get("metadata") or {}).get("managedFields"):
+        raise BadRequest("metadata.managedFields must be nil")
+    try:
+        return _apply(live, config, schema, writer, force=force)
+    except Conflict as error:
+        if force or live is None or not _are_by_client_side_apply(error, live, schema, writer):
+            raise
+    return _apply(live, config, schema, writer, force=True)
+
+
+def _apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, force: bool) -> Tree:
+    config = ownership.without_nulls(schema, config)
+    entries = _entries_before_apply(live, schema, writer)
+    before = _without_managed(live or {})
+    key = (writer.manager, "Apply", "", writer.subresource)
+    last = entries.get(key)
+    mine = _owned_by(_fields_applied(config, schema), writer)
+    entries[key] = _Entry(writer.manager, "Apply", writer.api_version, writer.subresource, "", mine)
+    merged: Tree = ownership.merge(schema, before, config)
+    if last is not None and last.owned:
+        merged = _without_abandoned(merged, schema, last.owned, entries.values())
+    changed, removed = ownership.compare(schema, before, merged)
+    entries = _yield_to(entries, key, changed, removed, force=force)
+    result = {**merged, "metadata": dict(merged.get("metadata") or {})}
+    is_same = last is not None and last.owned == mine and not changed and not removed
+    time = last.time if is_same and last is not None else format_time(writer.now)
+    entries[key] = replace(entries[key], time=time)
+    _keep_last_applied(result, live, config, writer)
+    _write(result, _capped(entries))
+    return _unshared(result)
+
+
+def _entries_before_apply(live: Tree | None, schema: Schema, writer: Writer) -> _Entries:
+    entries = _read(live)
+    if live is not None and not entries:
+        there = fields.difference(ownership.compare(schema, {}, _without_managed(live))[0], _NEVER_OWNED)
+        when = str(live["metadata"].get("creationTimestamp") or format_time(writer.now))
+        entry = _Entry(BEFORE_FIRST_APPLY, "Update", writer.api_version, "", when, there)
+        entries[entry.identity] = entry
+    return entries
+
+
+def _fields_applied(config: Tree, schema: Schema) -> Fields:
+    try:
+        return ownership.fields_of(schema, config)
+    except InternalError as error:
+        meta = config.get("metadata") or {}
+        key = "/".join(filter(None, (meta.get("namespace"), meta.get("name"))))
+        told = f"{key}; {config.get('apiVersion')}, Kind={config.get('kind')}"
+        raise InternalError(f"failed to create typed patch object ({told}): {error.message}") from error
+
+
+def _without_abandoned(merged: Tree, schema: Schema, last: Fields, entries: Iterable[_Entry]) -> Tree:
+    """Takes away what the applier applied the last time, does not apply any more, and nobody else owns."""
+    owned: Fields = {}
+    for entry in entries:
+        owned = fields.union(owned, entry.owned)
+    doomed = fields.difference(ownership.with_parents(last), ownership.with_parents(owned))
+    doomed = fields.difference(doomed, _NEVER_OWNED)
+    left: Tree = ownership.remove(schema, merged, doomed)
+    return left
+
+
+def _yield_to(entries: _Entries, key: tuple[str, ...], changed: Fields, removed: Fields, *, force: bool) -> _Entries:
+    """The entries after the others lost what changes; raises `Conflict` when they may not."""
+    lost = {
+        other: common
+        for other, entry in entries.items()
+        if other != key and (common := fields.intersection(entry.owned, changed))
+    }
+    if lost and not force:
+        raise _conflict([(entries[other], common) for other, common in lost.items()])
+    gone = fields.union(changed, removed)
+    return {other: entry if other == key else _without(entry, gone) for other, entry in entries.items()}
+
+
+def _conflict(lost: Iterable[tuple[_Entry, Fields]]) -> Conflict:
+    told = [(str(entry), path) for entry, owned in lost for path in fields.paths(owned)]
+    found = sorted(told, key=lambda pair: pair[0])
+    causes = [Cause("FieldManagerConflict", f"conflict with {who}", path) for who, path in found]
+    if len(found) == 1:
+        return Conflict(f"Apply failed with 1 conflict: conflict with {found[0][0]}: {found[0][1]}", causes)
+    lines: list[str] = []
+    for who in dict.fromkeys(who for who, _ in found):
+        lines.append(f"conflicts with {who}:")
+        lines += [f"- {path}" for other, path in found if other == who]
+    return Conflict(f"Apply failed with {len(found)} conflicts: " + "\n".join(lines), causes)
+
+
+def _are_by_client_side_apply(error: Conflict, live: Tree, schema: Schema, writer: Writer) -> bool:
+    """All conflicts are about what `kubectl apply` without `--server-side` had applied: kubectl takes it over."""
+    text = annotations_of(live).get(LAST_APPLIED)
+    if writer.manager != KUBECTL or not text:
+        return False
+    try:
+        applied = orjson.loads(text)
+        before = set(fields.paths(ownership.fields_of(schema, applied)))
+    except (orjson.JSONDecodeError, InternalError):
+        return False
+    return all(cause.field in before for cause in error.causes)
+
+
+def _keep_last_applied(result: Tree, live: Tree | None, config: Tree, writer: Writer) -> None:
+    """kubectl's record of what was applied follows, so that one may go back to client-side apply."""
+    if writer.manager == KUBECTL and live is not None and LAST_APPLIED in annotations_of(live):
+        meta = config.get("metadata") or {}
+        notes = {name: text for name, text in (meta.get("annotations") or {}).items() if name != LAST_APPLIED}
+        record = {**config, "metadata": {**meta, "annotations": notes}}
+        text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+        result["metadata"]["annotations"] = {**(result["metadata"].get("annotations") or {}), LAST_APPLIED: text}
+
+
+def _unshared(obj: Tree) -> Tree:
+    copy: Tree = orjson.loads(orjson.dumps(obj))
+    return copy

@@ -18,6 +18,7 @@ from flowdeck.kube.objects import Tree
 _REF = "#/components/schemas/"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_OBJECT_FIELDS = ("apiVersion", "kind", "metadata")
 _UNTYPED = frozenset(
     {
         "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
@@ -132,7 +133,7 @@ class Schema:
         if found is not None:
             return found
         tree = self.tree.get("properties", {}).get(name)
-        if self.is_embedded and not self._context.is_openapi and name in ("apiVersion", "kind", "metadata"):
+        if self.is_embedded and not self._context.is_openapi and name in _OBJECT_FIELDS:
             tree = self._object_field(name, tree)
         if tree is None:
             return self.values
@@ -166,6 +167,15 @@ class Schema:
         if self._values is None and isinstance(tree := self.tree.get("additionalProperties"), dict):
             self._values = self._context.schema(tree)
         return self._values
+
+    def declares(self, name: str) -> bool:
+        """`name` is a field of its own, not a key of a map."""
+        return name in self.tree.get("properties", ()) or (self.is_embedded and name in _OBJECT_FIELDS)
+
+    @builtins.property
+    def is_openapi(self) -> bool:
+        """It describes a built-in kind."""
+        return self._context.is_openapi
 
     @builtins.property
     def is_map_list(self) -> bool:
@@ -226,7 +236,7 @@ class Schema:
         """Field -> its schema where pruning must go on, else None."""
         names = list(self.tree.get("properties", ()))
         if self.is_embedded and not self._context.is_openapi:
-            names += ["apiVersion", "kind", "metadata"]
+            names += _OBJECT_FIELDS
         known: dict[str, Schema | None] = {}
         for name in names:
             child = self.property(name)

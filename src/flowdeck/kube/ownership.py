@@ -1,0 +1,282 @@
+"""Which fields an object has, which differ between two, and how an applied object is merged into a live one.
+
+All of it follows the schema: maps and structs field by field, `map` and `set` lists item by item, everything else as
+one leaf. Source: structured-merge-diff (typed).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from flowdeck.kube.errors import InternalError
+from flowdeck.kube.fields import MEMBER, Fields
+from flowdeck.kube.objects import Tree
+from flowdeck.kube.patches import copied
+from flowdeck.kube.schema import Schema
+
+_MISSING: Any = object()
+
+
+def _is_map(schema: Schema | None, value: Any) -> bool:
+    """Its fields have owners of their own."""
+    if type(value) is not dict:
+        return False
+    if schema is None:
+        return True
+    return not (schema.is_atomic_map or (schema.keeps_unknown and schema.is_openapi))
+
+
+def _is_keyed_list(schema: Schema | None, value: Any) -> bool:
+    """Its items have owners of their own."""
+    return type(value) is list and schema is not None and (schema.list_type == "set" or schema.is_map_list)
+
+
+def step_of(schema: Schema, item: Any) -> str:
+    """The step to an item of a keyed list: `k:{"name":"a"}` or `v:"x"`."""
+    if schema.list_type == "set" or type(item) is not dict:
+        return "v:" + orjson.dumps(item).decode()
+    keys = schema.map_keys
+    if len(keys) == 1 and type(value := item.get(keys[0])) is str:
+        return f'k:{{"{keys[0]}":{orjson.dumps(value).decode()}}}'
+    return "k:" + orjson.dumps(_keys(schema, item), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _keys(schema: Schema, item: Tree) -> Tree:
+    declared = schema.items.tree.get("properties", {}) if schema.items else {}
+    found: Tree = {}
+    for key in schema.map_keys:
+        if key in item:
+            found[key] = item[key]
+        elif "default" in declared.get(key, ()):
+            found[key] = declared[key]["default"]
+    return found
+
+
+def _by_step(schema: Schema, items: Sequence[Any]) -> dict[str, Any]:
+    return {step_of(schema, item): item for item in items}
+
+
+def _is_always_there(schema: Schema | None, name: str) -> bool:
+    """Go's zero object has the field: it is no pointer, or it may not be omitted."""
+    if schema is None:
+        return False
+    if not schema.is_openapi:
+        return schema.is_root and name == "metadata"
+    tree = schema.tree
+    return name in tree.get("required", ()) or tree.get("properties", {}).get(name, {}).get("default") == {}
+
+
+# -- differences
+
+
+def compare(schema: Schema | None, old: Any, new: Any) -> tuple[Fields, Fields]:
+    """(added or modified, removed) paths between two objects of a kind."""
+    changed, removed = _compare(schema, old, new)
+    return changed or {}, removed or {}
+
+
+def _compare(schema: Schema | None, old: Any, new: Any) -> tuple[Fields | None, Fields | None]:
+    if old == new and type(old) is type(new):
+        return None, None
+    if (type(old) is dict or type(new) is dict) and _is_map(schema, old or {}) and _is_map(schema, new or {}):
+        return _compare_maps(schema, old or {}, new or {})
+    if schema is not None and (old or new) and _is_keyed_list(schema, old or []) and _is_keyed_list(schema, new or []):
+        return _compare_children(schema.items, _by_step(schema, old or ()), _by_step(schema, new or ()))
+    return MEMBER, None
+
+
+def _compare_maps(schema: Schema | None, old: Tree, new: Tree) -> tuple[Fields | None, Fields | None]:
+    changed: Fields = {}
+    removed: Fields = {}
+    for name, value in new.items():
+        before = old.get(name, _MISSING)
+        child = schema.property(name) if schema else None
+        if before is _MISSING:
+            if not _is_always_there(schema, name):
+                changed[f"f:{name}"] = everything(child, value)
+                continue
+            before = type(value)() if type(value) in (dict, list) else None
+        if before == value and type(before) is type(value):
+            continue
+        more, less = _compare(child, before, value)
+        if more is not None:
+            changed[f"f:{name}"] = more
+        if less is not None:
+            removed[f"f:{name}"] = less
+    for name, value in old.items():
+        if name not in new:
+            child = schema.property(name) if schema else None
+            if _is_always_there(schema, name) and type(value) in (dict, list):
+                gone = _compare(child, value, type(value)())[1]
+            else:
+                gone = everything(child, value)
+            if gone is not None:
+                removed[f"f:{name}"] = gone
+    return changed or None, removed or None
+
+
+def _compare_children(
+    items: Schema | None, old: dict[str, Any], new: dict[str, Any]
+) -> tuple[Fields | None, Fields | None]:
+    changed: Fields = {}
+    removed: Fields = {}
+    for step, value in new.items():
+        if step not in old:
+            changed[step] = everything(items, value)
+            continue
+        more, less = _compare(items, old[step], value)
+        if more is not None:
+            changed[step] = more
+        if less is not None:
+            removed[step] = less
+    for step, value in old.items():
+        if step not in new:
+            removed[step] = everything(items, value)
+    return changed or None, removed or None
+
+
+def everything(schema: Schema | None, value: Any) -> Fields:
+    """The path of a value itself and all paths below it."""
+    if _is_map(schema, value):
+        return _with_self(
+            {
+                f"f:{name}": everything(schema.property(name) if schema else None, item)
+                if type(item) is dict or type(item) is list
+                else MEMBER
+                for name, item in value.items()
+            }
+        )
+    if schema is not None and _is_keyed_list(schema, value):
+        return _with_self({step_of(schema, item): everything(schema.items, item) for item in value})
+    return MEMBER
+
+
+def _with_self(children: Fields) -> Fields:
+    return {".": {}, **children} if children else MEMBER
+
+
+# -- what an applied object says
+
+
+def fields_of(schema: Schema | None, value: Any, path: str = "") -> Fields:
+    """The paths that applying `value` makes its applier own.
+
+    Raises `InternalError` with upstream's text for undeclared fields, items without their keys, keys that come twice.
+    """
+    if _is_map(schema, value):
+        return {f"f:{name}": _field_of(schema, name, item, f"{path}.{name}") for name, item in value.items()}
+    if schema is not None and _is_keyed_list(schema, value):
+        found: Fields = {}
+        for index, item in enumerate(value):
+            step = _checked_step(schema, item, index, path)
+            if step in found:
+                raise InternalError(f"{path}: duplicate entries for key {step[2:]}")
+            found[step] = _with_self(fields_of(schema.items, item, f"{path}[{index}]"))
+        return found
+    return MEMBER
+
+
+def _field_of(schema: Schema | None, name: str, value: Any, path: str) -> Fields:
+    child = schema.property(name) if schema else None
+    if schema is not None and child is None and not schema.is_open:
+        raise InternalError(f"{path}: field not declared in schema")
+    node = fields_of(child, value, path)
+    is_declared = schema is not None and schema.declares(name)
+    return node if is_declared or not node else {".": {}, **node}
+
+
+def _checked_step(schema: Schema, item: Any, index: int, path: str) -> str:
+    if schema.list_type == "map":
+        if type(item) is not dict:
+            raise InternalError(f"{path}: element {index}: associative list with keys may not have non-map elements")
+        missing = [key for key in schema.map_keys if key not in _keys(schema, item)]
+        if missing:
+            raise InternalError(
+                f"{path}: element {index}: associative list with keys has an element that omits key field "
+                f'"{missing[0]}" (and doesn\'t have default value)'
+            )
+    return step_of(schema, item)
+
+
+# -- merging and removing
+
+
+def without_nulls(schema: Schema | None, value: Any) -> Any:
+    """`value` without fields that are null and may not be: they mean the same as missing ones."""
+    if type(value) is dict:
+        children = {name: schema.property(name) if schema else None for name in value}
+        return {
+            name: without_nulls(children[name], item)
+            for name, item in value.items()
+            if item is not None or ((child := children[name]) is not None and child.is_nullable)
+        }
+    if type(value) is list:
+        items = schema.items if schema else None
+        return [without_nulls(items, item) for item in value]
+    return value
+
+
+def merge(schema: Schema | None, live: Any, config: Any) -> Any:
+    """`live` with `config` laid over it; the result shares nothing with `config`, unchanged parts with `live`."""
+    if _is_map(schema, live) and _is_map(schema, config):
+        merged = dict(live)
+        for name, value in config.items():
+            child = schema.property(name) if schema else None
+            merged[name] = merge(child, merged[name], value) if name in merged else copied(value)
+        return merged
+    if schema is not None and _is_keyed_list(schema, live) and _is_keyed_list(schema, config):
+        return _merge_lists(schema, live, config)
+    return copied(config)
+
+
+def _merge_lists(schema: Schema, live: list[Any], config: list[Any]) -> list[Any]:
+    """Items of `config` in its order; those of `live` alone where they stood."""
+    wanted = _by_step(schema, config)
+    existing = _by_step(schema, live)
+    theirs, ours = list(existing), list(wanted)
+    merged: dict[str, Any] = {}
+    while theirs or ours:
+        if theirs and theirs[0] in merged:
+            theirs.pop(0)
+        elif theirs and theirs[0] not in wanted:
+            step = theirs.pop(0)
+            merged[step] = existing[step]
+        else:
+            step = ours.pop(0)
+            item = wanted[step]
+            merged[step] = merge(schema.items, existing[step], item) if step in existing else copied(item)
+    return list(merged.values())
+
+
+def with_parents(owned: Fields) -> Fields:
+    """The set with each field that has something below it as a member, so that no empty shell of it stays behind."""
+    return {step: _with_parent(step, node) for step, node in owned.items() if step != "."}
+
+
+def _with_parent(step: str, node: Fields) -> Fields:
+    children = with_parents(node)
+    return _with_self(children) if step.startswith("f:") or "." in node else children
+
+
+def remove(schema: Schema | None, value: Any, doomed: Fields) -> Any:
+    """`value` without the members of `doomed` and what lies below them."""
+    if _is_map(schema, value):
+        left = {}
+        for name, item in value.items():
+            node = doomed.get(f"f:{name}")
+            if node is None:
+                left[name] = item
+            elif node and "." not in node:
+                left[name] = remove(schema.property(name) if schema else None, item, node)
+        return left
+    if schema is not None and _is_keyed_list(schema, value):
+        items = []
+        for item in value:
+            node = doomed.get(step_of(schema, item))
+            if node is None:
+                items.append(item)
+            elif node and "." not in node:
+                items.append(remove(schema.items, item, node))
+        return items
+    return value
