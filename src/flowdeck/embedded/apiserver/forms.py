@@ -5,14 +5,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.builtin.printers.words import Printer
 from flowdeck.embedded.apiserver.contract import RequestInfo, Resource
 from flowdeck.embedded.apiserver.negotiation import JSON, Form, Shape, metadata_only, negotiate
-from flowdeck.embedded.apiserver.table import IncludeObject, builtin_printer, printer_of, table_of
-from flowdeck.kube.errors import BadRequest, NotAcceptable
+from flowdeck.embedded.apiserver.table import Tables, builtin_printer, printer_of
+from flowdeck.kube.errors import NotAcceptable
 from flowdeck.kube.objects import Kind, Tree
 
 
@@ -71,8 +70,8 @@ class Tabular:
     """A `Table`; in a watch the first event alone carries the columns."""
 
     printer: Printer
-    include: IncludeObject
-    clock: Clock
+    include: str
+    tables: Tables
     version: str
     content_type: str
     is_plain: bool = False
@@ -90,12 +89,11 @@ class Tabular:
         return table
 
     def _table(self, objects: Sequence[Tree], metadata: Tree, *, with_columns: bool = True) -> Tree:
-        return table_of(
+        return self.tables.print(
             self.printer,
             objects,
-            metadata,
-            now=self.clock.now(),
             include=self.include,
+            metadata=metadata,
             version=self.version,
             with_columns=with_columns,
         )
@@ -116,7 +114,7 @@ class Negotiator:
     clock: Clock
 
     def __call__(self, info: RequestInfo, resource: Resource) -> "Whole | MetadataOnly | Tabular":
-        """Raises `NotAcceptable`, and `BadRequest` for an `includeObject` that there is not."""
+        """Raises `NotAcceptable`."""
         asked = negotiate(info.headers.get("accept", ""))
         match asked.shape:
             case "":
@@ -134,10 +132,8 @@ class Negotiator:
         return Whole(kind, asked.media)
 
     def tabular(self, info: RequestInfo, printer: Printer, asked: Form) -> Tabular:
-        include = info.query.get("includeObject") or "Metadata"
-        if include not in ("None", "Metadata", "Object"):
-            raise BadRequest(f"unrecognized includeObject value: {include}")
-        return Tabular(printer, cast(IncludeObject, include), self.clock, asked.version, asked.media)
+        include = info.query.get("includeObject", "")
+        return Tabular(printer, include, Tables(self.clock), asked.version, asked.media)
 
 
 def _check_shape(shape: Shape, *, is_list: bool) -> None:
