@@ -1,10 +1,12 @@
 """The API server, put together: store, registry, admission, who may do what, the paths that are served."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from flowdeck.components.base import AdmissionRule
 from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver import bootstrap_roles, pki
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
@@ -12,6 +14,7 @@ from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.resources import builtin_resources
 from flowdeck.embedded.apiserver.builtin.rules import Dependencies
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Answer, RequestInfo
+from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
 from flowdeck.embedded.apiserver.forms import Negotiator
@@ -27,8 +30,8 @@ from flowdeck.embedded.apiserver.token_requests import TokenRequests
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Store
-from flowdeck.kube.errors import ApiError
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.errors import AlreadyExists, NotFound
+from flowdeck.kube.objects import Kind, Tree
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
@@ -44,8 +47,13 @@ class ApiServer:
     """For the platform's own controllers."""
 
     @classmethod
-    def open(cls, database: Path | str, keys: pki.Pki, clock: Clock) -> "ApiServer":
-        """Opens the database (made when missing) and puts the server together."""
+    def open(
+        cls, database: Path | str, keys: pki.Pki, clock: Clock, *, rules: Sequence[AdmissionRule] = ()
+    ) -> "ApiServer":
+        """Opens the database (made when missing) and puts the server together.
+
+        `rules` are the components' admission rules: what would be webhooks on a cluster.
+        """
         store = Store(database)
         stored = StoredObjects(store)
         random = Random()
@@ -55,8 +63,14 @@ class ApiServer:
         authorizer = FirstThatAllows([NodeAuthorizer(stored), rbac])
         reviews = Reviews(tokens=bearer, authorizer=authorizer, rbac=rbac)
         registry = Registry(
-            builtin_resources(Dependencies(addresses=ServiceAddresses(stored)), virtual=reviews.handlers())
+            builtin_resources(
+                Dependencies(addresses=ServiceAddresses(stored), storage=stored, clock=clock),
+                virtual=reviews.handlers(),
+            )
         )
+        custom_kinds = CustomKinds(registry, stored)
+        custom_kinds.load()
+        store.on_change(custom_kinds.note)
         plugins: Sequence[AdmissionPlugin] = ()
         verbs = Verbs(store, registry, plugins, clock, random)
         handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
@@ -72,16 +86,19 @@ class ApiServer:
         )
         return cls(store, registry, pipeline, DirectClient(verbs, pipeline.call))
 
+    def kind_of(self, obj: Tree) -> Kind:
+        """The kind that an object's `apiVersion` and `kind` name. Raises `NotFound` when it is not served."""
+        group, _, version = obj["apiVersion"].rpartition("/")
+        resource = self.registry.by_kind(group, obj["kind"], version)
+        if resource is None:
+            raise NotFound(f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"')
+        return resource.kind
+
     async def bootstrap(self) -> None:
         """Creates what must exist before anybody asks: namespaces, default roles."""
         for obj in [*_namespaces(), *bootstrap_roles.bootstrap_objects()]:
-            resource = self.registry.by_kind(obj["apiVersion"].rpartition("/")[0], obj["kind"])
-            assert resource is not None
-            try:
-                await self.client.create(resource.kind, obj)
-            except ApiError as error:
-                if error.reason != "AlreadyExists":
-                    raise
+            with contextlib.suppress(AlreadyExists):
+                await self.client.create(self.kind_of(obj), obj)
 
     def close(self) -> None:
         self.store.close()

@@ -145,8 +145,7 @@ def _cell(values: list[Any], type_: str, now: datetime) -> Any:
     value = values[0] if values else None
     if value is None:
         return None
-    convert = _CONVERSIONS.get(type_, _as_text)
-    return convert(value, now)
+    return _CONVERSIONS[type_](value, now)
 
 
 def _as_text(value: Any, now: datetime) -> str:

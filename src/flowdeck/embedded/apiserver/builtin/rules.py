@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.builtin import jobs
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.defaults import (
@@ -16,7 +17,13 @@ from flowdeck.embedded.apiserver.builtin.defaults import (
     services,
     storage,
 )
+from flowdeck.embedded.apiserver.builtin.definitions import Names
 from flowdeck.embedded.apiserver.builtin.strategy import Rules
+from flowdeck.embedded.apiserver.builtin.validation.definitions import (
+    definition_warnings,
+    validate_definition,
+    validate_definition_update,
+)
 from flowdeck.embedded.apiserver.builtin.validation.metadata import (
     NameRule,
     dns_1035_label,
@@ -24,6 +31,8 @@ from flowdeck.embedded.apiserver.builtin.validation.metadata import (
     dns_subdomain,
     path_segment,
 )
+from flowdeck.embedded.apiserver.contract import Storage
+from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
 from flowdeck.kube.objects import Kind, Tree
 
 
@@ -33,6 +42,9 @@ class Dependencies:
 
     addresses: ServiceAddresses
     """Gives Services their cluster IPs and node ports."""
+    storage: Storage
+    """For the names that other definitions of custom kinds have."""
+    clock: Clock
 
 
 def rules_of(kind: Kind, dependencies: Dependencies, *, has_status: bool) -> Rules:
@@ -40,6 +52,9 @@ def rules_of(kind: Kind, dependencies: Dependencies, *, has_status: bool) -> Rul
     rules = _RULES.get(f"{kind.plural}.{kind.group}/{kind.version}") or _RULES.get(kind.resource) or _plain()
     if kind.resource == "services":
         rules = replace(rules, on_create=dependencies.addresses.give, on_update=dependencies.addresses.change)
+    if kind == CUSTOM_RESOURCE_DEFINITION:
+        names = Names(dependencies.storage, dependencies.clock)
+        rules = replace(rules, on_create=names.new, on_update=names.changed)
     return replace(rules, keeps_status=has_status)
 
 
@@ -105,5 +120,12 @@ _RULES: dict[str, Rules] = {
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _counted(admission.default_validating_webhooks),
     "validatingadmissionpolicies.admissionregistration.k8s.io": _counted(admission.default_policy),
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": _counted(admission.default_policy_binding),
-    "customresourcedefinitions.apiextensions.k8s.io": _counted(admission.default_definition),
+    "customresourcedefinitions.apiextensions.k8s.io": Rules(
+        name=dns_subdomain,
+        default=admission.default_definition,
+        validate=validate_definition,
+        validate_update=validate_definition_update,
+        warnings=definition_warnings,
+        counts_generations=True,
+    ),
 }
