@@ -1,0 +1,54 @@
+"""The plug-ins in the order in which they are asked. Source: kubernetes (pkg/kubeapiserver/options/plugins.go)."""
+
+from collections.abc import Sequence
+from random import Random
+
+from flowdeck.client.base import Reader
+from flowdeck.components.base import AdmissionRule
+from flowdeck.controller.clock import Clock
+from flowdeck.embedded.apiserver.admission.component_rules import ComponentRules
+from flowdeck.embedded.apiserver.admission.default_storage_class import DefaultStorageClass
+from flowdeck.embedded.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from flowdeck.embedded.apiserver.admission.limit_ranger import LimitRanger
+from flowdeck.embedded.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from flowdeck.embedded.apiserver.admission.node_restriction import NodeRestriction
+from flowdeck.embedded.apiserver.admission.owner_references_permission import FindKind, OwnerReferencesPermission
+from flowdeck.embedded.apiserver.admission.persistent_volume_claim_resize import PersistentVolumeClaimResize
+from flowdeck.embedded.apiserver.admission.pod_security import PodSecurity
+from flowdeck.embedded.apiserver.admission.priority import Priority
+from flowdeck.embedded.apiserver.admission.resource_quota import ResourceQuota
+from flowdeck.embedded.apiserver.admission.role_escalation import RoleEscalation
+from flowdeck.embedded.apiserver.admission.runtime_class import RuntimeClass
+from flowdeck.embedded.apiserver.admission.service_account import ServiceAccount
+from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Authorizer, Storage
+from flowdeck.embedded.apiserver.rbac import RbacAuthorizer
+
+
+def chain(
+    storage: Storage,
+    *,
+    authorizer: Authorizer,
+    rbac: RbacAuthorizer,
+    find_kind: FindKind,
+    rules: Sequence[AdmissionRule],
+    reader: Reader,
+    clock: Clock,
+    random: Random,
+) -> Sequence[AdmissionPlugin]:
+    """All plug-ins; `rules` are those of the components, which read through `reader`."""
+    return (
+        NamespaceLifecycle(storage),
+        LimitRanger(storage),
+        ServiceAccount(storage, random),
+        NodeRestriction(),
+        PodSecurity(storage),
+        Priority(storage),
+        DefaultTolerationSeconds(),
+        DefaultStorageClass(storage),
+        OwnerReferencesPermission(authorizer, find_kind),
+        PersistentVolumeClaimResize(storage),
+        RuntimeClass(storage),
+        RoleEscalation(authorizer, rbac),
+        ComponentRules(rules, reader, clock),
+        ResourceQuota(storage),
+    )

@@ -1,0 +1,67 @@
+"""What all plug-ins share: being asked only where they have something to say, and the words of a refusal."""
+
+from collections.abc import Sequence
+
+from flowdeck.embedded.apiserver.contract import AdmissionPlugin, AdmissionRequest
+from flowdeck.kube.errors import Cause, Forbidden
+from flowdeck.kube.objects import Tree
+
+
+class Plugin(AdmissionPlugin):
+    """A plug-in that does nothing; each real one overrides `mutate`, `validate` or both."""
+
+    async def mutate(self, request: AdmissionRequest) -> None:
+        return None
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        return None
+
+
+def is_for(request: AdmissionRequest, plural: str, group: str = "") -> bool:
+    """Whether the request is about an object (not a subresource) of this resource."""
+    kind = request.resource.kind
+    return kind.plural == plural and kind.group == group and not request.subresource
+
+
+def is_new_pod(request: AdmissionRequest) -> bool:
+    kind = request.resource.kind
+    return kind.plural == "pods" and request.operation == "CREATE" and not request.subresource and not kind.group
+
+
+def object_of(request: AdmissionRequest) -> Tree:
+    """The object that a create or an update brings."""
+    assert request.obj is not None, "only deletes come without an object"
+    return request.obj
+
+
+def spec_of(request: AdmissionRequest) -> Tree:
+    """Its `spec`, made when it is missing: mutating plug-ins run before validation tells that."""
+    obj = object_of(request)
+    if obj.get("spec") is None:
+        obj["spec"] = {}
+    spec: Tree = obj["spec"]
+    return spec
+
+
+def name_of(request: AdmissionRequest) -> str:
+    """The object's name, as refusals tell it."""
+    meta = (request.obj or {}).get("metadata") or {}
+    return request.key.name or meta.get("name") or meta.get("generateName") or "Unknown"
+
+
+def refusal(request: AdmissionRequest, text: str, causes: Sequence[Cause] = ()) -> Forbidden:
+    """`pods "x" is forbidden: <text>`. Source: k8s.io/apiserver (pkg/admission/errors.go)."""
+    kind, name = request.resource.kind, name_of(request)
+    return Forbidden(
+        f'{kind.resource} "{name}" is forbidden: {text}',
+        causes=causes,
+        group=kind.group,
+        kind=kind.plural,
+        name=name,
+    )
+
+
+def joined(errors: Sequence[str]) -> str:
+    """Several errors in one text, as upstream joins them."""
+    once = list(dict.fromkeys(errors))
+    return once[0] if len(once) == 1 else "[" + ", ".join(once) + "]"
