@@ -14,6 +14,7 @@ from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
 from flowdeck.embedded.workloads.replica_set import ReplicaSetController
+from flowdeck.embedded.workloads.scheduler.controller import SchedulerController
 from flowdeck.embedded.workloads.stateful_set.controller import StatefulSetController
 
 Recorder = Callable[[str], Events]
@@ -25,6 +26,7 @@ def controllers(client: Client, clock: Clock, recorder: Recorder, *, job_back_of
     return (
         JobController(client=client, clock=clock, events=recorder("job-controller"), back_off=job_back_off),
         OrphanPodController(client=client),
+        SchedulerController(client=client, clock=clock, events=recorder("default-scheduler")),
         JobSetController(client=client, clock=clock, events=recorder("jobset")),
         ReplicaSetController(client, clock, recorder("replicaset-controller")),
         DeploymentController(client, clock, recorder("deployment-controller")),

@@ -1,0 +1,186 @@
+"""Gives each pod that has no node one.
+
+Reads   Pod, Node, PersistentVolumeClaim, PodDisruptionBudget, Namespace, PodGroup
+Writes  Pod (binding, condition PodScheduled, nominatedNodeName; deletion of victims), a claim's selected node, Events
+
+There is one pass for everything that waits, not one for each pod: whoever is important comes first, and a burst of
+changes ends in one pass. decide.py is that pass.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flowdeck.client.base import Client, PatchType
+from flowdeck.controller.clock import Clock
+from flowdeck.controller.contract import DONE, Maps, Result
+from flowdeck.controller.events import Events
+from flowdeck.embedded.workloads.pods import is_finished
+from flowdeck.embedded.workloads.scheduler.decide import Plan, Scene, marks_of, schedule
+from flowdeck.embedded.workloads.scheduler.preemption import Eviction
+from flowdeck.embedded.workloads.scheduler.volumes import SELECTED_NODE, PodVolumes, volumes_of
+from flowdeck.kube.conditions import find_condition
+from flowdeck.kube.errors import Conflict, NotFound
+from flowdeck.kube.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET
+from flowdeck.kube.objects import (
+    Kind,
+    ObjectKey,
+    Tree,
+    annotations_of,
+    get_in,
+    is_being_deleted,
+    key_of,
+    labels_of,
+    uid_of,
+)
+from flowdeck.kube.times import format_time
+
+NAMES = frozenset({"default-scheduler", "volcano", "scheduler-plugins-scheduler"})
+"""Values of `schedulerName` that mean us; pods of other schedulers are left to these."""
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
+_PASS = ObjectKey("", "*")
+"""Stands for "whatever waits": no node has this name."""
+
+
+def _wake(obj: Tree) -> Iterable[ObjectKey]:
+    return (_PASS,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerController:
+    client: Client
+    clock: Clock
+    events: Events
+    name: str = "scheduler"
+    kind: Kind = NODE
+    watches: Sequence[Maps] = (
+        Maps(POD, _wake),
+        Maps(PERSISTENT_VOLUME_CLAIM, _wake),
+    )
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _assumed: dict[str, str] = field(default_factory=dict)
+    """Pods that are bound, though the cache does not show it yet: uid -> node."""
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        """One pass over all that waits, whatever the key."""
+        async with self._turn:
+            pods = self._with_assumed((await self.client.list(POD)).items)
+            waiting = [pod for pod in pods if _is_waiting(pod)]
+            pending = [pod for pod in waiting if not get_in(pod, "spec", "schedulingGates")]
+            for pod in waiting:
+                if get_in(pod, "spec", "schedulingGates"):
+                    await self._say(pod, "SchedulingGated", GATED)
+            if pending:
+                scene = await self._look(pods, pending)
+                await self._carry_out(schedule(scene), scene)
+        return DONE
+
+    def _with_assumed(self, pods: Sequence[Tree]) -> list[Tree]:
+        if not self._assumed:
+            return list(pods)
+        found, still = [], {}
+        for pod in pods:
+            node = self._assumed.get(uid_of(pod))
+            if node is not None and not get_in(pod, "spec", "nodeName"):
+                still[uid_of(pod)] = node
+                pod = {**pod, "spec": {**pod["spec"], "nodeName": node}}
+            found.append(pod)
+        self._assumed.clear()
+        self._assumed.update(still)
+        return found
+
+    async def _look(self, pods: Sequence[Tree], pending: Sequence[Tree]) -> Scene:
+        marks = marks_of(pending)
+        groups = {mark: group for mark in marks if (group := await self.client.find(*mark)) is not None}
+        volumes = {uid_of(pod): await volumes_of(pod, self.client) for pod in pending if pod["spec"].get("volumes")}
+        spaces: Mapping[str, Tree] = {}
+        if any("affinity" in pod["spec"] for pod in pods):
+            found = (await self.client.list(NAMESPACE)).items
+            spaces = {space["metadata"]["name"]: space for space in found}
+        return Scene(
+            nodes=(await self.client.list(NODE)).items,
+            pods=pods,
+            pending=pending,
+            groups=groups,
+            budgets=(await self.client.list(POD_DISRUPTION_BUDGET)).items,
+            volumes=volumes,
+            namespaces=lambda name: labels_of(spaces[name]) if name in spaces else {},
+        )
+
+    async def _carry_out(self, plan: Plan, scene: Scene) -> None:
+        """Binds first: a pod that starts late costs more than a message that comes late."""
+        acts = [self._bind(pod, node, scene.volumes.get(uid_of(pod))) for pod, node in plan.bind]
+        acts += [self._make_room(pod, eviction) for pod, eviction in plan.evict]
+        acts += [self._fail(pod, message) for pod, message in plan.fail]
+        for outcome in await asyncio.gather(*acts, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, NotFound | Conflict):
+                raise outcome
+
+    async def _bind(self, pod: Tree, node: str, volumes: PodVolumes | None) -> None:
+        if volumes is not None and volumes.unbound:
+            await self._choose_for_claims(volumes.unbound, node)
+            return
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "uid": uid_of(pod)}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+        self._assumed[uid_of(pod)] = node
+        try:
+            await self.client.create_sub(POD, key_of(pod), "binding", binding)
+        except BaseException:
+            self._assumed.pop(uid_of(pod), None)
+            raise
+        message = f"Successfully assigned {key_of(pod)} to {node}"
+        await self.events.event(pod, reason="Scheduled", message=message)
+
+    async def _choose_for_claims(self, claims: Sequence[Tree], node: str) -> None:
+        """The binder of claims takes over; the pod is bound when they are."""
+        for claim in claims:
+            if annotations_of(claim).get(SELECTED_NODE) != node:
+                patch = {"metadata": {"annotations": {SELECTED_NODE: node}}}
+                await self.client.patch(PERSISTENT_VOLUME_CLAIM, key_of(claim), patch)
+
+    async def _make_room(self, pod: Tree, eviction: Eviction) -> None:
+        node = eviction.place.name
+        await self.client.patch_status(POD, key_of(pod), {"status": {"nominatedNodeName": node}})
+        for victim in eviction.victims:
+            if is_being_deleted(victim):
+                continue
+            message = "default-scheduler: preempting to accommodate a higher priority pod"
+            await self._condition(victim, "DisruptionTarget", "True", "PreemptionByScheduler", message)
+            await self.client.delete(POD, key_of(victim), uid=uid_of(victim), missing_ok=True)
+            told = f"Preempted by pod {uid_of(pod)} on node {node}"
+            await self.events.event(victim, reason="Preempted", message=told)
+
+    async def _fail(self, pod: Tree, message: str) -> None:
+        if await self._say(pod, "Unschedulable", message):
+            await self.events.event(pod, type="Warning", reason="FailedScheduling", message=message)
+
+    async def _say(self, pod: Tree, reason: str, message: str) -> bool:
+        """Writes why a pod has no node; False where it says so already."""
+        old = find_condition(pod, "PodScheduled") or {}
+        if (old.get("status"), old.get("reason"), old.get("message")) == ("False", reason, message):
+            return False
+        await self._condition(pod, "PodScheduled", "False", reason, message)
+        return True
+
+    async def _condition(self, pod: Tree, type_: str, status: str, reason: str, message: str) -> None:
+        """Merged by type: other conditions belong to others."""
+        old = find_condition(pod, type_) or {}
+        since = old.get("lastTransitionTime") if old.get("status") == status else None
+        condition = {
+            "type": type_,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastProbeTime": None,
+            "lastTransitionTime": since or format_time(self.clock.now()),
+        }
+        patch = {"status": {"conditions": [condition]}}
+        await self.client.patch(POD, key_of(pod), patch, type=PatchType.STRATEGIC, subresource="status")
+
+
+def _is_waiting(pod: Tree) -> bool:
+    spec = pod["spec"]
+    if spec.get("nodeName") or is_being_deleted(pod) or is_finished(pod):
+        return False
+    return spec.get("schedulerName", "default-scheduler") in NAMES
