@@ -65,11 +65,12 @@ class HttpClient:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> bytes:
         """One request; raises the `ApiError` that it is answered with, `OSError` when there is no answer."""
         for attempt in range(ATTEMPTS):
             try:
-                return await self._once(method, path, query, body, content_type)
+                return await self._once(method, path, query, body, await self._headers(content_type, accept))
             except Unauthorized:
                 self._credentials.forget()
                 if attempt:
@@ -92,14 +93,14 @@ class HttpClient:
         return 0.05 * float(2**attempt) * (0.5 + self._random.random())
 
     async def _once(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, content_type: str
+        self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, headers: Mapping[str, str]
     ) -> bytes:
         async with self._open().request(
             method,
             self._config.server + path,
             params=query,
             data=body,
-            headers=await self._headers(content_type),
+            headers=headers,
             timeout=aiohttp.ClientTimeout(total=REQUEST_S),
         ) as response:
             answer = await response.read()
@@ -107,8 +108,8 @@ class HttpClient:
                 raise _error(answer, response.status, response.headers.get("Retry-After", ""))
             return answer
 
-    async def _headers(self, content_type: str = JSON) -> dict[str, str]:
-        headers = {"Accept": JSON, "Content-Type": content_type}
+    async def _headers(self, content_type: str = JSON, accept: str = JSON) -> dict[str, str]:
+        headers = {"Accept": accept, "Content-Type": content_type}
         authorization = await self._credentials.header()
         if authorization:
             headers["Authorization"] = authorization

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -18,10 +17,8 @@ class Listener:
     host: str
     port: int
     """0: any free port."""
-    certificate: Path
-    key: Path
-    client_ca: Path
-    """Client certificates are asked for, and must be signed by this CA."""
+    tls: ssl.SSLContext
+    """Keys, and which client certificates are believed."""
 
 
 def _peer_certificate(transport: Any) -> bytes | None:
@@ -52,16 +49,13 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            ssl_certfile=str(listener.certificate),
-            ssl_keyfile=str(listener.key),
-            ssl_ca_certs=str(listener.client_ca),
-            ssl_cert_reqs=ssl.CERT_OPTIONAL,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=2,
             ws_max_size=1024 * 1024,
         )
+        config.load()
+        config.ssl = listener.tls
         self._server = uvicorn.Server(config)
-        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
 
     @property
     def port(self) -> int:

@@ -120,7 +120,7 @@ class Verbs:
             await self._validate(request)
             options.warnings.extend(resource.strategy.warnings(obj, None))
             if not applied:
-                apply.track(resource.schema, None, obj, manager=options.manager, now=self.clock.now())
+                apply.track(obj, None, resource.schema, self._writer(resource, options))
             if options.dry_run:
                 if self.store.head(_store_key(resource, key)):
                     raise already_exists(resource.kind, key.name)
@@ -207,9 +207,7 @@ class Verbs:
             await self._validate(request)
             options.warnings.extend(resource.strategy.warnings(new, old))
             if not applied:
-                apply.track(
-                    resource.schema, old, new, manager=options.manager, now=self.clock.now(), subresource=subresource
-                )
+                apply.track(new, old, resource.schema, self._writer(resource, options, subresource))
             new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
             if _is_same(new, old):
                 return old
@@ -257,8 +255,6 @@ class Verbs:
         self, resource: Resource, key: ObjectKey, config: Tree, options: WriteOptions, subresource: str
     ) -> tuple[Tree, bool]:
         config = self._read_body(resource, key.namespace, key.name, config, options)
-        if "managedFields" in config["metadata"]:
-            raise BadRequest("metadata.managedFields must be nil")
         for _ in range(ATTEMPTS):
             if self.store.head(_store_key(resource, key)) is None:
                 if subresource:
@@ -275,15 +271,8 @@ class Verbs:
 
             async def build(head: Entry) -> Tree:
                 current = self.in_version(resource, head.tree)
-                return apply.apply(
-                    resource.schema,
-                    current,
-                    config,
-                    manager=options.manager,
-                    force=options.force,
-                    now=self.clock.now(),
-                    subresource=subresource,
-                )
+                writer = self._writer(resource, options, subresource)
+                return apply.apply(current, config, resource.schema, writer, force=options.force)
 
             return (
                 await self.change(resource, key, build, options, subresource=subresource, applied=True),
@@ -292,15 +281,19 @@ class Verbs:
         raise conflict(resource.kind, key.name, MODIFIED)
 
     async def _create_applied(self, resource: Resource, config: Tree, options: WriteOptions) -> Tree:
-        obj = apply.apply(
-            resource.schema,
-            None,
-            copy_of(config),
-            manager=options.manager,
-            force=options.force,
-            now=self.clock.now(),
-        )
+        obj = apply.apply(None, config, resource.schema, self._writer(resource, options))
         return await self._create(resource, obj, options, applied=True)
+
+    def _writer(self, resource: Resource, options: WriteOptions, subresource: str = "") -> apply.Writer:
+        has_status = "status" in resource.subresources
+        ignored = apply.ALL_BUT_STATUS if subresource == "status" else apply.STATUS_ONLY
+        return apply.Writer(
+            manager=options.manager,
+            api_version=resource.kind.api_version,
+            subresource=subresource,
+            now=self.clock.now(),
+            ignored=ignored if has_status else None,
+        )
 
     def _read_patched(self, resource: Resource, key: ObjectKey, current: Tree, new: Any, options: WriteOptions) -> Tree:
         """Checks what a patch has made, as if it had been sent whole; identity and revision may be left out."""
@@ -352,8 +345,11 @@ class Verbs:
         """
         if not isinstance(obj, dict):
             raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
+        tree: Tree = {**obj, "metadata": dict(obj.get("metadata") or {})}
+        return self._check_body(resource, namespace, name, tree, options)
+
+    def _check_body(self, resource: Resource, namespace: str, name: str, obj: Tree, options: WriteOptions) -> Tree:
         kind = resource.kind
-        obj = {**obj, "metadata": dict(obj.get("metadata") or {})}
         _check_type(resource, obj)
         if errors := [] if resource.is_custom else resource.schema.type_errors(obj):
             raise BadRequest(
@@ -493,9 +489,13 @@ def _validate_finalizers(new: Tree, old: Tree) -> Sequence[FieldError]:
 def _is_same(new: Tree, old: Tree) -> bool:
     """Whether a write would change nothing (times in managedFields do not count)."""
     meta, was = dict(new["metadata"]), dict(old["metadata"])
-    if not apply.is_same(meta.pop("managedFields", None), was.pop("managedFields", None)):
+    if _untimed(meta.pop("managedFields", None)) != _untimed(was.pop("managedFields", None)):
         return False
     return meta == was and {**new, "metadata": 0, "apiVersion": 0} == {**old, "metadata": 0, "apiVersion": 0}
+
+
+def _untimed(managed_fields: Sequence[Tree] | None) -> Sequence[Tree]:
+    return [{**entry, "time": None} for entry in managed_fields or ()]
 
 
 def _unsupported_patch(content: str) -> ApiError:

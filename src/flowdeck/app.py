@@ -1,0 +1,246 @@
+"""The composition root: from settings to a running platform. The only file that knows everything.
+
+data folder (locked) -> keys -> API server -> components' kinds -> controllers -> HTTPS port -> node process
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import structlog
+
+from flowdeck.client.base import Client
+from flowdeck.components.base import Component, Context
+from flowdeck.controller.clock import Clock, SystemClock
+from flowdeck.controller.contract import Controller
+from flowdeck.controller.events import EventRecorder
+from flowdeck.controller.manager import Manager
+from flowdeck.embedded.apiserver import pki
+from flowdeck.embedded.apiserver.apiserver import ApiServer
+from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.workloads import catalog
+from flowdeck.embedded.workloads.job.back_off import BackOff
+from flowdeck.kube.conditions import is_true
+from flowdeck.kube.kinds import NODE
+from flowdeck.kube.objects import ObjectKey
+from flowdeck.settings import Settings
+
+MANAGER = "flowdeck"
+NODE_RESTART_S = 0.2
+"""Pause before a node process that ended is started again."""
+
+log = structlog.get_logger()
+
+
+class DataFolderInUse(Exception):
+    """Another platform runs on this data folder."""
+
+
+class StateFile(msgspec.Struct, kw_only=True):
+    """`DATA/state.json`: what `status`, `down` and tests need to know about a running platform."""
+
+    server: str
+    kubeconfig: str
+    pids: dict[str, int]
+    """By process name: `api`, `node`."""
+    components: list[str]
+    version: str
+
+
+def components(settings: Settings) -> Sequence[Component]:
+    """The components that are switched on."""
+    from flowdeck.components.training.component import COMPONENT as training
+
+    return [component for component in (training,) if component.name not in settings.disabled]
+
+
+@contextlib.contextmanager
+def locked(data: Path) -> Any:
+    """Holds the data folder for this process. Raises `DataFolderInUse`."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data.chmod(0o700)
+    file: IO[str] = (data / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise DataFolderInUse(
+            f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
+            f"(flowdeck down --data {data}), or choose another folder with --data"
+        ) from error
+    try:
+        yield
+    finally:
+        file.close()
+
+
+@dataclass
+class Platform:
+    """A running platform."""
+
+    settings: Settings
+    api: ApiServer
+    http: HttpServer
+    clock: Clock
+    components: Sequence[Component]
+    node_pid: int = 0
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return f"https://{self.settings.server.host}:{self.http.port}"
+
+    @property
+    def client(self) -> Client:
+        return self.api.client
+
+    async def wait_ready(self) -> None:
+        """Returns when the API answers and, if there is one, the node takes pods."""
+        await self.http.wait_ready()
+        if not self.settings.node.enabled:
+            return
+        key = ObjectKey("", self.settings.node.name)
+        found = await self.client.list(NODE)
+        if any(is_true(node, "Ready") and node["metadata"]["name"] == key.name for node in found.items):
+            return
+        async with self.client.watch(NODE, resource_version=found.resource_version) as events:
+            async for event in events:
+                if event.object["metadata"]["name"] == key.name and is_true(event.object, "Ready"):
+                    return
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Platform]:
+    """Runs a platform for as long as the context lasts; pods go on when it ends."""
+    with locked(settings.data):
+        clock = SystemClock()
+        keys = pki.prepare(settings.data / "pki", node=settings.node.name, now=clock.now(), names=settings.server.names)
+        parts = components(settings)
+        rules = [rule for part in parts for rule in part.admission()]
+        api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules)
+        try:
+            http = HttpServer(
+                api.pipeline, Listener(settings.server.host, settings.server.port, pki.server_context(keys))
+            )
+            platform = Platform(settings, api, http, clock, parts)
+            await _install(platform)
+            _write_kubeconfigs(platform, keys)
+            async with asyncio.TaskGroup() as tasks:
+                running_tasks = [tasks.create_task(http.run()), tasks.create_task(_manager(platform).run())]
+                running_tasks += [tasks.create_task(serve()) for serve in _servers(platform)]
+                if settings.node.enabled:
+                    running_tasks.append(tasks.create_task(_keep_node(platform)))
+                else:
+                    _write_state(platform)
+                try:
+                    yield platform
+                finally:
+                    for task in running_tasks:
+                        task.cancel()
+        finally:
+            api.close()
+            with contextlib.suppress(FileNotFoundError):
+                (settings.data / "state.json").unlink()
+
+
+async def _install(platform: Platform) -> None:
+    """What must exist: namespaces and roles, the components' kinds and objects."""
+    await platform.api.bootstrap()
+    client = platform.client
+    for part in platform.components:
+        for crd in part.custom_resource_definitions():
+            await platform.api.define(crd)
+        for obj in part.objects():
+            await client.apply(platform.api.kind_of(obj), obj, manager=MANAGER)
+
+
+def _manager(platform: Platform) -> Manager:
+    def make(client: Client) -> Sequence[Controller]:
+        made = list(
+            catalog.controllers(
+                client,
+                platform.clock,
+                lambda component: EventRecorder(client, platform.clock, component),
+                job_back_off=BackOff(platform.settings.jobs.back_off_start_s, platform.settings.jobs.back_off_max_s),
+            )
+        )
+        for part in platform.components:
+            made += part.controllers(_context(platform, part, client))
+        return made
+
+    return Manager(platform.client, platform.clock, make)
+
+
+def _context(platform: Platform, part: Component, client: Client) -> Context:
+    return Context(
+        client=client,
+        clock=platform.clock,
+        settings=getattr(platform.settings, part.name),
+        events=EventRecorder(client, platform.clock, f"{part.name}-controller"),
+    )
+
+
+def _servers(platform: Platform) -> Sequence[Any]:
+    return [serve for part in platform.components for serve in part.servers(_context(platform, part, platform.client))]
+
+
+def _write_kubeconfigs(platform: Platform, keys: pki.Pki) -> None:
+    data = platform.settings.data
+    pki.write_kubeconfig(data / "kubeconfig", server=platform.server, pki=keys, certificate=keys.admin)
+    node = data / "node"
+    node.mkdir(mode=0o700, exist_ok=True)
+    pki.write_kubeconfig(node / "kubeconfig", server=platform.server, pki=keys, certificate=keys.node, user="node")
+
+
+def _write_state(platform: Platform) -> None:
+    from flowdeck import version
+
+    state = StateFile(
+        server=platform.server,
+        kubeconfig=str(platform.settings.data / "kubeconfig"),
+        pids={"api": os.getpid(), **({"node": platform.node_pid} if platform.node_pid else {})},
+        components=[part.name for part in platform.components],
+        version=version.VERSION,
+    )
+    path = platform.settings.data / "state.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(state))
+    fresh.chmod(0o600)
+    fresh.replace(path)
+
+
+async def _keep_node(platform: Platform) -> None:
+    """Runs the node process, and starts it again whenever it ends; stops it (not its pods) at the end."""
+    logs = platform.settings.data / "logs"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        with (logs / "node.log").open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *_node_command(platform), stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+            )
+        platform.node_pid = process.pid
+        _write_state(platform)
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+            raise
+        log.warning("the node process ended, starting it again", code=code, log=str(logs / "node.log"))
+        await platform.clock.sleep(NODE_RESTART_S)
+
+
+def _node_command(platform: Platform) -> Sequence[str]:
+    settings = platform.settings
+    command = [sys.executable, "-m", "flowdeck.embedded.node"]
+    command += ["--kubeconfig", str(settings.data / "node" / "kubeconfig"), "--data", str(settings.data / "node")]
+    command += ["--name", settings.node.name, "--driver", settings.node.driver]
+    return command

@@ -1,0 +1,55 @@
+"""`flowdeck logs`: what a pod printed."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal, cluster_of, talk
+from flowdeck.client.http import HttpClient
+from flowdeck.kube.kinds import POD
+from flowdeck.kube.objects import ObjectKey, key_of
+
+_OF_JOB = "jobset.sigs.k8s.io/jobset-name"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: flowdeck logs trainjob/my-job --follow")(logs)
+
+
+def logs(
+    target: Annotated[str, typer.Argument(help="A pod's name, or `trainjob/NAME`: its first node.")],
+    container: Annotated[str, typer.Option("--container", "-c", help="Container (default: the only one).")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the container ends.")] = False,
+    previous: Annotated[bool, typer.Option("--previous", "-p", help="Of the attempt before.")] = False,
+    namespace: NamespaceOption = "",
+    data: DataOption = None,
+    kubeconfig: KubeconfigOption = None,
+) -> None:
+    """Print a pod's log."""
+    config = cluster_of(kubeconfig, data)
+
+    async def work(client: HttpClient) -> None:
+        key = await _pod(client, namespace or config.namespace, target)
+        query = {"container": container} if container else {}
+        query |= {"follow": "true"} if follow else {}
+        query |= {"previous": "true"} if previous else {}
+        async with client.stream(POD.url(key, subresource="log"), query=query) as pieces:
+            async for piece in pieces:
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+
+    talk(config, work)
+
+
+async def _pod(client: HttpClient, namespace: str, target: str) -> ObjectKey:
+    word, _, name = target.rpartition("/")
+    if word in ("", "pod", "pods", "po"):
+        return ObjectKey(namespace, name)
+    if word not in ("trainjob", "trainjobs", "jobset", "jobsets"):
+        raise Refusal(f"logs of {word!r} are not known: give a pod's name, or trainjob/NAME")
+    found = await client.list(POD, namespace=namespace, labels=f"{_OF_JOB}={name}")
+    if not found.items:
+        raise Refusal(f'no pods of {word} "{name}" in namespace "{namespace}" yet')
+    nodes = [pod for pod in found.items if "-node-" in pod["metadata"]["name"]]
+    return key_of((nodes or list(found.items))[0])

@@ -1,0 +1,157 @@
+"""`flowdeck up`: starts the platform on this machine."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import structlog
+import typer
+
+from flowdeck import app as platform_app
+from flowdeck.cli.common import DataOption, Refusal, data_folder, read_state
+from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
+
+COMPONENTS = ("training",)
+READY_TIMEOUT_S = 60.0
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: flowdeck up --detach && export KUBECONFIG=$(flowdeck status --kubeconfig-path)")(up)
+
+
+def up(
+    data: DataOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port of the API server; 0: any free one.")] = 6443,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when the platform is ready; it goes on.")] = False,
+    disable: Annotated[list[str] | None, typer.Option(help="A component to leave out; may be repeated.")] = None,
+    enable: Annotated[list[str] | None, typer.Option(help="Run only these components; may be repeated.")] = None,
+    no_node: Annotated[bool, typer.Option("--no-node", help="Start no node: one may join later.")] = False,
+    driver: Annotated[str, typer.Option(help="How pods are kept apart: auto, namespaces or plain.")] = "auto",
+    find_links: Annotated[list[str] | None, typer.Option(help="Folder or URL with wheels for images.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Build images from cached packages only.")] = False,
+    ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+) -> None:
+    """Start the platform on this machine and run it until it is interrupted. Pods outlive it."""
+    settings = Settings(
+        data=data_folder(data),
+        server=ServerSettings(host=host, port=port),
+        node=EmbeddedNodeSettings(
+            enabled=not no_node,
+            driver=_driver(driver),
+            find_links=tuple(find_links or ()),
+            offline=offline,
+        ),
+        disabled=_disabled(enable, disable),
+    )
+    if detach:
+        _start_detached(settings)
+        return
+    _log_to_stderr()
+    _run(settings, ready_fd)
+
+
+def _driver(word: str) -> Literal["auto", "namespaces", "plain"]:
+    if word not in ("auto", "namespaces", "plain"):
+        raise Refusal(f"unknown driver {word!r}: use auto, namespaces or plain")
+    return cast(Literal["auto", "namespaces", "plain"], word)
+
+
+def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> frozenset[str]:
+    for name in [*(enable or ()), *(disable or ())]:
+        if name not in COMPONENTS:
+            raise Refusal(f"there is no component {name!r}: there are {', '.join(COMPONENTS)}")
+    left_out = set(disable or ())
+    if enable:
+        left_out |= set(COMPONENTS) - set(enable)
+    return frozenset(left_out)
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _run(settings: Settings, ready_fd: int) -> None:
+    import uvloop
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, ready_fd))
+    except platform_app.DataFolderInUse as error:
+        raise Refusal(str(error)) from error
+    except OSError as error:
+        raise Refusal(f"cannot start on {settings.server.host}:{settings.server.port}: {error}") from error
+
+
+async def _serve(settings: Settings, ready_fd: int) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with platform_app.running(settings) as platform:
+        ready = asyncio.create_task(platform.wait_ready())
+        stop = asyncio.create_task(stopped.wait())
+        await asyncio.wait((ready, stop), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
+            _tell_ready(platform, ready_fd)
+        await stop
+        ready.cancel()
+
+
+def _tell_ready(platform: platform_app.Platform, ready_fd: int) -> None:
+    if ready_fd >= 0:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)
+        return
+    kubeconfig = platform.settings.data / "kubeconfig"
+    typer.echo(f"Flowdeck is ready at {platform.server}\n\n  export KUBECONFIG={kubeconfig}\n", err=True)
+
+
+def _start_detached(settings: Settings) -> None:
+    """Starts this command again as a process of its own, and waits until that says that it is ready."""
+    running = read_state(settings.data)
+    if running is not None:
+        raise Refusal(
+            f"a platform is running on {settings.data} already ({running.server}): stop it with `flowdeck down`"
+        )
+    logs = settings.data / "logs"
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    logs.mkdir(mode=0o700, exist_ok=True)
+    reader, writer = os.pipe()
+    arguments = [word for word in sys.argv[1:] if word != "--detach"]
+    with (logs / "flowdeck.log").open("ab") as output:
+        start = output.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flowdeck.cli.main", *arguments, "--ready-fd", str(writer)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(writer,),
+            start_new_session=True,
+        )
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        is_ready = pipe.readline() == "ready\n"
+    if not is_ready:
+        code = process.wait()
+        raise Refusal(f"the platform did not start (exit code {code}):\n{_read_from(logs / 'flowdeck.log', start)}")
+    state = read_state(settings.data)
+    typer.echo(
+        f"Flowdeck is ready at {state.server if state else ''}\n\n  export KUBECONFIG={settings.data / 'kubeconfig'}"
+    )
+
+
+def _read_from(path: Path, start: int) -> str:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace").strip()

@@ -1,0 +1,66 @@
+"""`flowdeck wait`: until a condition holds."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal, cluster_of, talk
+from flowdeck.cli.resources import kind_named
+from flowdeck.client.http import HttpClient
+from flowdeck.kube.conditions import is_true
+from flowdeck.kube.objects import Kind, ObjectKey
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: flowdeck wait trainjob my-job --for Complete --timeout 600")(wait)
+
+
+def wait(
+    kind: Annotated[str, typer.Argument(help="A kind, as for `get`.")],
+    name: Annotated[str, typer.Argument(help="The object's name.")],
+    condition: Annotated[str, typer.Option("--for", help="A condition's type, or `deleted`.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Give up after that many seconds.")] = 600,
+    namespace: NamespaceOption = "",
+    data: DataOption = None,
+    kubeconfig: KubeconfigOption = None,
+) -> None:
+    """Wait until an object has a condition (exit code 1: it did not in time, or it failed instead)."""
+    config = cluster_of(kubeconfig, data)
+
+    async def work(client: HttpClient) -> None:
+        found = await kind_named(client, kind)
+        key = ObjectKey((namespace or config.namespace) if found.namespaced else "", name)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _until(client, found, key, condition)
+        except TimeoutError:
+            raise Refusal(f"timed out waiting for {condition} on {found.resource} {key}") from None
+        typer.echo(f"{found.resource}/{name} condition met")
+
+    talk(config, work)
+
+
+async def _until(client: HttpClient, kind: Kind, key: ObjectKey, condition: str) -> None:
+    while True:
+        page = await client.list(kind, namespace=key.namespace, fields=f"metadata.name={key.name}")
+        if not page.items and condition == "deleted":
+            return
+        if not page.items:
+            raise Refusal(f'{kind.resource} "{key.name}" not found')
+        if _holds(page.items[0], condition, kind):
+            return
+        async with client.watch(
+            kind, namespace=key.namespace, fields=f"metadata.name={key.name}", resource_version=page.resource_version
+        ) as events:
+            async for event in events:
+                if event.type == "DELETED" and condition == "deleted":
+                    return
+                if event.type == "MODIFIED" and _holds(event.object, condition, kind):
+                    return
+
+
+def _holds(obj: dict[str, object], condition: str, kind: Kind) -> bool:
+    if condition != "Failed" and is_true(obj, "Failed"):
+        raise Refusal(f"{kind.resource} failed instead of becoming {condition}: see `flowdeck get` and `flowdeck logs`")
+    return is_true(obj, condition)

@@ -1,0 +1,5 @@
+"""Which Flowdeck this is."""
+
+from importlib import metadata
+
+VERSION = metadata.version("flowdeck")
