@@ -29,7 +29,7 @@ from flowdeck.embedded.apiserver.server import HttpServer, Listener
 from flowdeck.embedded.workloads import catalog
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.kube.conditions import is_true
-from flowdeck.kube.kinds import NODE
+from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.settings import Settings
 
@@ -157,7 +157,7 @@ async def _install(platform: Platform) -> None:
     client = platform.client
     for part in platform.components:
         for crd in part.custom_resource_definitions():
-            await platform.api.define(crd)
+            await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
         for obj in part.objects():
             await client.apply(platform.api.kind_of(obj), obj, manager=MANAGER)
 
@@ -169,6 +169,7 @@ def _manager(platform: Platform) -> Manager:
                 client,
                 platform.clock,
                 lambda component: EventRecorder(client, platform.clock, component),
+                volumes=platform.settings.data / "volumes",
                 job_back_off=BackOff(platform.settings.jobs.back_off_start_s, platform.settings.jobs.back_off_max_s),
             )
         )

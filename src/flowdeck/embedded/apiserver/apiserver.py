@@ -9,11 +9,13 @@ from random import Random
 from flowdeck.components.base import AdmissionRule
 from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver import bootstrap_roles, pki
+from flowdeck.embedded.apiserver.admission.chain import chain
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.resources import builtin_resources
 from flowdeck.embedded.apiserver.builtin.rules import Dependencies
-from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Answer, RequestInfo
+from flowdeck.embedded.apiserver.contract import Answer, RequestInfo
+from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
@@ -62,17 +64,13 @@ class ApiServer:
         rbac = RbacAuthorizer(stored)
         authorizer = FirstThatAllows([NodeAuthorizer(stored), rbac])
         reviews = Reviews(tokens=bearer, authorizer=authorizer, rbac=rbac)
-        registry = Registry(
-            builtin_resources(
-                Dependencies(addresses=ServiceAddresses(stored), storage=stored, clock=clock),
-                virtual=reviews.handlers(),
-            )
-        )
+        addresses = ServiceAddresses(stored)
+        dependencies = Dependencies(addresses=addresses, storage=stored, clock=clock)
+        registry = Registry(builtin_resources(dependencies, virtual=reviews.handlers()))
         custom_kinds = CustomKinds(registry, stored)
         custom_kinds.load()
         store.on_change(custom_kinds.note)
-        plugins: Sequence[AdmissionPlugin] = ()
-        verbs = Verbs(store, registry, plugins, clock, random)
+        verbs = Verbs(store, registry, clock, random)
         handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
         pipeline = Pipeline(
             handlers=handlers,
@@ -84,7 +82,18 @@ class ApiServer:
                 ("serviceaccounts", "token"): TokenRequests(tokens=tokens, storage=stored, clock=clock).handle,
             },
         )
-        return cls(store, registry, pipeline, DirectClient(verbs, pipeline.call))
+        client = DirectClient(verbs, pipeline.call)
+        verbs.plugins = chain(
+            stored,
+            authorizer=authorizer,
+            rbac=rbac,
+            find_kind=registry.find_kind,
+            rules=rules,
+            reader=client,
+            clock=clock,
+            random=random,
+        )
+        return cls(store, registry, pipeline, client)
 
     def kind_of(self, obj: Tree) -> Kind:
         """The kind that an object's `apiVersion` and `kind` name. Raises `NotFound` when it is not served."""

@@ -22,6 +22,11 @@ class Registry:
     def of_kind(self, kind: Kind) -> Resource | None:
         return self._by_path.get((kind.group, kind.version, kind.plural))
 
+    def find_kind(self, group: str, version: str, kind: str) -> Kind | None:
+        """The served kind that an owner reference names."""
+        resource = self.by_kind(group, kind, version)
+        return resource.kind if resource else None
+
     def by_kind(self, group: str, kind: str, version: str = "") -> Resource | None:
         """The resource of a kind, as `apiVersion` and `kind` name it; any version when none is given."""
         for resource in self:

@@ -74,13 +74,12 @@ class WriteOptions:
 class Verbs:
     """The writing verbs, on every stored resource alike; what differs is in the resource's Strategy."""
 
-    def __init__(
-        self, store: Store, registry: Registry, plugins: Sequence[AdmissionPlugin], clock: Clock, random: Random
-    ) -> None:
+    def __init__(self, store: Store, registry: Registry, clock: Clock, random: Random) -> None:
         self.store = store
         self.registry = registry
-        self.plugins = plugins
         self.clock = clock
+        self.plugins: Sequence[AdmissionPlugin] = ()
+        """Admission, in order; set when the server is put together, since some plug-ins read through it."""
         self._random = random
 
     def find(self, resource: Resource, key: ObjectKey) -> Entry | None:
