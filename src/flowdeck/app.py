@@ -177,7 +177,7 @@ def _manager(platform: Platform) -> Manager:
             made += part.controllers(_context(platform, part, client))
         return made
 
-    return Manager(platform.client, platform.clock, make)
+    return Manager(platform.client, platform.clock, make, catalog.CACHED)
 
 
 def _context(platform: Platform, part: Component, client: Client) -> Context:

@@ -1,6 +1,7 @@
 """The controllers of Kubernetes' own workloads, in one list."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
@@ -10,28 +11,58 @@ from flowdeck.embedded.workloads.daemon_set import DaemonSetController
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
 from flowdeck.embedded.workloads.endpoints.controller import EndpointsController
 from flowdeck.embedded.workloads.endpoints.mirroring import EndpointsMirroringController
+from flowdeck.embedded.workloads.horizontal_pod_autoscaler.controller import HorizontalPodAutoscalerController
+from flowdeck.embedded.workloads.horizontal_pod_autoscaler.metrics import MetricsApi
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
+from flowdeck.embedded.workloads.persistent_volumes.claims import ClaimController
+from flowdeck.embedded.workloads.persistent_volumes.folders import Folders
+from flowdeck.embedded.workloads.persistent_volumes.protection import (
+    ClaimProtectionController,
+    EphemeralVolumeController,
+)
+from flowdeck.embedded.workloads.persistent_volumes.volumes import VolumeController
+from flowdeck.embedded.workloads.pod_disruption_budget import PodDisruptionBudgetController
 from flowdeck.embedded.workloads.replica_set import ReplicaSetController
+from flowdeck.embedded.workloads.resource_quota import ResourceQuotaController
 from flowdeck.embedded.workloads.scheduler.controller import SchedulerController
 from flowdeck.embedded.workloads.stateful_set.controller import StatefulSetController
+from flowdeck.kube.kinds import CONTROLLER_REVISION, REPLICATION_CONTROLLER
 
 Recorder = Callable[[str], Events]
 """Makes the event recorder of a component: `recorder("job-controller")`."""
 
 
-def controllers(client: Client, clock: Clock, recorder: Recorder, *, job_back_off: BackOff) -> Sequence[Controller]:
-    """What kube-controller-manager, kube-scheduler and the JobSet controller do on a real cluster."""
+CACHED = (CONTROLLER_REVISION,)
+"""Kinds that these controllers read often without watching them: the manager shall cache them, too."""
+
+
+def controllers(
+    client: Client, clock: Clock, recorder: Recorder, *, job_back_off: BackOff, volumes: Path
+) -> Sequence[Controller]:
+    """What kube-controller-manager, kube-scheduler and the JobSet controller do on a real cluster.
+
+    `volumes` is the folder for the volumes of the class `standard`.
+    """
+    folders = Folders(volumes)
     return (
         JobController(client=client, clock=clock, events=recorder("job-controller"), back_off=job_back_off),
         OrphanPodController(client=client),
         SchedulerController(client=client, clock=clock, events=recorder("default-scheduler")),
         JobSetController(client=client, clock=clock, events=recorder("jobset")),
         ReplicaSetController(client, clock, recorder("replicaset-controller")),
+        ReplicaSetController(client, clock, recorder("replication-controller"), REPLICATION_CONTROLLER),
         DeploymentController(client, clock, recorder("deployment-controller")),
         StatefulSetController(client, clock, recorder("statefulset-controller")),
         DaemonSetController(client, clock, recorder("daemonset-controller")),
         EndpointsController(client),
         EndpointsMirroringController(client),
+        ClaimController(client, recorder("persistentvolume-controller"), folders),
+        VolumeController(client, clock, recorder("persistentvolume-controller"), folders),
+        ClaimProtectionController(client),
+        EphemeralVolumeController(client, recorder("ephemeral_volume")),
+        ResourceQuotaController(client),
+        PodDisruptionBudgetController(client, clock, recorder("controllermanager")),
+        HorizontalPodAutoscalerController(client, clock, recorder("horizontal-pod-autoscaler"), MetricsApi(client)),
     )

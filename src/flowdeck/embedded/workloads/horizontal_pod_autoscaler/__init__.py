@@ -1,0 +1,1 @@
+"""HorizontalPodAutoscalers (autoscaling/v2): as many replicas as the load needs."""
