@@ -12,7 +12,9 @@ from flowdeck.components.training.frameworks import all_frameworks
 from flowdeck.components.training.gang import GANGS
 from flowdeck.components.training.metrics import Phases
 from flowdeck.components.training.objects import shipped_objects
+from flowdeck.components.training.pod_trouble import PodTroubleController
 from flowdeck.components.training.progress import Progress
+from flowdeck.components.training.progress_server import ProgressServer, certificates_in
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME
 from flowdeck.controller.contract import Controller
@@ -39,12 +41,15 @@ class Training:
                 children=Children(client=ctx.client, plugins=_plugins(ctx.settings)),
                 phases=Phases(),
             ),
+            PodTroubleController(client=ctx.client, events=ctx.events, told={}),
             RuntimeController(client=ctx.client, kind=TRAINING_RUNTIME),
             RuntimeController(client=ctx.client, kind=CLUSTER_TRAINING_RUNTIME),
         )
 
     def servers(self, ctx: Context) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        return ()
+        if not ctx.settings.serves_progress:
+            return ()
+        return (ProgressServer(client=ctx.client, clock=ctx.clock, settings=ctx.settings).run,)
 
     def objects(self) -> Sequence[Tree]:
         return shipped_objects()
@@ -53,7 +58,8 @@ class Training:
 def _plugins(settings: TrainingSettings) -> Sequence[Plugin]:
     plugins = (*all_frameworks(), *GANGS)
     if settings.serves_progress and settings.tls_authority:
-        return (*plugins, Progress(url=settings.progress_url, authority=settings.tls_authority.read_text()))
+        authority = certificates_in(settings.tls_authority)
+        return (*plugins, Progress(url=settings.progress_url, authority=authority))
     return plugins
 
 

@@ -16,10 +16,11 @@ from flowdeck.components.training.draft import (
     ancestor_of,
     container_of,
     containers_of,
+    pod_spec_of,
 )
 from flowdeck.components.training.overlay import lay_over
 from flowdeck.components.training.types import NODE, DataSource, Runtime, Step, TrainJob
-from flowdeck.components.training.upserts import upsert_env
+from flowdeck.components.training.upserts import upsert_env, upsert_mounts, upsert_volumes
 from flowdeck.kube.kinds import JOB_SET
 from flowdeck.kube.objects import Tree, get_in
 from flowdeck.kube.quantity import canonical
@@ -119,11 +120,22 @@ def _merge_resources(container: Tree, resources: Tree) -> None:
 
 def _merge_source(draft: Draft, step: Step, source: DataSource | None) -> None:
     replicated = draft.ancestor(step)
-    container = container_of(replicated, step.container) if replicated else None
-    if source is None or container is None:
+    if source is None or replicated is None or (container := container_of(replicated, step.container)) is None:
         return
     if source.storage_uri:
         upsert_env(container, [{"name": "STORAGE_URI", "value": source.storage_uri}])
+        _mount_claim(replicated, container, source.storage_uri)
     upsert_env(container, source.env or ())
     if source.secret_ref:
         container.setdefault("envFrom", []).append({"secretRef": source.secret_ref})
+
+
+def _mount_claim(replicated: Tree, container: Tree, uri: str) -> None:
+    """Makes the claim of a `pvc://<claim>/<path>` readable for the initializer: an extension of ours."""
+    scheme, _, path = uri.partition("://")
+    if scheme.lower() != "pvc":
+        return
+    claim = path.partition("/")[0]
+    volume = {"name": "source-claim", "persistentVolumeClaim": {"claimName": claim}}
+    upsert_volumes(pod_spec_of(replicated), [volume])
+    upsert_mounts(container, [{"name": volume["name"], "mountPath": f"/mnt/pvc/{claim}"}])

@@ -1,0 +1,23 @@
+"""Fetches the dataset to `/workspace/dataset`."""
+
+from functools import partial
+
+from flowdeck.components.training.initializers import data_cache, huggingface, local, s3
+from flowdeck.components.training.initializers.settings import WORKSPACE, source_from_environment
+from flowdeck.components.training.initializers.sources import Providers, run
+
+PROVIDERS: Providers = {
+    "hf": partial(huggingface.fetch, kind="dataset"),
+    "s3": s3.fetch,
+    "cache": data_cache.fetch,
+    "file": local.fetch,
+    "pvc": local.fetch,
+}
+
+
+def main() -> None:
+    run(lambda: source_from_environment(f"{WORKSPACE}/dataset"), PROVIDERS)
+
+
+if __name__ == "__main__":
+    main()
