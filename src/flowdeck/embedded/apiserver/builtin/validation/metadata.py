@@ -170,7 +170,7 @@ def _common(meta: dict[str, Any], path: str) -> list[FieldError]:
     return errors
 
 
-_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes", "customresourcecleanup.apiextensions.k8s.io")
 
 
 def _finalizer(finalizer: str, path: str) -> list[FieldError]:
