@@ -1,7 +1,6 @@
 """What roles and bindings allow, and the words of a refusal."""
 
 import pytest
-from in_memory import InMemoryStorage
 
 from flowdeck.embedded.apiserver.bootstrap_roles import bootstrap_objects
 from flowdeck.embedded.apiserver.contract import ANONYMOUS, Attributes, User
@@ -10,6 +9,7 @@ from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
 from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer, Rule, missing_rules, rule_text
 from flowdeck.kube.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, PERSISTENT_VOLUME, POD, ROLE, ROLE_BINDING
 from flowdeck.kube.objects import ObjectKey, Tree
+from tests.embedded.apiserver.in_memory import InMemoryStorage
 
 BOB = User("bob", groups=("dev", "system:authenticated"))
 NODE = User("system:node:n1", groups=("system:nodes", "system:authenticated"))

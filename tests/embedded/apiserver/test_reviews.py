@@ -4,7 +4,6 @@ from pathlib import Path
 
 import orjson
 import pytest
-from in_memory import InMemoryStorage
 
 from flowdeck.controller.clock import FakeClock
 from flowdeck.embedded.apiserver.authentication import BearerTokens
@@ -20,6 +19,7 @@ from flowdeck.kube.errors import ApiError, BadRequest, Conflict, Forbidden, Inva
 from flowdeck.kube.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NODE, POD, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from flowdeck.kube.schema import Schema
+from tests.embedded.apiserver.in_memory import InMemoryStorage
 
 _KINDS = {kind.kind: kind for kind in (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)}
 BOB = User("bob", groups=("system:authenticated",))

@@ -4,7 +4,6 @@ import base64
 from pathlib import Path
 
 import pytest
-from in_memory import InMemoryStorage
 
 from flowdeck.controller.clock import FakeClock
 from flowdeck.embedded.apiserver.pki import prepare
@@ -12,6 +11,7 @@ from flowdeck.embedded.apiserver.tokens import EXTENDED_S, WARN_ONLY_S, ServiceA
 from flowdeck.kube.errors import Unauthorized
 from flowdeck.kube.kinds import NODE, POD, SECRET, SERVICE_ACCOUNT
 from flowdeck.kube.objects import ObjectKey, Tree
+from tests.embedded.apiserver.in_memory import InMemoryStorage
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
