@@ -1,7 +1,7 @@
 """In which form an answer is wanted (`Accept`) and a body is sent (`Content-Type`).
 
-Served: JSON and YAML, whole objects, `Table` and `PartialObjectMetadata(List)`. Not served: protobuf and CBOR; clients
-that ask for them list JSON as an alternative.
+Served: JSON and YAML, whole objects, `Table` and `PartialObjectMetadata(List)`. Protobuf is read but not written, CBOR
+neither: clients that ask for them list JSON as an alternative.
 
 Source: k8s.io/apiserver (pkg/endpoints/handlers/negotiation, pkg/endpoints/handlers/response.go).
 """
@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import orjson
 
+from flowdeck.kube import protobuf
 from flowdeck.kube.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from flowdeck.kube.objects import Tree
 
 JSON = "application/json"
 YAML = "application/yaml"
-PROTOBUF = "application/vnd.kubernetes.protobuf"
+PROTOBUF = protobuf.MEDIA_TYPE
 
 Shape = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", "APIGroupDiscoveryList"]
 
@@ -116,7 +117,7 @@ def encode(tree: Tree, form: Form, *, pretty: bool = False) -> bytes:
     return orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty else None)
 
 
-def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON, YAML)) -> Any:
+def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON, YAML, PROTOBUF)) -> Any:
     """What a body says. Raises `UnsupportedMediaType` and, for text that is not what it claims, `BadRequest`."""
     media = content_type.partition(";")[0].strip().lower() or JSON
     if media not in accepted:
@@ -128,6 +129,11 @@ def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON,
             return orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+    if media == PROTOBUF:
+        try:
+            return protobuf.decode(body)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
     import yaml
 
     try:
