@@ -56,7 +56,8 @@ def _walk_object(schema: "Schema", obj: dict[str, Any], struct: str, path: str, 
             continue
         child = schema.property(name)
         if child is not None:
-            _walk(child, value, inner, f"{path}.{name}" if path else name, errors)
+            where = path if path and not schema.declares(name) else f"{path}.{name}" if path else name
+            _walk(child, value, inner, where, errors)
 
 
 def _scalar_error(schema: "Schema", value: Any, struct: str, path: str) -> str | None:

@@ -43,6 +43,12 @@ _COMBINING = frozenset({"allOf", "anyOf", "oneOf"})
 _INT_RANGE = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
+class MapKey(str):
+    """A step to a value of a map, shown as `[key]`."""
+
+    __slots__ = ()
+
+
 def text_of(path: Path) -> str:
     """`spec.items[0].name`; `<nil>` for the root."""
     steps: list[str | int] = []
@@ -51,7 +57,7 @@ def text_of(path: Path) -> str:
         steps.append(step)
     told = ""
     for step in reversed(steps):
-        if isinstance(step, int):
+        if isinstance(step, int | MapKey):
             told += f"[{step}]"
         else:
             told += f".{step}" if told else step

@@ -1,0 +1,156 @@
+"""CEL as Kubernetes has it: compile once, evaluate often, with its function libraries.
+
+For schemas' rules (`rules.py`), ValidatingAdmissionPolicy and the matchConditions of webhooks:
+
+    program = compile_program("object.spec.replicas <= 5", ("object", "oldObject"))
+    program.evaluate({"object": obj, "oldObject": None})          # True
+
+    values = program.bind({...})                                  # the conversion of variables, shared by programs
+    program.evaluate_bound(values)                                # compiled with the same variables
+
+Differs from upstream: variables are dynamic, so a misspelt field is found when the rule runs, not when it is compiled;
+timestamps and durations inside variables are text (`timestamp(self.t)` reads one); no `authorizer`; comprehensions
+over two variables are unknown; instead of a cost budget there is one of 10,000 comprehension steps an evaluation.
+The C++ library is loaded with the first program.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+_STRINGS = re.compile(r"""[rR]?(?:\"\"\".*?\"\"\"|'''.*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.DOTALL)
+_IDENTIFIER = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+_MISSING_KEY = re.compile(r'Key not found in map : "?([^"]*)"?')
+_RESERVED = frozenset(
+    {
+        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
+        "let", "loop", "package", "namespace", "return", "var", "void", "while",
+    }
+)  # fmt: skip
+
+
+class CompileError(ValueError):
+    """The expression is no CEL; the text says where."""
+
+
+class EvaluationError(ValueError):
+    """The expression has no value for these variables: `no such key: foo`."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One compiled expression."""
+
+    expression: str
+    returns: str
+    """`BOOL`, `STRING`, `DYN`, ...: what is known of the result's type."""
+    names: frozenset[str]
+    """The identifiers that the expression mentions."""
+    _compiled: Any
+    _env: Any
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        """Values for `evaluate_bound` of all programs with the same variables."""
+        return self._env.Activation(variables)
+
+    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+        """The value as plain Python; raises `EvaluationError`."""
+        return self.evaluate_bound(self.bind(variables))
+
+    def evaluate_bound(self, values: Any) -> Any:
+        """`evaluate` on values made by `bind`."""
+        try:
+            result = self._compiled.eval(values)
+        except RuntimeError as error:
+            raise EvaluationError(_told(str(error))) from error
+        if result.type().name() == "ERROR":
+            raise EvaluationError(_told(str(result.value())))
+        return result.plain_value()
+
+
+@lru_cache(maxsize=4096)
+def compile_program(expression: str, variables: tuple[str, ...]) -> Program:
+    """The program; raises `CompileError`. Cached."""
+    env = _environment(variables)
+    try:
+        compiled = env.compile(expression)
+    except RuntimeError as error:
+        raise CompileError(f"compilation failed: {_cleaned(str(error))}") from error
+    return Program(expression, compiled.return_type().name(), identifiers(expression), compiled, env)
+
+
+def problem_with(expression: str, variables: Sequence[str], *, returns: Sequence[str] = ("BOOL",)) -> str:
+    """Why an expression cannot be used, as the API says it; `""` when it can."""
+    try:
+        program = compile_program(expression, tuple(variables))
+    except CompileError as error:
+        return str(error)
+    if program.returns != "DYN" and program.returns not in returns:
+        return f"must evaluate to {' or '.join(name.lower() for name in returns)}"
+    return ""
+
+
+def identifiers(expression: str) -> frozenset[str]:
+    """The names at the heads of the selections in an expression, without those in strings."""
+    return frozenset(_IDENTIFIER.findall(_STRINGS.sub('""', expression)))
+
+
+def escaped(name: str) -> str:
+    """A property's name as CEL knows it: `a-b` is `a__dash__b`, `namespace` is `__namespace__`."""
+    if name in _RESERVED:
+        return f"__{name}__"
+    if name.isidentifier() and "__" not in name:
+        return name
+    for char, word in (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")):
+        name = name.replace(char, word)
+    return name
+
+
+@cache
+def _environment(variables: tuple[str, ...]) -> Any:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional
+
+    from flowdeck.kube.cel_functions import FUNCTIONS
+
+    types = cel.Type
+    known = {
+        "bool": types.BOOL, "int": types.INT, "double": types.DOUBLE, "string": types.STRING, "dyn": types.DYN,
+        "list": types.List(types.DYN), "map": types.Map(types.STRING, types.DYN), "strings": types.List(types.STRING),
+        "null": types.NULL, "bytes": types.BYTES, "timestamp": types.TIMESTAMP, "duration": types.DURATION,
+    }  # fmt: skip
+    by_name: dict[str, list[Any]] = {}
+    for function in FUNCTIONS:
+        overload = cel.Overload(
+            f"k8s_{function.name}_{'_'.join(function.takes)}",
+            return_type=known[function.gives],
+            parameters=[known[name] for name in function.takes],
+            is_member=function.is_member,
+            impl=function.run,
+        )
+        by_name.setdefault(function.name, []).append(overload)
+    return cel.NewEnv(
+        variables={name: types.DYN for name in variables},
+        extensions=[
+            ext_optional.ExtOptional(),
+            ext_math.ExtMath(),
+            ext_encoders.ExtEncoders(),
+            ext_bindings.ExtBindings(),
+        ],
+        functions=[cel.FunctionDecl(name, overloads) for name, overloads in by_name.items()],
+    )
+
+
+def _told(text: str) -> str:
+    """The library's error in cel-go's words."""
+    if (match := _MISSING_KEY.search(text)) is not None:
+        return f"no such key: {match[1]}"
+    if "No matching overloads" in text or "SELECT to non-message" in text:
+        return "no such overload"
+    return re.sub(r"^[A-Z_]+: ", "", _cleaned(text))
+
+
+def _cleaned(text: str) -> str:
+    return re.sub(r" \[[A-Z_]+\]$", "", text.removeprefix("INVALID_ARGUMENT: "))

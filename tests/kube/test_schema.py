@@ -1,0 +1,224 @@
+# ruff: noqa: E501  (tables read better with a case a line)
+"""A schema drops what it does not know, fills in defaults, and says what is wrong in Kubernetes' words."""
+
+import pytest
+
+from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET
+from flowdeck.kube.openapi import definitions, discovery, schema_for, schema_named
+from flowdeck.kube.schema import Schema
+
+INT = {"type": "integer"}
+TEXT = {"type": "string"}
+
+
+def of(**properties):
+    return Schema.compile({"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}})
+
+
+def told(schema, spec, old=None):
+    before = None if old is None else {"spec": old}
+    return [str(error) for error in schema.validate({"spec": spec}, before)]
+
+
+@pytest.mark.parametrize(
+    ("tree", "value", "error"),
+    [
+        (INT, "x", 'Invalid value: "string": spec.f in body must be of type integer: "string"'),
+        (INT, 1.5, 'Invalid value: "number": spec.f in body must be of type integer: "number"'),
+        (INT, 2.0, None),
+        (TEXT, None, 'Invalid value: "null": spec.f in body must be of type string: "null"'),
+        ({**TEXT, "nullable": True}, None, None),
+        ({"type": "object"}, [], 'Invalid value: "array": spec.f in body must be of type object: "array"'),
+        ({"type": "array", "items": INT}, {}, 'Invalid value: "object": spec.f in body must be of type array: "object"'),
+        ({**INT, "minimum": 1}, 0, "Invalid value: 0: spec.f in body should be greater than or equal to 1"),
+        ({**INT, "minimum": 1, "exclusiveMinimum": True}, 1, "Invalid value: 1: spec.f in body should be greater than 1"),
+        ({**INT, "maximum": 5}, 6, "Invalid value: 6: spec.f in body should be less than or equal to 5"),
+        ({**INT, "multipleOf": 2}, 3, "Invalid value: 3: spec.f in body should be a multiple of 2"),
+        (
+            {**INT, "format": "int32"},
+            2**31,
+            "Invalid value: 2147483648: Checked value must be of type integer with format int32 in spec.f",
+        ),
+        ({**TEXT, "minLength": 2}, "a", 'Invalid value: "a": spec.f in body should be at least 2 chars long'),
+        ({**TEXT, "maxLength": 2}, "abc", "Too long: may not be more than 2 bytes"),
+        ({**TEXT, "maxLength": 1}, "abc", "Too long: may not be more than 1 byte"),
+        ({**TEXT, "maxLength": 2}, "äö", None),
+        ({**TEXT, "pattern": "^a+$"}, "b", "Invalid value: \"b\": spec.f in body should match '^a+$'"),
+        ({**TEXT, "pattern": "^a+$"}, "a\n", "Invalid value: \"a\\n\": spec.f in body should match '^a+$'"),
+        ({**TEXT, "enum": ["a", "b"]}, "c", 'Unsupported value: "c": supported values: "a", "b"'),
+        ({**INT, "enum": [1, 2]}, 3, 'Unsupported value: 3: supported values: "1", "2"'),
+        (
+            {**TEXT, "format": "date-time"},
+            "x",
+            'Invalid value: "x": spec.f in body must be of type date-time: "x"',
+        ),
+        ({**TEXT, "format": "date-time"}, "2026-11-24T07:00:00.5Z", None),
+        ({**TEXT, "format": "duration"}, "1h30m", None),
+        ({**TEXT, "format": "nobody-knows"}, "x", None),
+        ({"type": "array", "items": INT, "maxItems": 1}, [1, 2], "Too many: 2: must have at most 1 item"),
+        ({"type": "array", "items": INT, "maxItems": 2}, [1, 2, 3], "Too many: 3: must have at most 2 items"),
+        ({"type": "array", "items": INT, "minItems": 1}, [], "Invalid value: 0: spec.f in body should have at least 1 items"),
+        (
+            {"type": "array", "items": INT, "x-kubernetes-list-type": "set"},
+            [1, 2, 1],
+            "[2]: Duplicate value: 1",
+        ),
+        (
+            {
+                "type": "array",
+                "items": {"type": "object", "properties": {"name": TEXT}},
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+            [{"name": "x"}, {"name": "x"}],
+            '[1]: Duplicate value: {"name":"x"}',
+        ),
+        ({"type": "object", "required": ["a"], "properties": {"a": INT}}, {}, ".a: Required value"),
+        (
+            {"type": "object", "minProperties": 1, "additionalProperties": INT},
+            {},
+            "Invalid value: {}: spec.f in body should have at least 1 properties",
+        ),
+        ({"type": "object", "maxProperties": 1, "additionalProperties": INT}, {"a": 1, "b": 2}, "Too many: 2: must have at most 1 item"),
+        ({"x-kubernetes-int-or-string": True}, True, 'Invalid value: "boolean": spec.f in body must be of type integer,string: "boolean"'),
+        ({"x-kubernetes-int-or-string": True, "anyOf": [INT, TEXT], "pattern": "^[0-9]+$"}, 5, None),
+        ({"x-kubernetes-int-or-string": True, "pattern": "^[0-9]+$"}, "x", "Invalid value: \"x\": spec.f in body should match '^[0-9]+$'"),
+        ({"type": "object", "not": {"required": ["a"]}, "properties": {"a": INT}}, {"a": 1}, 'Invalid value: "": "spec.f" must not validate the schema (not)'),
+        ({"x-kubernetes-preserve-unknown-fields": True}, [1, {"a": None}], None),
+        (
+            {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
+            {"kind": "A"},
+            ".apiVersion: Required value: must not be empty",
+        ),
+    ],
+)  # fmt: skip
+def test_a_value_is_checked(tree, value, error):
+    found = [line for line in told(of(f=tree), {"f": value}) if "some validation rules" not in line]
+    if error is None:
+        assert found == []
+    else:
+        assert found == ["spec.f" + (error if error[0] in ".[" else f": {error}")]
+
+
+def test_one_of_several_schemas_must_fit():
+    tree = {
+        "type": "object",
+        "properties": {"a": INT, "b": INT},
+        "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+    }
+    none = told(of(f=tree), {"f": {}})
+    assert (
+        none[0] == 'spec.f: Invalid value: "": "spec.f" must validate one and only one schema (oneOf). Found none valid'
+    )
+    both = told(of(f=tree), {"f": {"a": 1, "b": 1}})
+    assert both == [
+        'spec.f: Invalid value: "": "spec.f" must validate one and only one schema (oneOf). Found 2 valid alternatives'
+    ]
+    assert told(of(f=tree), {"f": {"a": 1}}) == []
+
+
+def test_what_did_not_change_is_not_checked_again():
+    schema = of(f={**TEXT, "maxLength": 1}, g=INT)
+    assert told(schema, {"f": "too long", "g": 2}, {"f": "too long", "g": 1}) == []
+    assert len(told(schema, {"f": "too long still"}, {"f": "too long"})) == 1
+
+
+def test_unknown_fields_are_dropped_and_told_with_their_paths():
+    schema = of(l={"type": "array", "items": {"type": "object", "properties": {"a": INT}}}, m={"type": "object"})
+    obj = {"spec": {"l": [{"a": 1}, {"b": 2}], "m": {"x": 1}, "n": 1}, "kind": "K", "metadata": {"name": "n", "foo": 1}}
+    assert schema.prune(obj) == ["spec.l[1].b", "spec.m.x", "spec.n", "metadata.foo"]
+    assert obj == {"spec": {"l": [{"a": 1}, {}], "m": {}}, "kind": "K", "metadata": {"name": "n"}}
+
+
+def test_preserved_fields_stay_while_known_ones_inside_are_pruned():
+    inner = {"type": "object", "properties": {"a": INT}}
+    schema = of(f={"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"known": inner}})
+    obj = {"spec": {"f": {"any": {"x": 1}, "known": {"a": 1, "b": 2}}}}
+    assert schema.prune(obj) == ["spec.f.known.b"]
+    assert obj == {"spec": {"f": {"any": {"x": 1}, "known": {"a": 1}}}}
+
+
+def test_an_embedded_object_keeps_its_own_metadata():
+    schema = of(
+        f={"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}}
+    )
+    obj = {"spec": {"f": {"apiVersion": "v1", "kind": "K", "metadata": {"name": "x", "y": 1}, "z": 1}}}
+    assert schema.prune(obj) == ["spec.f.metadata.y", "spec.f.z"]
+
+
+def test_defaults_are_filled_in_also_inside_of_defaults_and_lists():
+    inner = {"type": "object", "properties": {"b": {**INT, "default": 2}}}
+    schema = of(
+        a={**inner, "default": {}},
+        l={"type": "array", "items": inner},
+        m={"type": "object", "additionalProperties": inner},
+    )
+    obj = {"spec": {"l": [{}, {"b": 5}], "m": {"k": {}}}}
+    schema.default(obj)
+    assert obj == {"spec": {"a": {"b": 2}, "l": [{"b": 2}, {"b": 5}], "m": {"k": {"b": 2}}}}
+
+
+def test_a_null_is_defaulted_or_dropped_unless_it_is_allowed():
+    schema = of(a={**INT, "default": 1}, b=INT, c={**INT, "nullable": True, "default": 1})
+    obj = {"spec": {"a": None, "b": None, "c": None}}
+    schema.default(obj)
+    assert obj == {"spec": {"a": 1, "c": None}}
+
+
+def test_defaults_are_not_shared_between_objects():
+    schema = of(a={"type": "array", "items": INT, "default": [1]})
+    one, other = {"spec": {}}, {"spec": {}}
+    schema.default(one)
+    schema.default(other)
+    one["spec"]["a"].append(2)
+    assert other == {"spec": {"a": [1]}}
+
+
+def test_a_built_in_object_is_read_as_go_would():
+    pod = {
+        "metadata": {"name": "p", "creationTimestamp": None},
+        "spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": 2.0, "memory": "1024Mi"}}, "x": 1}]},
+    }
+    schema = schema_for(POD)
+    assert schema.type_errors(pod) == []
+    assert schema.prune(pod) == ["spec.containers[0].x"]
+    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "2", "memory": "1Gi"}
+    assert "creationTimestamp" not in pod["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "obj", "error"),
+    [
+        (DEPLOYMENT, {"spec": {"replicas": "1"}}, "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        (DEPLOYMENT, {"spec": {"replicas": 1.5}}, "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        (POD, {"metadata": {"labels": {"a": 1}}}, "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"),
+        (POD, {"spec": {"containers": {}}}, "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container"),
+        (POD, {"spec": {"containers": [{"command": "x"}]}}, "json: cannot unmarshal string into Go struct field Container.spec.containers.command of type []string"),
+        (POD, {"spec": {"containers": [{"resources": {"limits": {"cpu": "x"}}}]}}, "quantities must match the regular expression"),
+        (SECRET, {"data": {"a": "%"}}, "illegal base64 data at input byte 0"),
+        (CONFIG_MAP, {"data": {"a": True}}, "json: cannot unmarshal bool into Go struct field ConfigMap.data of type string"),
+        (POD, {"metadata": {"deletionTimestamp": "x"}}, 'parsing time "x" as "2006-01-02T15:04:05Z07:00"'),
+    ],
+)  # fmt: skip
+def test_wrong_types_of_a_built_in_object_are_told_as_go_tells_them(kind, obj, error):
+    assert schema_for(kind).type_errors(obj)[0].startswith(error)
+
+
+def test_a_port_of_a_container_is_on_tcp_unless_told_otherwise():
+    pod = {"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 1}]}]}}
+    schema_for(POD).default(pod)
+    assert pod["spec"]["containers"] == [{"name": "c", "ports": [{"containerPort": 1, "protocol": "TCP"}]}]
+
+
+def test_the_facts_of_the_server_are_there():
+    assert len(definitions()) == 584
+    assert set(discovery()) == {"/api", "/apis"}
+    template = schema_named("io.k8s.api.core.v1.PodTemplateSpec")
+    containers = template.property("spec").property("containers")
+    assert (containers.list_type, containers.map_keys, containers.merge_key) == ("map", ("name",), "name")
+
+
+def test_schemas_that_contain_themselves_are_walked_as_deep_as_the_object():
+    schema = schema_named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+    obj = {"properties": {"a": {"properties": {"b": {"type": "string", "nope": 1}}}}}
+    assert schema.prune(obj) == ["properties.a.properties.b.nope"]
