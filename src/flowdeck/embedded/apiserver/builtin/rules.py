@@ -66,8 +66,11 @@ def _counted(
     default: Callable[[Tree], None] | None = None,
     name: NameRule = dns_subdomain,
     on_create: Callable[[Tree], None] | None = None,
+    zero: tuple[str, ...] = (),
 ) -> Rules:
-    return Rules(name=name, default=default, on_create=on_create, counts_generations=True)
+    """A kind with generations; `zero` are the counts that upstream writes into a fresh status as 0."""
+    status = dict.fromkeys(zero, 0) or None
+    return Rules(name=name, default=default, on_create=on_create, counts_generations=True, initial_status=status)
 
 
 _RULES: dict[str, Rules] = {
@@ -77,7 +80,7 @@ _RULES: dict[str, Rules] = {
         name=dns_subdomain, default=pods.default_pod, counts_generations=True, initial_status={"phase": "Pending"}
     ),
     "podtemplates": _counted(apps.default_pod_template_object),
-    "replicationcontrollers": _counted(apps.default_replication_controller),
+    "replicationcontrollers": _counted(apps.default_replication_controller, zero=("replicas",)),
     "services": Rules(name=dns_1035_label, default=services.default_service, initial_status={"loadBalancer": {}}),
     "endpoints": _plain(default=core.default_endpoints),
     "secrets": _plain(default=core.default_secret),
@@ -91,16 +94,27 @@ _RULES: dict[str, Rules] = {
     "nodes": Rules(name=dns_subdomain, default=core.default_node, creator_sets_status=True),
     # apps
     "deployments.apps": _counted(apps.default_deployment),
-    "replicasets.apps": _counted(apps.default_replica_set),
-    "statefulsets.apps": _counted(apps.default_stateful_set),
-    "daemonsets.apps": _counted(apps.default_daemon_set),
+    "replicasets.apps": _counted(apps.default_replica_set, zero=("replicas",)),
+    "statefulsets.apps": _counted(apps.default_stateful_set, zero=("availableReplicas", "replicas")),
+    "daemonsets.apps": _counted(
+        apps.default_daemon_set,
+        zero=("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"),
+    ),
     # batch
     "jobs.batch": _counted(batch.default_job, on_create=jobs.generate_selector),
     "cronjobs.batch": _counted(batch.default_cron_job),
     # autoscaling, policy
-    "horizontalpodautoscalers.autoscaling/v1": _plain(default=autoscaling.default_autoscaler_v1),
-    "horizontalpodautoscalers.autoscaling": _plain(default=autoscaling.default_autoscaler),
-    "poddisruptionbudgets.policy": _counted(),
+    "horizontalpodautoscalers.autoscaling/v1": Rules(
+        name=dns_subdomain,
+        default=autoscaling.default_autoscaler_v1,
+        initial_status={"currentReplicas": 0, "desiredReplicas": 0},
+    ),
+    "horizontalpodautoscalers.autoscaling": Rules(
+        name=dns_subdomain, default=autoscaling.default_autoscaler, initial_status={"desiredReplicas": 0}
+    ),
+    "poddisruptionbudgets.policy": _counted(
+        zero=("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
+    ),
     # networking, discovery
     "ingresses.networking.k8s.io": _counted(services.default_ingress),
     "ingressclasses.networking.k8s.io": _counted(),
