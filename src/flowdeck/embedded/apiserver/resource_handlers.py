@@ -220,7 +220,7 @@ class ResourceHandlers:
 
     async def _create(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
-        options = self._options(info)
+        options = write_options(info)
         if info.key and info.key.name:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         obj = await self.verbs.create(resource, _key(info).namespace, _body(info), options)
@@ -230,7 +230,7 @@ class ResourceHandlers:
 
     async def _update(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
-        options = self._options(info)
+        options = write_options(info)
         obj = await self.verbs.update(resource, _key(info), _body(info), options, subresource=info.subresource)
         answer = self._rendered(form, resource, obj)
         answer.warnings = options.warnings
@@ -248,7 +248,7 @@ class ResourceHandlers:
             raise BadRequest(
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
             )
-        options = self._options(info)
+        options = write_options(info)
         obj, created = await self.verbs.patch(
             resource,
             _key(info),
@@ -263,7 +263,7 @@ class ResourceHandlers:
 
     async def _delete(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
-        options = self._options(info)
+        options = write_options(info)
         wanted = _delete_options(info)
         obj, is_gone = await self.verbs.delete(resource, _key(info), wanted, options)
         if not is_gone or (resource.kind.group == "" and resource.kind.plural in RETURNS_DELETED):
@@ -271,7 +271,7 @@ class ResourceHandlers:
         return Answer(obj=_deleted_status(resource, obj))
 
     async def _delete_all(self, info: RequestInfo, resource: Resource) -> Answer:
-        options = self._options(info)
+        options = write_options(info)
         wanted = _delete_options(info)
         page = await self._read_page(info, resource)
         deleted: list[Tree] = []
@@ -285,25 +285,27 @@ class ResourceHandlers:
                 deleted.append(self.verbs.in_version(resource, obj))
         return Answer(obj=_list_tree(resource, deleted, {"resourceVersion": str(page.revision)}))
 
-    def _options(self, info: RequestInfo) -> WriteOptions:
-        validation = info.query.get("fieldValidation") or "Warn"
-        if validation not in ("Ignore", "Warn", "Strict"):
-            raise BadRequest(
-                f'fieldValidation: Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
-            )
-        dry_run = info.queries.get("dryRun") or []
-        if any(value != "All" for value in dry_run):
-            raise BadRequest(f'dryRun: Unsupported value: "{dry_run[0]}": supported values: "All"')
-        manager = info.query.get("fieldManager") or _manager_of(info.headers.get("user-agent", ""))
-        if len(manager) > 128:
-            raise BadRequest("fieldManager: Too long: may not be more than 128 bytes")
-        return WriteOptions(
-            user=info.user,
-            manager=manager,
-            dry_run=bool(dry_run),
-            field_validation=cast(Any, validation),
-            force=is_true(info.query.get("force", "")),
+
+def write_options(info: RequestInfo) -> WriteOptions:
+    """How a write is to be done, as its query says. Raises `BadRequest`."""
+    validation = info.query.get("fieldValidation") or "Warn"
+    if validation not in ("Ignore", "Warn", "Strict"):
+        raise BadRequest(
+            f'fieldValidation: Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
         )
+    dry_run = info.queries.get("dryRun") or []
+    if any(value != "All" for value in dry_run):
+        raise BadRequest(f'dryRun: Unsupported value: "{dry_run[0]}": supported values: "All"')
+    manager = info.query.get("fieldManager") or _manager_of(info.headers.get("user-agent", ""))
+    if len(manager) > 128:
+        raise BadRequest("fieldManager: Too long: may not be more than 128 bytes")
+    return WriteOptions(
+        user=info.user,
+        manager=manager,
+        dry_run=bool(dry_run),
+        field_validation=cast(Any, validation),
+        force=is_true(info.query.get("force", "")),
+    )
 
 
 class _Frames:
