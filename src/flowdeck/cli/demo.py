@@ -1,0 +1,160 @@
+"""`flowdeck demo`: a distributed training job from nothing, through the official SDK and through YAML."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import flowdeck
+from flowdeck.cli.common import DataOption, Refusal, data_folder, read_objects, read_state
+from flowdeck.client.http import HttpClient
+from flowdeck.client.kubeconfig import load_kubeconfig
+from flowdeck.controller.clock import SystemClock
+from flowdeck.kube.conditions import find_condition, is_true
+from flowdeck.kube.kinds import POD
+from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.testing.platform import RunningPlatform
+
+SDK = "kubeflow==0.5.0"
+TIMEOUT_S = 900.0
+TRAIN_JOB = Kind("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs")
+
+console = Console(highlight=False)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: flowdeck demo --keep")(demo)
+
+
+def demo(
+    data: DataOption = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the platform running at the end.")] = False,
+) -> None:
+    """Start the platform, train a model on two nodes through the official SDK, then once more from YAML."""
+    folder = data_folder(data)
+    with _platform(folder, keep=keep) as platform:
+        sdk = _sdk(folder)
+        console.rule("1. Python: kubeflow's TrainerClient")
+        _run_script(sdk, platform, _example("training/xgboost_digits.py"))
+        console.rule("2. YAML: flowdeck apply (kubectl apply does the same)")
+        asyncio.run(_run_yaml(platform, _example("training/xgboost_digits.yaml")))
+    console.rule("Both jobs have completed")
+    _tell_next(folder, keep)
+
+
+@contextmanager
+def _platform(folder: Path, *, keep: bool) -> Iterator[RunningPlatform]:
+    platform = RunningPlatform(folder)
+    was_running = read_state(folder) is not None
+    if not was_running:
+        with console.status("starting the platform"):
+            platform.start()
+    console.print(f"[green]ready[/] at {platform.server}")
+    try:
+        yield platform
+    finally:
+        if not keep and not was_running:
+            platform.stop()
+
+
+def _sdk(folder: Path) -> Path:
+    """An environment with the official SDK, made once; gives its Python."""
+    environment = folder / "demo" / SDK
+    python = environment / "bin" / "python"
+    if not (environment / "ready").exists():
+        with console.status(f"installing the official SDK ({SDK}) into an environment of its own"):
+            _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
+            _uv("pip", "install", "--quiet", "--python", str(python), SDK)
+            (environment / "ready").touch()
+    return python
+
+
+def _uv(*arguments: str) -> None:
+    from uv import find_uv_bin
+
+    done = subprocess.run([find_uv_bin(), *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Refusal(f"uv {' '.join(arguments)} failed: {done.stderr.strip()}")
+
+
+def _run_script(python: Path, platform: RunningPlatform, script: Path) -> None:
+    console.print("(the first time, the image's environment is built: a minute or so; later a second)", style="dim")
+    env = {**os.environ, "KUBECONFIG": str(platform.kubeconfig)}  # noqa: TID251 - handed on to the script
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run([python, str(script)], env=env, cwd=home, timeout=TIMEOUT_S)
+    if done.returncode != 0:
+        raise Refusal(f"{script} failed (exit code {done.returncode})")
+
+
+async def _run_yaml(platform: RunningPlatform, file: Path) -> None:
+    (obj,) = read_objects(str(file))
+    key = ObjectKey("default", obj["metadata"]["name"])
+    obj["metadata"]["namespace"] = key.namespace
+    async with HttpClient(load_kubeconfig(platform.kubeconfig), SystemClock()) as client, asyncio.timeout(TIMEOUT_S):
+        await client.delete(TRAIN_JOB, key, propagation="Foreground", missing_ok=True)
+        await _gone(client, key)
+        await client.apply(TRAIN_JOB, obj, manager="flowdeck", force=True)
+        console.print(f"trainjobs.trainer.kubeflow.org/{key.name} applied")
+        await _finished(client, key)
+        pods = await client.list(POD, namespace=key.namespace, labels=f"jobset.sigs.k8s.io/jobset-name={key.name}")
+        for pod in pods.items:
+            name = pod["metadata"]["name"]
+            log = await client.raw("GET", POD.url(ObjectKey(key.namespace, name), subresource="log"))
+            for line in log.decode().splitlines():
+                console.print(f"  {name}: {line}", markup=False)
+        await client.delete(TRAIN_JOB, key)
+
+
+async def _gone(client: HttpClient, key: ObjectKey) -> None:
+    found = await client.list(TRAIN_JOB, namespace=key.namespace, fields=f"metadata.name={key.name}")
+    if not found.items:
+        return
+    fields = f"metadata.name={key.name}"
+    async with client.watch(
+        TRAIN_JOB, namespace=key.namespace, fields=fields, resource_version=found.resource_version
+    ) as events:
+        async for event in events:
+            if event.type == "DELETED":
+                return
+
+
+async def _finished(client: HttpClient, key: ObjectKey) -> None:
+    """Returns when the job is complete, with each change of its pods' phases printed. Raises `Refusal` on failure."""
+    found = await client.list(TRAIN_JOB, namespace=key.namespace)
+    async with client.watch(TRAIN_JOB, namespace=key.namespace, resource_version=found.resource_version) as events:
+        job = next((item for item in found.items if item["metadata"]["name"] == key.name), None)
+        while job is None or not is_true(job, "Complete"):
+            if job is not None and is_true(job, "Failed"):
+                failed = find_condition(job, "Failed") or {}
+                raise Refusal(f"the TrainJob failed: {failed.get('reason')}: {failed.get('message')}")
+            job = (await anext(events)).object
+
+
+def _example(name: str) -> Path:
+    """An example's file: beside the package when it was installed, in the repository otherwise."""
+    package = Path(flowdeck.__file__).parent
+    for folder in (package / "examples", package.parents[1] / "examples"):
+        if (folder / name).exists():
+            return folder / name
+    raise Refusal(f"the example {name} is missing from this installation")
+
+
+def _tell_next(folder: Path, keep: bool) -> None:
+    start = "" if keep else f"  flowdeck up --data {folder} --detach\n"
+    console.print(
+        f"\nWhere to go next:\n{start}"
+        f"  export KUBECONFIG={folder / 'kubeconfig'}\n"
+        "  kubectl get clustertrainingruntimes\n"
+        "  kubectl apply -f examples/training/xgboost_digits.yaml\n"
+        "  flowdeck logs trainjob/digits --follow\n"
+        "  README.md and docs/ say the rest",
+        markup=False,
+    )

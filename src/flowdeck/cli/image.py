@@ -1,0 +1,71 @@
+"""`flowdeck image list | add | remove`: what image references mean on this machine."""
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from flowdeck.cli.common import DataOption, Refusal, data_folder
+
+app = typer.Typer(
+    help="What image references mean here: there is no container engine, an image is an environment.",
+    no_args_is_help=True,
+)
+
+
+@app.command("list", epilog="Example: flowdeck image list -o json")
+def list_images(
+    data: DataOption = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="`json`, or plain text.")] = "",
+) -> None:
+    """List the table of images: yours first, then those that come with Flowdeck."""
+    from flowdeck.embedded.node.images.table import Row, shipped_rows, user_rows
+
+    def told(row: Row, origin: str) -> dict[str, Any]:
+        what = " ".join(row.packages) or row.archive or row.source.value
+        return {"references": list(row.references), "source": row.source.value, "is": what, "origin": origin}
+
+    rows = [told(row, "user") for row in user_rows(data_folder(data) / "images.toml")]
+    rows += [told(row, "shipped") for row in shipped_rows()]
+    if output == "json":
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    for row in rows:
+        typer.echo(f"{row['origin']:<8} {row['source']:<12} {', '.join(row['references'])}")
+
+
+@app.command(epilog="Example: flowdeck image add ghcr.io/me/train:v1 --package torch --package pandas==2.2")
+def add(
+    reference: Annotated[str, typer.Argument(help="The image's reference, or a pattern: `ghcr.io/me/*`.")],
+    package: Annotated[list[str] | None, typer.Option(help="A package as pip takes it; may be repeated.")] = None,
+    machine: Annotated[bool, typer.Option("--machine", help="The machine's own programs.")] = False,
+    archive: Annotated[str, typer.Option(help="An OCI or docker-save archive (namespaces driver only).")] = "",
+    python: Annotated[str, typer.Option(help="Python version of the environment: `3.12`.")] = "",
+    data: DataOption = None,
+) -> None:
+    """Say what an image reference means: packages, the machine's own programs, or an archive."""
+    from flowdeck.embedded.node.contract import ImageError
+    from flowdeck.embedded.node.images.table import Row, Source, add_row
+
+    if sum(map(bool, (package, machine, archive))) != 1:
+        raise Refusal("say what the image is: --package NAME (may be repeated), --machine, or --archive FILE")
+    source = Source.ENVIRONMENT if package else Source.MACHINE if machine else Source.ARCHIVE
+    row = Row(references=(reference,), source=source, packages=tuple(package or ()), archive=archive, python=python)
+    try:
+        add_row(data_folder(data) / "images.toml", row)
+    except (ImageError, ValueError) as error:
+        raise Refusal(str(error)) from error
+    typer.echo(f"{reference} is known now; it is made ready when a pod first uses it")
+
+
+@app.command(epilog="Example: flowdeck image remove ghcr.io/me/train:v1")
+def remove(
+    reference: Annotated[str, typer.Argument(help="The reference as it was added.")],
+    data: DataOption = None,
+) -> None:
+    """Forget what you said of an image reference."""
+    from flowdeck.embedded.node.images.table import remove_row
+
+    if not remove_row(data_folder(data) / "images.toml", reference):
+        raise Refusal(f"{reference} is not in your table of images (shipped images stay): see `flowdeck image list`")
+    typer.echo(f"{reference} removed")
