@@ -55,6 +55,14 @@ def Owns(kind: Kind, *, owner: Kind) -> Maps:
     return Maps(kind, to_owner)
 
 
+@dataclass(frozen=True)
+class Feeds:
+    """Keys that come from elsewhere than the informer of one kind: from the changes of all kinds at once."""
+
+    connect: Callable[[Callable[[ObjectKey], None]], None]
+    """Called once, before work begins, with what puts a key into the queue (from the event loop)."""
+
+
 class Controller(Protocol):
     """Keeps something in step. Implementations are frozen dataclasses that hold their `Client` and `Clock`."""
 
@@ -64,12 +72,12 @@ class Controller(Protocol):
         ...
 
     @property
-    def kind(self) -> Kind:
-        """The kind whose keys are reconciled."""
+    def kind(self) -> Kind | None:
+        """The kind whose keys are reconciled; None for keys of objects of all kinds, which `Feeds` bring."""
         ...
 
     @property
-    def watches(self) -> Sequence[Maps]:
+    def watches(self) -> Sequence[Maps | Feeds]:
         """What else makes a key worth a look."""
         ...
 

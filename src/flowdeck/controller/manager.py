@@ -9,7 +9,7 @@ import structlog
 from flowdeck.client.base import Client
 from flowdeck.controller.cached import CachedClient
 from flowdeck.controller.clock import Clock
-from flowdeck.controller.contract import Controller, Terminal
+from flowdeck.controller.contract import Controller, Feeds, Terminal
 from flowdeck.controller.informer import Informers
 from flowdeck.controller.queue import WorkQueue
 from flowdeck.kube.errors import ApiError, Conflict, NotFound
@@ -50,7 +50,7 @@ class Manager:
         self._clock = clock
         self.informers = Informers(client, clock)
         controllers = make(CachedClient(client, self.informers))
-        for kind in [kind for c in controllers for kind in (c.kind, *(w.kind for w in c.watches))] + list(kinds):
+        for kind in kinds:
             self.informers.add(kind)
         self._running = {controller.name: _Running(controller) for controller in controllers}
         if len(self._running) != len(controllers):
@@ -75,7 +75,8 @@ class Manager:
     def reconcile_all(self) -> None:
         """Asks every controller to look at all its objects again."""
         for running in self._running.values():
-            informer = self.informers.of(running.controller.kind)
+            kind = running.controller.kind
+            informer = self.informers.of(kind) if kind else None
             for obj in informer.list() if informer else ():
                 running.queue.add(key_of(obj))
 
@@ -92,9 +93,13 @@ class Manager:
 
     def _connect(self, running: _Running) -> None:
         queue, controller = running.queue, running.controller
-        self._on_change(controller.kind, lambda obj: [key_of(obj)], queue)
+        if controller.kind is not None:
+            self._on_change(controller.kind, lambda obj: [key_of(obj)], queue)
         for source in controller.watches:
-            self._on_change(source.kind, source.to, queue)
+            if isinstance(source, Feeds):
+                source.connect(queue.add)
+            else:
+                self._on_change(source.kind, source.to, queue)
 
     def _on_change(self, kind: Kind, to: Callable[[Tree], Iterable[ObjectKey]], queue: WorkQueue) -> None:
         def changed(old: Tree | None, new: Tree | None) -> None:

@@ -93,8 +93,9 @@ def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> Deletio
     grace_s = _grace(kind, obj, wanted)
     meta = obj["metadata"]
     is_marked = bool(meta.get("deletionTimestamp"))
+    is_guarded = _is_guarded(obj)
     shortens = not is_marked or grace_s < (meta.get("deletionGracePeriodSeconds") or 0)
-    if not finalizers and grace_s == 0:
+    if not finalizers and grace_s == 0 and not is_guarded:
         return DeletionPlan(None, is_final=True)
     marked = copy_of(obj)
     if shortens:
@@ -106,6 +107,8 @@ def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> Deletio
     marked["metadata"].pop("finalizers", None)
     if finalizers:
         marked["metadata"]["finalizers"] = finalizers
+    if is_guarded:
+        marked["status"] = {**(marked.get("status") or {}), "phase": "Terminating"}
     return DeletionPlan(marked, is_final=False)
 
 
@@ -116,6 +119,16 @@ def is_finished(obj: Tree) -> bool:
         bool(meta.get("deletionTimestamp"))
         and not meta.get("finalizers")
         and not meta.get("deletionGracePeriodSeconds")
+        and not _is_guarded(obj)
+    )
+
+
+def _is_guarded(obj: Tree) -> bool:
+    """A Namespace stays until its content is gone: it has finalizers of its own sort, in its spec."""
+    return (
+        obj.get("kind") == "Namespace"
+        and obj.get("apiVersion") == "v1"
+        and bool((obj.get("spec") or {}).get("finalizers"))
     )
 
 
