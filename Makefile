@@ -1,0 +1,31 @@
+# The menu. `make help` tells what there is.
+DATA ?= $(CURDIR)/.flowdeck
+PYTEST ?= .venv/bin/pytest
+WORKERS ?= 2
+
+.PHONY: help demo test check bench up setup
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+demo: setup      ## set up everything, start the platform, train a model on two nodes through the official SDK
+	.venv/bin/flowdeck demo --data $(DATA)
+
+test: setup      ## set up and run all tests
+	$(PYTEST) -q -n $(WORKERS) --dist loadgroup
+
+check: setup     ## formatting, lint, types, import contracts, docs
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTEST) -q tests/test_docs.py
+
+bench: setup     ## measure, and print a table beside what there is to beat
+	.venv/bin/python -m bench
+
+up: setup        ## start the platform and keep it in the foreground
+	.venv/bin/flowdeck up --data $(DATA)
+
+setup:
+	@tools/setup.sh
