@@ -25,6 +25,10 @@ class NodeSettings:
     """Where the kubelet's HTTPS API listens; 0: any free port."""
     hidden: tuple[Path, ...] = ()
     """Folders that no pod may see, beside the node's own: the platform's data folder."""
+    volume_roots: tuple[Path, ...] = ()
+    """Folders inside `hidden` that persistent volumes may lie in all the same."""
+    is_root: bool = False
+    """The node runs as root: files can be given to other users."""
     labels: dict[str, str] = field(default_factory=dict)
     """More labels of the Node object."""
     crash_loop_start_s: float = 1.0

@@ -154,7 +154,9 @@ def become_command(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> 
     try:
         os.chdir(cwd)
     except OSError as error:
-        raise StartFailure(f'chdir to cwd ("{cwd}") set in config.json failed: {(error.strerror or "").lower()}') from error
+        raise StartFailure(
+            f'chdir to cwd ("{cwd}") set in config.json failed: {(error.strerror or "").lower()}'
+        ) from error
     os.umask(0o022)
     channel.set_inheritable(False)
     argv: list[str] = plan["argv"]
@@ -162,7 +164,7 @@ def become_command(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> 
     try:
         os.execve(path, argv, env)
     except OSError as error:
-        raise StartFailure(f'exec {path}: {(error.strerror or "").lower()}') from error
+        raise StartFailure(f"exec {path}: {(error.strerror or '').lower()}") from error
 
 
 def find_program(name: str, path: str) -> str:

@@ -100,7 +100,7 @@ class Running:
 
         Raises `StartError` when the monitor says nothing: another one has the claim, or it died.
         """
-        told = await self._line()
+        told = await self.told()
         if told is None:
             raise StartError("the monitor ended before it started the container")
         if "started" in told:
@@ -109,7 +109,7 @@ class Running:
 
     async def ended(self) -> Tree | None:
         """Waits for the end; None when the monitor is gone without a word."""
-        while (told := await self._line()) is not None:
+        while (told := await self.told()) is not None:
             if "ended" in told:
                 return dict(told["ended"])
         return None
@@ -118,7 +118,8 @@ class Running:
         """Sends a signal to the command, through its parent: it cannot hit anybody else."""
         self._writer.write(json.dumps({"signal": number}).encode() + b"\n")
 
-    async def _line(self) -> Tree | None:
+    async def told(self) -> Tree | None:
+        """The next message; None when the other side is gone."""
         try:
             line = await self._reader.readline()
         except ConnectionResetError:

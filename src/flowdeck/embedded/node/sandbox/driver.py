@@ -1,7 +1,7 @@
 """The two ways to keep containers apart, behind one interface.
 
-    namespaces   Linux, as root or with user namespaces: own files, processes, names, IPC; nearly no rights
-    plain        anywhere: a process group with private folders; nothing else is kept apart
+namespaces   Linux, as root or with user namespaces: own files, processes, names, IPC; nearly no rights
+plain        anywhere: a process group with private folders; nothing else is kept apart
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flowdeck.embedded.node.sandbox import files, identity, plain, rooted
-from flowdeck.embedded.node.sandbox.client import Running, StartError, VisitorStreams, Zygote, connect, visit
+from flowdeck.embedded.node.sandbox.client import Running, StartError, Zygote, connect
 from flowdeck.embedded.node.sandbox.plan import ContainerSpec, PodSpec
 from flowdeck.kube.objects import Tree
 
@@ -22,6 +22,8 @@ class Driver(Protocol):
     """Starts containers in monitor processes, and finds them again."""
 
     name: str
+    has_own_root: bool
+    """True when containers have a root of their own, with volumes at their literal paths; else paths are rewritten."""
 
     async def hold(self, pod: PodSpec) -> None:
         """Makes what the containers of a pod share, unless it is there. Raises `StartError`."""
@@ -33,10 +35,6 @@ class Driver(Protocol):
 
     async def start(self, spec: ContainerSpec) -> Running:
         """Starts one attempt; at most one monitor ever has it. Raises `StartError`."""
-        ...
-
-    def can_see(self, path: str) -> bool:
-        """True when volumes are at their literal paths; otherwise paths are rewritten."""
         ...
 
 
@@ -59,15 +57,13 @@ class PlainDriver(_Base):
     """Process groups."""
 
     name = "plain"
+    has_own_root = False
 
     async def hold(self, pod: PodSpec) -> None:
         pod.folder.mkdir(parents=True, exist_ok=True)
 
     async def release(self, pod_folder: Path) -> None:
         return
-
-    def can_see(self, path: str) -> bool:
-        return False
 
     def _plan(self, spec: ContainerSpec) -> Tree:
         return plain.to_plan(spec)
@@ -77,6 +73,7 @@ class NamespacesDriver(_Base):
     """Linux namespaces; `rootless` when we are not root and use a user namespace."""
 
     name = "namespaces"
+    has_own_root = True
 
     def __init__(self, zygote: Zygote, hidden: Sequence[Path]) -> None:
         super().__init__(zygote, hidden)
@@ -89,7 +86,7 @@ class NamespacesDriver(_Base):
         files.write_whole(str(pod.folder / "holder.json"), rooted.to_holder_plan(pod, rootless=self._rootless))
         attempt = len(list(pod.folder.glob("holder-*.claim")))
         channel = await Running.over(pod.folder, self._zygote.request("hold", pod.folder, attempt=attempt))
-        told = await channel._line()
+        told = await channel.told()
         channel.close()
         if told is None or "failed" in told:
             raise StartError(str(told["failed"]) if told else "the pod's holder ended")
@@ -98,9 +95,6 @@ class NamespacesDriver(_Base):
         holder = current_holder(pod_folder)
         if holder is not None:
             identity.end(holder)
-
-    def can_see(self, path: str) -> bool:
-        return True
 
     def _plan(self, spec: ContainerSpec) -> Tree:
         holder = current_holder(spec.pod_folder)
@@ -178,7 +172,3 @@ async def can_do_namespaces(zygote: Zygote) -> bool:
     finally:
         await driver.release(folder)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_visit(zygote: Zygote, folder: Path, argv: Sequence[str], *, tty: bool, stdin: bool) -> VisitorStreams:
-    return visit(zygote, folder, argv, tty=tty, stdin=stdin)

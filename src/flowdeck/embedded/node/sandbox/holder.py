@@ -42,10 +42,12 @@ def main(folder: str, attempt: int, first: socket.socket) -> NoReturn:
 
 
 def _prepare(plan: dict[str, Any]) -> None:
-    if plan["rootless"]:
+    network = os.open(plan["network"], os.O_RDONLY | os.O_CLOEXEC) if plan["network"] else None
+    if plan["rootless"] and network is not None:
+        linux.setns(linux.owner_of_namespace(network), linux.CLONE_NEWUSER)  # it gives the right to join it
+    elif plan["rootless"]:
         isolation.become_mapped(0, 0)
-    if plan["network"]:
-        network = os.open(plan["network"], os.O_RDONLY | os.O_CLOEXEC)
+    if network is not None:
         linux.setns(network, linux.CLONE_NEWNET)
         os.close(network)
     linux.unshare(linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNS)

@@ -190,3 +190,8 @@ def open_beneath(folder: int, path: str, flags: int) -> int:
     how = ctypes.create_string_buffer(struct.pack("QQQ", flags, 0, resolve_beneath | resolve_no_magic_links), 24)
     result = _libc.syscall(ctypes.c_long(437), ctypes.c_int(folder), path.encode(), how, ctypes.c_size_t(24))
     return _check(result, f"open {path}")
+
+
+def owner_of_namespace(fd: int) -> int:
+    """The user namespace that a namespace belongs to (NS_GET_USERNS)."""
+    return _check(_libc.ioctl(ctypes.c_int(fd), ctypes.c_ulong(0xB701)), "ioctl NS_GET_USERNS")

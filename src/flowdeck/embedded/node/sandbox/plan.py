@@ -77,6 +77,8 @@ class ContainerSpec:
     control_groups: Sequence[Path] = ()
     oom_counters: Sequence[tuple[str, str]] = ()
     """Files of `key value` lines, and the key that counts processes killed for memory."""
+    about: Tree = field(default_factory=dict)
+    """What the node wants to find in the plan when it comes back; monitors do not look at it."""
     memory_limit: int = 0
     """Bytes; the monitor enforces it when no control group does. 0: none."""
 
@@ -112,6 +114,7 @@ def common_plan(spec: ContainerSpec) -> Tree:
     """The fields that every driver's plan has."""
     return {
         "id": spec.id,
+        "about": spec.about,
         "tty": spec.tty,
         "stdin": spec.stdin,
         "log": str(spec.log),

@@ -1,0 +1,190 @@
+"""From a container of a pod to the `ContainerSpec` that a driver runs."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowdeck.embedded.node.contract import Image
+from flowdeck.embedded.node.control_groups import Limits
+from flowdeck.embedded.node.environment import ConfigError, Facts, environment, expand
+from flowdeck.embedded.node.machine import GPU, gpu_devices
+from flowdeck.embedded.node.pods.attempts import attempt_folder
+from flowdeck.embedded.node.pods.means import Means
+from flowdeck.embedded.node.pods.spec import hostname_of, limit_of, request_of
+from flowdeck.embedded.node.sandbox.plan import GRANTABLE, ContainerSpec, Mount
+from flowdeck.embedded.node.volumes.payload import VolumeError
+from flowdeck.embedded.node.volumes.volumes import Volume, volumes_by_mount
+from flowdeck.kube.objects import Tree, get_in
+
+TERMINATION_LOG = "/dev/termination-log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a pod has once it is set up."""
+
+    folder: Path
+    volumes: Mapping[str, Volume]
+    files: Sequence[Mount]
+    """`/etc/hosts` and its like."""
+
+
+def build(
+    pod: Tree,
+    container: Tree,
+    attempt: int,
+    back_off_s: float,
+    *,
+    image: Image,
+    facts: Facts,
+    place: Place,
+    means: Means,
+) -> ContainerSpec:
+    """Raises `ConfigError` when the container cannot be made as it is specified."""
+    name = container["name"]
+    user, group = _user(pod, container)
+    env = environment(container, facts)
+    argv = _argv(container, image, env)
+    env, argv = means.network.rewrite(pod, {**image.env, "HOSTNAME": hostname_of(pod), **env}, argv)
+    folder = attempt_folder(place.folder, name, attempt)
+    folder.mkdir(parents=True, exist_ok=True)
+    gpus = _gpus(container, pod, means)
+    if means.gpus.has_any:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    security = container.get("securityContext") or {}
+    memory = limit_of(container, "memory")
+    limits = Limits(
+        memory_bytes=memory.whole if memory else 0,
+        cpu_milli=_milli(limit_of(container, "cpu")),
+        cpu_request_milli=_milli(request_of(container, "cpu")),
+    )
+    control = means.control_groups.make(pod["metadata"]["uid"], name, attempt, limits)
+    meta = pod["metadata"]
+    return ContainerSpec(
+        id=secrets.token_hex(32),
+        folder=folder,
+        pod_folder=place.folder,
+        argv=argv,
+        env=env,
+        cwd=container.get("workingDir") or image.working_dir,
+        user=user,
+        group=group,
+        groups=_groups(pod),
+        mounts=_mounts(container, env, place, folder, means),
+        tty=bool(container.get("tty")),
+        stdin=bool(container.get("stdin")),
+        log=means.log_folder(meta["namespace"], meta["name"], meta["uid"]) / name / f"{attempt}.log",
+        log_max_bytes=means.settings.log_max_bytes,
+        log_max_files=means.settings.log_max_files,
+        read_only_root=bool(security.get("readOnlyRootFilesystem")),
+        add_capabilities=_added_capabilities(security),
+        drop_capabilities=get_in(security, "capabilities", "drop", default=()),
+        share_processes=bool(pod["spec"].get("shareProcessNamespace")),
+        image_root=image.root,
+        environment=image.environment,
+        devices=gpu_devices(gpus) if gpus else (),
+        control_groups=control.folders,
+        oom_counters=control.oom_counters,
+        memory_limit=0 if control.limits_memory else limits.memory_bytes,
+        about={
+            "image": container.get("image", ""),
+            "image_id": image.digest,
+            "back_off_s": back_off_s,
+            "termination_policy": container.get("terminationMessagePolicy") or "File",
+            "gpus": gpus,
+        },
+    )
+
+
+def _milli(amount: object) -> int:
+    return int(getattr(amount, "milli", 0))
+
+
+def _argv(container: Tree, image: Image, env: Mapping[str, str]) -> list[str]:
+    """Source: kubernetes.io (define-command-argument-container): `command` also replaces the image's arguments."""
+    command, args = container.get("command"), container.get("args")
+    first = command or list(image.entrypoint)
+    rest = args if args else ([] if command else list(image.command))
+    argv = [expand(word, env) for word in (*first, *rest)]
+    if not argv:
+        raise ConfigError(
+            f"no command specified: the image {image.reference} has none, and neither has the container",
+            reason="CreateContainerError",
+        )
+    return argv
+
+
+def _user(pod: Tree, container: Tree) -> tuple[int | None, int | None]:
+    of_pod = pod["spec"].get("securityContext") or {}
+    own = container.get("securityContext") or {}
+
+    def wanted(name: str) -> object:
+        return own[name] if own.get(name) is not None else of_pod.get(name)
+
+    user, group = wanted("runAsUser"), wanted("runAsGroup")
+    if wanted("runAsNonRoot") and not user:
+        why = "container's runAsUser breaks non-root policy" if user == 0 else (
+            "container has runAsNonRoot and image will run as root"
+        )  # fmt: skip
+        meta = pod["metadata"]
+        raise ConfigError(
+            f'{why} (pod: "{meta["name"]}_{meta["namespace"]}({meta["uid"]})", container: {container["name"]})'
+        )
+    if own.get("privileged"):
+        raise ConfigError("privileged containers are not supported by this node", reason="CreateContainerError")
+    return (None if user is None else int(str(user))), (None if group is None else int(str(group)))
+
+
+def _groups(pod: Tree) -> list[int]:
+    security = pod["spec"].get("securityContext") or {}
+    groups = list(security.get("supplementalGroups") or ())
+    if security.get("fsGroup") is not None:
+        groups.append(security["fsGroup"])
+    return groups
+
+
+def _added_capabilities(security: Tree) -> Sequence[str]:
+    added: Sequence[str] = get_in(security, "capabilities", "add", default=())
+    refused = [name for name in added if name.upper().removeprefix("CAP_") not in {*GRANTABLE, "ALL"}]
+    if refused:
+        raise ConfigError(
+            f"capabilities {', '.join(refused)} are not given to pods by this node", reason="CreateContainerError"
+        )
+    return added
+
+
+def _gpus(container: Tree, pod: Tree, means: Means) -> list[int]:
+    wanted = limit_of(container, GPU)
+    if wanted is None or not wanted.whole:
+        return []
+    taken = means.gpus.take(f"{pod['metadata']['uid']}/{container['name']}", wanted.whole)
+    if taken is None:
+        raise ConfigError(f"not enough free GPUs for {wanted.whole} of {GPU}")
+    return taken
+
+
+def _mounts(container: Tree, env: Mapping[str, str], place: Place, folder: Path, means: Means) -> list[Mount]:
+    mounts = list(place.files) if means.driver.has_own_root else []
+    message = folder / "termination-log"
+    message.touch(mode=0o666)
+    message.chmod(0o666)
+    mounts.append(Mount(source=message, target=container.get("terminationMessagePath") or TERMINATION_LOG))
+    try:
+        found = volumes_by_mount(container, place.volumes)
+    except VolumeError as error:
+        raise ConfigError(str(error)) from error
+    for mount, volume in found:
+        sub_path = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
+        if ".." in sub_path.split("/") or sub_path.startswith("/"):
+            raise ConfigError(f"subPath {sub_path!r} must not contain '..' or be absolute")
+        mounts.append(
+            Mount(
+                source=volume.path,
+                target=mount["mountPath"],
+                read_only=bool(mount.get("readOnly")) or volume.read_only,
+                sub_path=sub_path,
+                recursive=volume.is_bind,
+            )
+        )
+    return mounts

@@ -1,0 +1,1 @@
+"""Volumes of pods: what a container finds at its mount paths."""
