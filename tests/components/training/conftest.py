@@ -1,0 +1,74 @@
+"""A world with the training component in it: its kinds, admission, controllers and runtimes, and JobSets below."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from flowdeck.client.base import Client
+from flowdeck.components.base import Context
+from flowdeck.components.training.component import COMPONENT
+from flowdeck.components.training.settings import TrainingSettings
+from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB, TRAINING_RUNTIME
+from flowdeck.controller.clock import Clock, FakeClock
+from flowdeck.controller.contract import Controller
+from flowdeck.controller.events import EventRecorder
+from flowdeck.embedded.apiserver.apiserver import ApiServer
+from flowdeck.embedded.apiserver.pki import Pki
+from flowdeck.embedded.workloads.job_set.controller import JobSetController
+from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, JOB_SET
+from flowdeck.kube.objects import Kind, Tree
+from tests.world.world import World
+
+
+def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
+    """Training's own, and those that it stands on."""
+    events = EventRecorder(client, clock, "trainer")
+    return [
+        *COMPONENT.controllers(Context(client=client, clock=clock, settings=TrainingSettings(), events=events)),
+        JobSetController(client=client, clock=clock, events=EventRecorder(client, clock, "jobset")),
+    ]
+
+
+def open_crd(kind: Kind, status: bool) -> Tree:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.resource},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": {
+                "kind": kind.kind,
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "listKind": kind.kind + "List",
+            },
+            "versions": [
+                {
+                    "name": kind.version,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}} if status else {},
+                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                }
+            ],
+        },
+    }
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    clock = FakeClock()
+    api = ApiServer.open(tmp_path / "store.db", Pki(tmp_path / "pki"), clock, rules=COMPONENT.admission())
+    await api.bootstrap()
+    world = World(clock, api)
+    for kind in (TRAIN_JOB, TRAINING_RUNTIME, CLUSTER_TRAINING_RUNTIME, JOB_SET):
+        await world.client.apply(
+            CUSTOM_RESOURCE_DEFINITION, open_crd(kind, kind in (TRAIN_JOB, JOB_SET)), manager="test"
+        )
+    for obj in COMPONENT.objects():
+        await world.client.apply(api.kind_of(obj), obj, manager="test")
+    await world.start(controllers)
+    yield world
+    await world.close()
