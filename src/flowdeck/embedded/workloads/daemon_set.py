@@ -33,6 +33,7 @@ from flowdeck.kube.objects import (
     labels_of,
 )
 from flowdeck.kube.selectors import label_selector_of
+from flowdeck.kube.times import parse_time
 
 TOLERATED = (
     ("node.kubernetes.io/not-ready", "NoExecute"),
@@ -45,6 +46,9 @@ TOLERATED = (
 """What each daemon pod tolerates beside what its template says."""
 
 NODE_NAME = "metadata.name"
+
+FAILED_PAUSE_S = 10.0
+"""A failed pod is replaced when it is that old, so that a node which refuses it is not asked without end."""
 
 
 def daemon_pod(daemon_set: Tree, node_name: str, digest: str) -> Tree:
@@ -108,6 +112,10 @@ class Seen:
     def min_ready_s(self) -> int:
         return int(self.daemon_set["spec"].get("minReadySeconds") or 0)
 
+    def pause_s(self, pod: Tree) -> float:
+        """How long a failed pod has to wait for its replacement."""
+        return FAILED_PAUSE_S - (self.now - parse_time(pod["metadata"]["creationTimestamp"])).total_seconds()
+
     def is_old(self, pod: Tree) -> bool:
         return labels_of(pod).get(REVISION_LABEL) != self.digest
 
@@ -147,7 +155,7 @@ def _decide_on(seen: Seen, node: Tree, step: Step) -> None:
     if not may_stay:
         step.delete += [pod for pod in there if not is_being_deleted(pod)]
         return
-    step.failed += failed
+    step.failed += [pod for pod in failed if seen.pause_s(pod) <= 0]
     if wanted and not there:
         step.create.append(name)
     if len(alive) > 1:
@@ -286,8 +294,9 @@ class DaemonSetController:
         used = {labels_of(pod).get(REVISION_LABEL, "") for pod in present} | {digest}
         live = {key_of(r).name for r in history.revisions if hash_of(r, REVISION_LABEL) in used}
         await truncate_history(self.client, daemon_set, history, live)
-        wait = pods.next_availability_s(present, seen.min_ready_s, seen.now)
-        return DONE if wait is None else look_again_in(wait)
+        waits = [seen.pause_s(pod) for pod in present if pods.is_finished(pod)]
+        waits += [wait] if (wait := pods.next_availability_s(present, seen.min_ready_s, seen.now)) else []
+        return look_again_in(min(waits)) if waits else DONE
 
     async def _look(self, daemon_set: Tree, owned: Sequence[Tree], digest: str) -> Seen:
         by_node: dict[str, list[Tree]] = defaultdict(list)
