@@ -16,7 +16,6 @@ from flowdeck.embedded.apiserver.builtin.resources import builtin_resources
 from flowdeck.embedded.apiserver.builtin.rules import Dependencies
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo
 from flowdeck.embedded.apiserver.crds import CustomKinds
-from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
 from flowdeck.embedded.apiserver.forms import Negotiator
@@ -28,6 +27,7 @@ from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
 from flowdeck.embedded.apiserver.reviews import Reviews, discovery_routes
 from flowdeck.embedded.apiserver.storage import StoredObjects
+from flowdeck.embedded.apiserver.subresources.routes import Subresources
 from flowdeck.embedded.apiserver.token_requests import TokenRequests
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 from flowdeck.embedded.apiserver.verbs import Verbs
@@ -66,11 +66,18 @@ class ApiServer:
         reviews = Reviews(tokens=bearer, authorizer=authorizer, rbac=rbac)
         addresses = ServiceAddresses(stored)
         dependencies = Dependencies(addresses=addresses, storage=stored, clock=clock)
-        registry = Registry(builtin_resources(dependencies, virtual=reviews.handlers()))
+
+        async def bind(info: RequestInfo) -> Answer:
+            return await subresources.bindings(info)
+
+        registry = Registry(builtin_resources(dependencies, virtual={**reviews.handlers(), "bindings": bind}))
         custom_kinds = CustomKinds(registry, stored)
         custom_kinds.load()
         store.on_change(custom_kinds.note)
         verbs = Verbs(store, registry, clock, random)
+        subresources = Subresources(
+            verbs, registry, stored, clock, tls=lambda: pki.client_context(keys, keys.kubelet_client)
+        )
         handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
         pipeline = Pipeline(
             handlers=handlers,
@@ -79,8 +86,10 @@ class ApiServer:
             documents=[Discovery(registry).answer, OpenApi(registry).answer],
             routes={**dict.fromkeys(("/readyz", "/livez", "/healthz"), _healthy), **discovery_routes(tokens)},
             subresources={
+                **subresources.handlers(),
                 ("serviceaccounts", "token"): TokenRequests(tokens=tokens, storage=stored, clock=clock).handle,
             },
+            upgrades=subresources.upgrades(),
         )
         client = DirectClient(verbs, pipeline.call)
         verbs.plugins = chain(

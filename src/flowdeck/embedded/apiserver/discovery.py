@@ -73,7 +73,7 @@ class Discovery:
             self._generation = self._resources.generation
         found = self._made.get((path, form))
         if found is None:
-            body = encode(_make(path, form, _by_group(self._resources)), form)
+            body = encode(_make(path, form, _by_group(self._resources)), form.media)
             found = self._made[path, form] = (body, f'"{hashlib.sha512(body).hexdigest().upper()}"')
         return found
 

@@ -108,13 +108,13 @@ def _clauses(accept: str) -> Iterator[_Clause]:
         yield _Clause(media.lower(), parameters, quality)
 
 
-def encode(tree: Tree, form: Form, *, pretty: bool = False) -> bytes:
+def encode(tree: Tree, media: str) -> bytes:
     """The bytes of an answer."""
-    if form.media == YAML:
+    if media == YAML:
         import yaml
 
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode()
-    return orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty else None)
+    return orjson.dumps(tree)
 
 
 def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON, YAML, PROTOBUF)) -> Any:

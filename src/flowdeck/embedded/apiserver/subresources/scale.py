@@ -1,0 +1,127 @@
+"""`scale`: the replicas of a workload seen as an `autoscaling/v1` Scale, of built-in and of custom kinds.
+
+Source: k8s.io/kubernetes (pkg/registry/apps/deployment/storage), k8s.io/apiextensions-apiserver
+(pkg/registry/customresource/etcd.go).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
+from flowdeck.embedded.apiserver.forms import Negotiator
+from flowdeck.embedded.apiserver.negotiation import JSON, YAML, decode, encode
+from flowdeck.embedded.apiserver.resource_handlers import write_options
+from flowdeck.embedded.apiserver.verbs import Verbs
+from flowdeck.embedded.store.store import Entry
+from flowdeck.kube.errors import BadRequest, MethodNotAllowed, UnsupportedMediaType, invalid, invalid_object
+from flowdeck.kube.json_path import compile_path, set_at
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in
+from flowdeck.kube.patches import apply_json_patch, apply_merge_patch
+from flowdeck.kube.selectors import format_label_selector, label_selector_of
+
+SCALE = Kind("autoscaling", "v1", "Scale", "scales")
+_BUILTIN: Tree = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+_MERGES = (
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Answers `scale` of every resource that has it."""
+
+    verbs: Verbs
+    negotiator: Negotiator
+
+    async def handle(self, info: RequestInfo) -> Answer:
+        """Raises `NotFound`, `Invalid`, `Conflict`."""
+        resource, key = info.resource, info.key
+        assert resource is not None
+        assert key is not None
+        form = self.negotiator.of_kind(info, SCALE)
+        match info.verb:
+            case "get":
+                scale = scale_of(resource, self.verbs.get(resource, key).tree)
+            case "update":
+                body = decode(info.body, info.headers.get("content-type", ""))
+                scale = await self._change(info, resource, key, lambda _: body)
+            case "patch":
+                scale = await self._change(info, resource, key, _patch(info))
+            case _:
+                raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        return Answer(raw=encode(form.one(scale), form.content_type), content_type=form.content_type)
+
+    async def _change(
+        self, info: RequestInfo, resource: Resource, key: ObjectKey, wanted: Callable[[Tree], Any]
+    ) -> Tree:
+        async def build(head: Entry) -> Tree:
+            scale = wanted(scale_of(resource, head.tree))
+            obj = copy_of(self.verbs.in_version(resource, head.tree))
+            set_at(obj, _paths(resource)["specReplicasPath"], _replicas(scale, key.name))
+            revision = get_in(scale, "metadata", "resourceVersion")
+            obj["metadata"].pop("resourceVersion", None)
+            if revision and info.verb == "update":
+                obj["metadata"]["resourceVersion"] = revision
+            return obj
+
+        changed = await self.verbs.change(resource, key, build, write_options(info), subresource="scale")
+        return scale_of(resource, changed)
+
+
+def _patch(info: RequestInfo) -> Callable[[Tree], Any]:
+    media = info.headers.get("content-type", "").partition(";")[0].strip()
+    if media == "application/json-patch+json":
+        operations = decode(info.body, JSON)
+        return lambda scale: apply_json_patch(scale, operations)
+    if media not in _MERGES:
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            + ", ".join(("application/json-patch+json", *_MERGES))
+        )
+    patch = decode(info.body, YAML if media.endswith("yaml") else JSON)
+    return lambda scale: apply_merge_patch(scale, patch)
+
+
+def _replicas(scale: Any, name: str) -> int:
+    if not isinstance(scale, dict) or not isinstance(scale.get("spec") or {}, dict):
+        raise BadRequest("the object provided is unrecognized (must be of type Scale)")
+    replicas = get_in(scale, "spec", "replicas", default=0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise BadRequest("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32")
+    if replicas < 0:
+        error = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise invalid_object(SCALE, name, [error])
+    return replicas
+
+
+def _paths(resource: Resource) -> Mapping[str, str]:
+    return resource.scale or _BUILTIN
+
+
+def scale_of(resource: Resource, obj: Tree) -> Tree:
+    """The Scale of an object."""
+    paths, meta = _paths(resource), obj["metadata"]
+    shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status: Tree = {"replicas": compile_path(paths["statusReplicasPath"]).first(obj, 0)}
+    if selector := _selector(resource, obj):
+        status["selector"] = selector
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {name: meta[name] for name in shown if name in meta},
+        "spec": {"replicas": compile_path(paths["specReplicasPath"]).first(obj, 0)},
+        "status": status,
+    }
+
+
+def _selector(resource: Resource, obj: Tree) -> str:
+    if resource.scale is not None:
+        path = resource.scale.get("labelSelectorPath")
+        return str(compile_path(path).first(obj, "")) if path else ""
+    selector = get_in(obj, "spec", "selector", default={})
+    if resource.kind.kind == "ReplicationController":
+        return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    return format_label_selector(label_selector_of(selector))
