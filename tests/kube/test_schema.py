@@ -3,7 +3,7 @@
 
 import pytest
 
-from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET
+from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, LEASE, POD, SECRET
 from flowdeck.kube.openapi import definitions, discovery, schema_for, schema_named
 from flowdeck.kube.schema import Schema
 
@@ -184,6 +184,15 @@ def test_a_built_in_object_is_read_as_go_would():
     assert schema.prune(pod) == ["spec.containers[0].x"]
     assert pod["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "2", "memory": "1Gi"}
     assert "creationTimestamp" not in pod["metadata"]
+
+
+def test_times_of_a_built_in_object_are_in_utc_and_whole_seconds_or_microseconds():
+    pod = {"status": {"startTime": "2026-11-24T08:00:00.5+01:00"}}
+    schema_for(POD).prune(pod)
+    assert pod == {"status": {"startTime": "2026-11-24T07:00:00Z"}}
+    lease = {"spec": {"renewTime": "2026-11-24T07:00:00Z"}}
+    schema_for(LEASE).prune(lease)
+    assert lease == {"spec": {"renewTime": "2026-11-24T07:00:00.000000Z"}}
 
 
 @pytest.mark.parametrize(

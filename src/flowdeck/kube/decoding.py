@@ -3,10 +3,12 @@
 Source: Go's encoding/json, k8s.io/apimachinery (quantity, intstr, time).
 """
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.kube import quantity
 from flowdeck.kube.formats import is_base64, is_date_time
+from flowdeck.kube.times import format_micro_time, format_time, parse_time
 
 if TYPE_CHECKING:
     from flowdeck.kube.schema import Schema
@@ -14,6 +16,34 @@ if TYPE_CHECKING:
 _GO_SCALARS = {"string": "string", "boolean": "bool", "number": "float64"}
 _INT_LIMIT = {"int32": 2**31, "int64": 2**63}
 _MICRO_TIME = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"
+
+
+def canonical_form(name: str) -> Callable[[Any], Any] | None:
+    """How a definition's values are rewritten when Go reads and writes them: quantities, times; None for others."""
+    return _FORMS.get(name)
+
+
+def _canonical_quantity(value: Any) -> Any:
+    return quantity.canonical(value) if quantity.is_quantity(value) else value
+
+
+def _canonical_time(value: Any) -> Any:
+    if not isinstance(value, str) or (len(value) == 20 and value[-1] == "Z") or not is_date_time(value):
+        return value
+    return format_time(parse_time(value))
+
+
+def _canonical_micro_time(value: Any) -> Any:
+    if not isinstance(value, str) or (len(value) == 27 and value[-1] == "Z") or not is_date_time(value):
+        return value
+    return format_micro_time(parse_time(value))
+
+
+_FORMS: Mapping[str, Callable[[Any], Any]] = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": _canonical_quantity,
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": _canonical_time,
+    _MICRO_TIME: _canonical_micro_time,
+}
 
 
 def type_errors(schema: "Schema", value: Any, struct: str = "", path: str = "") -> list[str]:

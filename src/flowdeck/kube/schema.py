@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.kube import decoding, quantity, rules, validation
+from flowdeck.kube import decoding, rules, validation
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.object_meta import OBJECT_META
 from flowdeck.kube.objects import Tree
@@ -53,7 +53,7 @@ class Schema:
         "_plain",
         "_properties",
         "_rules",
-        "_values",
+        "_values", "canonical",
         "format",
         "has_rules",
         "is_atomic_map",
@@ -101,7 +101,10 @@ class Schema:
         self.merge_key: str = tree.get("x-kubernetes-patch-merge-key", "")
         self.is_open: bool = self.keeps_unknown or tree.get("additionalProperties") is True
         """Any field may stand in it."""
-        self.is_deep = self.type in ("object", "array") or self.is_quantity or self.is_embedded or "properties" in tree
+        self.canonical = decoding.canonical_form(name)
+        """Rewrites a value as the API shows it (quantities and times of built-in kinds); None: as it is."""
+        is_tree = self.type in ("object", "array") or "properties" in tree
+        self.is_deep = is_tree or self.is_embedded or self.canonical is not None
         """Pruning and defaulting have something to do in its values."""
         self.has_rules = not context.is_openapi and context.has(tree, "x-kubernetes-validations")
         """CEL rules stand here or below."""
@@ -190,7 +193,8 @@ class Schema:
     def prune(self, obj: Tree) -> list[str]:
         """Drops unknown fields in place; returns their paths (`spec.foo[0].bar`) in order.
 
-        For built-in kinds it also does what decoding into Go's types would: nulls go, quantities become canonical text.
+        For built-in kinds it also does what decoding into Go's types would: nulls go, quantities and times become
+        canonical text.
         """
         found: list[str] = []
         self._prune(obj, None, found)
@@ -201,8 +205,8 @@ class Schema:
             self._prune_object(value, path, found)
         elif type(value) is list and (items := self.items) is not None and items.is_deep:
             for index, item in enumerate(value):
-                if items.is_quantity:
-                    value[index] = _canonical(item)
+                if items.canonical is not None:
+                    value[index] = items.canonical(item)
                 else:
                     items._prune(item, (path, index), found)
 
@@ -225,8 +229,8 @@ class Schema:
             if value is None and drops_nulls:
                 changed = [*(changed or ()), name]
             elif child is not None:
-                if child.is_quantity:
-                    obj[name] = _canonical(value)
+                if child.canonical is not None:
+                    obj[name] = child.canonical(value)
                 else:
                     child._prune(value, (path, name), found)
         for name in changed or ():
@@ -299,8 +303,11 @@ class Schema:
     def validate(self, obj: Tree, old: Tree | None = None) -> Sequence[FieldError]:
         """Types, formats, bounds, enums, required, list-map duplicates, then CEL (transition rules with `old`).
 
-        With `old`, what did not change is not checked again (ratcheting), save for transition rules.
+        With `old`, what did not change is not checked again (ratcheting), save for transition rules. Built-in kinds
+        have no errors here, as upstream: `type_errors` finds wrong types, and their rules are code (strategies).
         """
+        if self.is_openapi:
+            return ()
         errors: list[FieldError] = []
         self.check(obj, old, None, errors)
         if self.has_rules:
@@ -415,7 +422,3 @@ def _reference(tree: Tree) -> tuple[str, Tree]:
         ref = parts[0]["$ref"]
         rest = {key: value for key, value in tree.items() if key not in ("allOf", "default")}
     return ref.removeprefix(_REF), rest
-
-
-def _canonical(value: Any) -> Any:
-    return quantity.canonical(value) if quantity.is_quantity(value) else value

@@ -350,7 +350,7 @@ class Verbs:
     def _check_body(self, resource: Resource, namespace: str, name: str, obj: Tree, options: WriteOptions) -> Tree:
         kind = resource.kind
         _check_type(resource, obj)
-        if errors := [] if resource.is_custom else resource.schema.type_errors(obj):
+        if errors := resource.schema.type_errors(obj):
             raise BadRequest(
                 f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {"; ".join(errors)}'
             )
