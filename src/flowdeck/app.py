@@ -27,7 +27,9 @@ from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer, Listener
 from flowdeck.embedded.workloads import catalog
+from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
+from flowdeck.embedded.workloads.job_set import admission as job_set_admission
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
 from flowdeck.kube.objects import ObjectKey
@@ -124,7 +126,7 @@ async def running(settings: Settings) -> AsyncIterator[Platform]:
         clock = SystemClock()
         keys = pki.prepare(settings.data / "pki", node=settings.node.name, now=clock.now(), names=settings.server.names)
         parts = components(settings)
-        rules = [rule for part in parts for rule in part.admission()]
+        rules = [*job_set_admission.RULES, *(rule for part in parts for rule in part.admission())]
         api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules)
         try:
             http = HttpServer(
@@ -155,6 +157,8 @@ async def _install(platform: Platform) -> None:
     """What must exist: namespaces and roles, the components' kinds and objects."""
     await platform.api.bootstrap()
     client = platform.client
+    for crd in definitions():
+        await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
     for part in platform.components:
         for crd in part.custom_resource_definitions():
             await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
@@ -169,6 +173,9 @@ def _manager(platform: Platform) -> Manager:
                 client,
                 platform.clock,
                 lambda component: EventRecorder(client, platform.clock, component),
+                store=platform.api.store,
+                registry=platform.api.registry,
+                root_ca=(platform.settings.data / "pki" / "ca.crt").read_text(),
                 volumes=platform.settings.data / "volumes",
                 job_back_off=BackOff(platform.settings.jobs.back_off_start_s, platform.settings.jobs.back_off_max_s),
             )

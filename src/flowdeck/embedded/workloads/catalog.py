@@ -7,15 +7,19 @@ from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
+from flowdeck.embedded.apiserver.registry import Registry
+from flowdeck.embedded.store.store import Store
 from flowdeck.embedded.workloads.daemon_set import DaemonSetController
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
 from flowdeck.embedded.workloads.endpoints.controller import EndpointsController
 from flowdeck.embedded.workloads.endpoints.mirroring import EndpointsMirroringController
+from flowdeck.embedded.workloads.garbage_collection import GarbageCollector
 from flowdeck.embedded.workloads.horizontal_pod_autoscaler.controller import HorizontalPodAutoscalerController
 from flowdeck.embedded.workloads.horizontal_pod_autoscaler.metrics import MetricsApi
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
+from flowdeck.embedded.workloads.namespaces import NamespaceController
 from flowdeck.embedded.workloads.persistent_volumes.claims import ClaimController
 from flowdeck.embedded.workloads.persistent_volumes.folders import Folders
 from flowdeck.embedded.workloads.persistent_volumes.protection import (
@@ -27,6 +31,7 @@ from flowdeck.embedded.workloads.pod_disruption_budget import PodDisruptionBudge
 from flowdeck.embedded.workloads.replica_set import ReplicaSetController
 from flowdeck.embedded.workloads.resource_quota import ResourceQuotaController
 from flowdeck.embedded.workloads.scheduler.controller import SchedulerController
+from flowdeck.embedded.workloads.service_accounts import ServiceAccountController
 from flowdeck.embedded.workloads.stateful_set.controller import StatefulSetController
 from flowdeck.kube.kinds import CONTROLLER_REVISION, REPLICATION_CONTROLLER
 
@@ -39,14 +44,27 @@ CACHED = (CONTROLLER_REVISION,)
 
 
 def controllers(
-    client: Client, clock: Clock, recorder: Recorder, *, job_back_off: BackOff, volumes: Path
+    client: Client,
+    clock: Clock,
+    recorder: Recorder,
+    *,
+    store: Store,
+    registry: Registry,
+    root_ca: str,
+    job_back_off: BackOff,
+    volumes: Path,
 ) -> Sequence[Controller]:
     """What kube-controller-manager, kube-scheduler and the JobSet controller do on a real cluster.
 
-    `volumes` is the folder for the volumes of the class `standard`.
+    `root_ca` is the certificate of the cluster's authority in PEM, `volumes` the folder for the volumes of the class
+    `standard`.
     """
     folders = Folders(volumes)
+    collector_events = recorder("garbage-collector-controller")
     return (
+        NamespaceController(client=client, clock=clock, store=store, registry=registry),
+        ServiceAccountController(client=client, root_ca=root_ca),
+        GarbageCollector(client=client, events=collector_events, store=store, registry=registry),
         JobController(client=client, clock=clock, events=recorder("job-controller"), back_off=job_back_off),
         OrphanPodController(client=client),
         SchedulerController(client=client, clock=clock, events=recorder("default-scheduler")),
