@@ -20,6 +20,10 @@ from flowdeck.embedded.apiserver.admission.resource_quota import ResourceQuota
 from flowdeck.embedded.apiserver.admission.role_escalation import RoleEscalation
 from flowdeck.embedded.apiserver.admission.runtime_class import RuntimeClass
 from flowdeck.embedded.apiserver.admission.service_account import ServiceAccount
+from flowdeck.embedded.apiserver.admission.service_resolver import ServiceResolver
+from flowdeck.embedded.apiserver.admission.validating_admission_policy import ValidatingAdmissionPolicies
+from flowdeck.embedded.apiserver.admission.webhook_client import WebhookClient
+from flowdeck.embedded.apiserver.admission.webhooks import Caller, MutatingWebhooks, ValidatingWebhooks
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Authorizer, Storage
 from flowdeck.embedded.apiserver.rbac import RbacAuthorizer
 
@@ -36,7 +40,8 @@ def chain(
     random: Random,
 ) -> Sequence[AdmissionPlugin]:
     """All plug-ins; `rules` are those of the components, which read through `reader`."""
-    return (
+    caller = Caller(storage, WebhookClient(ServiceResolver(storage)))
+    own = (
         NamespaceLifecycle(storage),
         LimitRanger(storage),
         ServiceAccount(storage, random),
@@ -50,5 +55,11 @@ def chain(
         RuntimeClass(storage),
         RoleEscalation(authorizer, rbac),
         ComponentRules(rules, reader, clock),
+    )
+    return (
+        *own,
+        MutatingWebhooks(caller, earlier=own),
+        ValidatingAdmissionPolicies(storage, find_kind),
+        ValidatingWebhooks(caller),
         ResourceQuota(storage),
     )

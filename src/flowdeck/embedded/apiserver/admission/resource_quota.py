@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_new_pod, object_of, refusal
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
 from flowdeck.kube.kinds import PERSISTENT_VOLUME_CLAIM, RESOURCE_QUOTA, SERVICE
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of
 from flowdeck.kube.pod_resources import Amounts, add, amounts_of, subtract
 from flowdeck.kube.quantity import ZERO, Quantity
 from flowdeck.kube.quota import limits_kind, missing_requirements, selects, usage_of
@@ -76,20 +76,18 @@ class ResourceQuota(Plugin):
 
     def _used(self, kind: Kind, namespace: str, quota: Tree) -> Amounts:
         total: Amounts = {}
+        versions: dict[ObjectKey, str] = {}
         for obj in self.storage.list(kind, namespace):
+            versions[key_of(obj)] = obj["metadata"].get("resourceVersion", "")
             if selects(quota, kind, obj):
                 total = add(total, usage_of(kind, obj))
         for reservation in self._reserved.get(kind.resource, ()):
-            is_here = reservation.key.namespace == namespace and self._is_open(kind, reservation)
-            if is_here and selects(quota, kind, reservation.obj):
+            is_counted = versions.get(reservation.key, "") != reservation.old_version
+            if reservation.key.namespace != namespace or is_counted:
+                continue  # what is stored was counted above, though its request may not have ended yet
+            if selects(quota, kind, reservation.obj):
                 total = add(total, reservation.usage)
         return total
-
-    def _is_open(self, kind: Kind, reservation: Reservation) -> bool:
-        """False once the write can be seen, and so is counted: its reservation goes a moment later."""
-        stored = self.storage.get(kind, reservation.key)
-        version = stored["metadata"].get("resourceVersion", "") if stored else ""
-        return bool(version == reservation.old_version)
 
     def _reserve(self, request: AdmissionRequest, growth: Amounts) -> None:
         old_version = (request.old or {}).get("metadata", {}).get("resourceVersion", "")

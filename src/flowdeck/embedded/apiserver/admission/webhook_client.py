@@ -1,0 +1,92 @@
+"""Calls webhooks: by URL, or by the Service that their configuration names.
+
+Source: k8s.io/apiserver (pkg/util/webhook/client.go).
+"""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flowdeck.kube.objects import Tree
+
+if TYPE_CHECKING:
+    import httpx
+
+ResolveService = Callable[[str, str, int], str]
+"""`(namespace, name, port)` of a Service -> `host:port` where it answers. Raises `LookupError` with the reason."""
+
+DEFAULT_TIMEOUT_S = 10
+
+
+class CallFailed(Exception):
+    """No usable answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class WebhookClient:
+    """Posts reviews; one connection pool for each set of trusted certificates."""
+
+    resolve: ResolveService
+    _clients: dict[str, "httpx.AsyncClient"] = field(default_factory=dict)
+
+    async def post(self, hook: Tree, body: bytes) -> bytes:
+        """The body of the answer. Raises `CallFailed`."""
+        import httpx
+
+        timeout_s = hook.get("timeoutSeconds") or DEFAULT_TIMEOUT_S
+        url, address, server_name = self._target(hook.get("clientConfig") or {})
+        shown = f"{url}?timeout={timeout_s}s"
+        try:
+            client = self._client((hook.get("clientConfig") or {}).get("caBundle") or "")
+            async with asyncio.timeout(timeout_s):
+                answer = await client.post(
+                    address,
+                    content=body,
+                    params={"timeout": f"{timeout_s}s"},
+                    headers={"Content-Type": "application/json", "Host": server_name} if server_name else _JSON,
+                    extensions={"sni_hostname": server_name} if server_name else {},
+                )
+        except TimeoutError as error:
+            raise CallFailed(f'failed to call webhook: Post "{shown}": context deadline exceeded') from error
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise CallFailed(f'failed to call webhook: Post "{shown}": {error or type(error).__name__}') from error
+        if answer.status_code != 200:
+            raise CallFailed(f"failed to call webhook: the server responded with status code {answer.status_code}")
+        return answer.content
+
+    def _target(self, config: Tree) -> tuple[str, str, str]:
+        """The URL to tell, the one to connect to, and the name that the certificate must have."""
+        service = config.get("service")
+        if not service:
+            url = config.get("url") or ""
+            return url, url, ""
+        name, namespace, port = service.get("name", ""), service.get("namespace", ""), service.get("port") or 443
+        path = (service.get("path") or "").lstrip("/")
+        server_name = f"{name}.{namespace}.svc"
+        url = f"https://{server_name}:{port}/{path}"
+        try:
+            return url, f"https://{self.resolve(namespace, name, port)}/{path}", server_name
+        except LookupError as error:
+            raise CallFailed(f"failed to call webhook: {error.args[0]}") from error
+
+    def _client(self, ca_bundle: str) -> "httpx.AsyncClient":
+        import httpx
+
+        client = self._clients.get(ca_bundle)
+        if client is None:
+            cadata = base64.b64decode(ca_bundle).decode() if ca_bundle else None
+            context = ssl.create_default_context(cadata=cadata)
+            client = httpx.AsyncClient(verify=context, timeout=None, follow_redirects=False, trust_env=False)
+            self._clients[ca_bundle] = client
+        return client
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+
+_JSON = {"Content-Type": "application/json"}
