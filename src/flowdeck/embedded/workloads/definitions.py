@@ -1,4 +1,4 @@
-"""The custom kinds that come with the embedded cluster: JobSets, and the two sorts of PodGroups that the scheduler reads.
+"""The custom kinds of the embedded cluster: JobSets, and the two sorts of PodGroups that the scheduler reads.
 
 On a real cluster these are add-ons of others.
 """
