@@ -48,7 +48,7 @@ def difference(one: Fields, other: Fields) -> Fields:
     """The paths of `one` that are not in `other`; paths below a common path stay."""
     if not one or not other:
         return one
-    return _difference_of_children(one, other)
+    return {} if one is other else _difference_of_children(one, other)
 
 
 def _difference_of_children(one: Fields, other: Fields) -> Fields:
@@ -62,8 +62,10 @@ def _difference_of_children(one: Fields, other: Fields) -> Fields:
 
 
 def _difference_of_nodes(one: Fields, other: Fields) -> Fields | None:
-    stays = is_member(one) and not is_member(other)
-    children = _difference_of_children(one, other) if one else one
+    if not one:
+        return None if is_member(other) else one
+    stays = "." in one and not is_member(other)
+    children = _difference_of_children(one, other)
     children = {step: node for step, node in children.items() if step != "."}
     if stays:
         return {".": {}, **children} if children else MEMBER

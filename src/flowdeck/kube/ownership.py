@@ -178,11 +178,13 @@ def fields_of(schema: Schema | None, value: Any, path: str = "") -> Fields:
 
 
 def _field_of(schema: Schema | None, name: str, value: Any, path: str) -> Fields:
+    is_declared = schema is not None and schema.declares(name)
+    if is_declared and type(value) is not dict and type(value) is not list:
+        return MEMBER
     child = schema.property(name) if schema else None
     if schema is not None and child is None and not schema.is_open:
         raise InternalError(f"{path}: field not declared in schema")
     node = fields_of(child, value, path)
-    is_declared = schema is not None and schema.declares(name)
     return node if is_declared or not node else {".": {}, **node}
 
 
@@ -190,8 +192,8 @@ def _checked_step(schema: Schema, item: Any, index: int, path: str) -> str:
     if schema.list_type == "map":
         if type(item) is not dict:
             raise InternalError(f"{path}: element {index}: associative list with keys may not have non-map elements")
-        missing = [key for key in schema.map_keys if key not in _keys(schema, item)]
-        if missing:
+        missing = [key for key in schema.map_keys if key not in item]
+        if missing and (missing := [key for key in missing if key not in _keys(schema, item)]):
             raise InternalError(
                 f"{path}: element {index}: associative list with keys has an element that omits key field "
                 f'"{missing[0]}" (and doesn\'t have default value)'
@@ -204,21 +206,27 @@ def _checked_step(schema: Schema, item: Any, index: int, path: str) -> str:
 
 def without_nulls(schema: Schema | None, value: Any) -> Any:
     """`value` without fields that are null and may not be: they mean the same as missing ones."""
+    return _without_nulls(schema, value) if b"null" in orjson.dumps(value) else value
+
+
+def _without_nulls(schema: Schema | None, value: Any) -> Any:
     if type(value) is dict:
         children = {name: schema.property(name) if schema else None for name in value}
         return {
-            name: without_nulls(children[name], item)
+            name: _without_nulls(children[name], item)
             for name, item in value.items()
             if item is not None or ((child := children[name]) is not None and child.is_nullable)
         }
     if type(value) is list:
         items = schema.items if schema else None
-        return [without_nulls(items, item) for item in value]
+        return [_without_nulls(items, item) for item in value]
     return value
 
 
 def merge(schema: Schema | None, live: Any, config: Any) -> Any:
-    """`live` with `config` laid over it; the result shares nothing with `config`, unchanged parts with `live`."""
+    """`live` with `config` laid over it; the result may share parts with both, all of them unchanged."""
+    if live == config:
+        return live
     if _is_map(schema, live) and _is_map(schema, config):
         merged = dict(live)
         for name, value in config.items():
