@@ -127,5 +127,11 @@ async def _healthy(info: RequestInfo) -> Answer:
 
 
 def _namespaces() -> Sequence[Tree]:
+    """The namespaces that always are, each with its default account, so that pods can be made at once."""
     names = ("default", "kube-system", "kube-public", "kube-node-lease")
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
+    namespaces: list[Tree] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
+    accounts: list[Tree] = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
+        for name in names
+    ]
+    return [*namespaces, *accounts]
