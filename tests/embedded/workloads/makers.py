@@ -54,10 +54,8 @@ def a_node(name: str = "n1", *, labels: dict[str, str] | None = None, taints: li
 async def open_world(
     folder: Path, make: Callable[[Client, Clock, Callable[[str], Events]], Sequence[Controller]]
 ) -> World:
-    """A world with the controllers that `make` gives from client, clock and recorder, and with what pods need."""
+    """A world with the controllers that `make` gives from client, clock and recorder."""
     world = await World.open(folder)
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
-    await world.create(account)
     await world.start(lambda client, clock: make(client, clock, lambda name: EventRecorder(client, clock, name)))
     return world
 

@@ -47,8 +47,8 @@ class ClaimController:
     folders: Folders
     name: str = "persistentvolumeclaim-binder"
     kind: Kind = PERSISTENT_VOLUME_CLAIM
-    _unbound: set[ObjectKey] = field(default_factory=set)
-    """Claims that wait: new volumes, classes and nodes concern them all."""
+    _unbound: dict[ObjectKey, str] = field(default_factory=dict)
+    """Claims that wait, with what was told of it last: new volumes, classes and nodes concern them all."""
 
     @property
     def watches(self) -> Sequence[Maps]:
@@ -69,15 +69,15 @@ class ClaimController:
     async def reconcile(self, key: ObjectKey) -> Result:
         claim = await self.client.find(PERSISTENT_VOLUME_CLAIM, key)
         if claim is None or (is_being_deleted(claim) and not claim["spec"].get("volumeName")):
-            self._unbound.discard(key)
+            self._unbound.pop(key, None)
             return DONE
         if BIND_COMPLETED in annotations_of(claim):
-            self._unbound.discard(key)
+            self._unbound.pop(key, None)
             await self._keep_bound(claim)
         else:
-            self._unbound.add(key)
+            self._unbound.setdefault(key, "")
             if await self._bind_new(claim):
-                self._unbound.discard(key)
+                self._unbound.pop(key, None)
         return DONE
 
     # ---- bound claims ---------------------------------------------------------------------------------------------
@@ -223,7 +223,9 @@ class ClaimController:
 
     async def _stay_pending(self, claim: Tree, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         await write_status(self.client, self.kind, claim, {**(claim.get("status") or {}), "phase": "Pending"})
-        await self.events.event(claim, type=type_, reason=reason, message=message)
+        if self._unbound.get(key_of(claim)) != message:
+            self._unbound[key_of(claim)] = message
+            await self.events.event(claim, type=type_, reason=reason, message=message)
 
     # ---- both sides -----------------------------------------------------------------------------------------------
 
