@@ -1,6 +1,7 @@
 """A container's environment variables, from its spec and what that refers to. Pure.
 
-Source: kubernetes/kubernetes (pkg/kubelet/kubelet_pods.go makeEnvironmentVariables; third_party/forked/golang/expansion).
+Source: kubernetes/kubernetes (pkg/kubelet/kubelet_pods.go makeEnvironmentVariables,
+third_party/forked/golang/expansion).
 """
 
 import base64
@@ -109,10 +110,10 @@ def _amount(container: Tree, which: str, resource: str, facts: Facts) -> Quantit
 
 
 def _lines(values: Mapping[str, str]) -> str:
-    escaped = {
-        name: value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for name, value in values.items()
-    }
-    return "\n".join(f'{name}="{value}"' for name, value in sorted(escaped.items()))
+    def quoted(value: str) -> str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+    return "\n".join(f"{name}={quoted(value)}" for name, value in sorted(values.items()))
 
 
 def _all_keys(source: Tree, facts: Facts) -> dict[str, str]:

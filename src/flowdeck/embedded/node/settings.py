@@ -1,5 +1,6 @@
 """Settings of one node process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,16 @@ class NodeSettings:
     """Where the kubelet's HTTPS API listens; 0: any free port."""
     hidden: tuple[Path, ...] = ()
     """Folders that no pod may see, beside the node's own: the platform's data folder."""
+    pki: Path = Path("pki")
+    """Folder of `kubelet.pem` (our serving certificate with its key) and `ca.pem` (who signed the API server's)."""
+    machine_env: Mapping[str, str] = field(default_factory=dict)
+    """The node process's own environment, for building images."""
+    find_links: tuple[str, ...] = ()
+    """Folders or URLs with wheels, for building images' environments."""
+    index_url: str = ""
+    """Package index for that; empty: the machine's configuration, else PyPI."""
+    offline: bool = False
+    """Build only from the cache and `find_links`."""
     volume_roots: tuple[Path, ...] = ()
     """Folders inside `hidden` that persistent volumes may lie in all the same."""
     is_root: bool = False

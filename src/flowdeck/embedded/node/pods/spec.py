@@ -43,7 +43,7 @@ def restarts_after(pod: Tree, container: Tree, exit_code: int, *, is_init: bool)
         codes = rule.get("exitCodes") or {}
         listed = exit_code in (codes.get("values") or ())
         if listed is (codes.get("operator") == "In"):
-            return rule.get("action") == "Restart"
+            return bool(rule.get("action") == "Restart")
     policy = container.get("restartPolicy") or restart_policy(pod)
     if policy == "Always":
         return not is_init or exit_code != 0

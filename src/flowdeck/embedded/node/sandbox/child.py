@@ -74,7 +74,7 @@ def run_init(plan: Plan, namespaces: Sequence[int], stdio: Sequence[int], channe
         for fd in {0, 1, 2, *stdio}:
             os.close(fd)
         _look_after(main)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         tell_failure(channel, error)
 
 
@@ -97,7 +97,7 @@ def run_plain(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> NoRet
             reset_signals()
         _keep_open([*stdio, channel.fileno()])
         _become_command(plan, stdio, channel)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         tell_failure(channel, error)
 
 
@@ -135,7 +135,7 @@ def _become_command(plan: Plan, stdio: Sequence[int], channel: socket.socket) ->
     try:
         reset_signals()
         become_command(plan, stdio, channel)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         tell_failure(channel, error)
 
 

@@ -62,7 +62,7 @@ class Zygote:
         with theirs, self._log_file.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _BOOT.format(root=root)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=errors,
                 stderr=errors,
                 env={},

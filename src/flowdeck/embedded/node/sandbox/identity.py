@@ -4,21 +4,22 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from typing import Any
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def boot_id() -> str:
     """Changes with every start of the machine."""
-    if sys.platform == "linux":
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    if os.path.exists(_BOOT_ID):
+        with open(_BOOT_ID, encoding="ascii") as file:
             return file.read().strip()
     return subprocess.run(["/usr/sbin/sysctl", "-n", "kern.boottime"], capture_output=True, text=True).stdout.strip()
 
 
 def started(pid: int) -> str:
     """When the process was started, in units that only compare; empty when there is none (or a zombie)."""
-    if sys.platform != "linux":
+    if not os.path.exists(_BOOT_ID):
         told = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
         return told.stdout.strip()
     try:

@@ -1,8 +1,8 @@
 """Runs one more command in a running container: `exec`, exec probes and hooks. Standard library only.
 
 A fork of the zygote that lives as long as its command and its caller. On its channel it tells `{"failed"}`,
-`{"terminal"}` (with the terminal's file descriptor), `{"started"}`, `{"exit_code"}`; when the caller closes the channel,
-the command is killed.
+`{"terminal"}` (with the terminal's file descriptor), `{"exit_code"}`; when the caller closes the channel, the command
+is killed.
 """
 
 import json
@@ -71,7 +71,7 @@ def _become(plan: Plan, namespaces: list[int], channel: socket.socket, stdio: li
 
             isolation.become_user(plan)
         child.become_command(plan, stdio, channel)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         child.tell_failure(channel, error)
 
 

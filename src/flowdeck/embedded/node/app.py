@@ -1,0 +1,172 @@
+"""Puts a node together and runs it: client, informers, images, network, driver, pods, the kubelet's API."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import structlog
+
+from flowdeck.client.base import ObjectList, Reader, WatchEvent
+from flowdeck.client.http import HttpClient
+from flowdeck.client.kubeconfig import ClusterConfig, load_kubeconfig
+from flowdeck.controller.clock import Clock, SystemClock
+from flowdeck.controller.events import EventRecorder
+from flowdeck.controller.informer import Informer, Informers
+from flowdeck.embedded.apiserver.authentication import ClientCertificates
+from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.node import machine
+from flowdeck.embedded.node.control_groups import ControlGroups
+from flowdeck.embedded.node.images.library import LocalImages
+from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.network.namespaces import NamespacedNetwork
+from flowdeck.embedded.node.network.settings import NetworkSettings
+from flowdeck.embedded.node.pods.means import Means
+from flowdeck.embedded.node.pods.roster import Roster
+from flowdeck.embedded.node.pods.runtime import PodRuntime
+from flowdeck.embedded.node.registration import Registration
+from flowdeck.embedded.node.sandbox.client import Zygote
+from flowdeck.embedded.node.sandbox.driver import NamespacesDriver, PlainDriver, can_do_namespaces
+from flowdeck.embedded.node.server import KubeletApi, tls_context
+from flowdeck.embedded.node.settings import NodeSettings
+from flowdeck.embedded.node.streams.machine_usage import MachineUsage
+from flowdeck.kube.kinds import POD
+from flowdeck.kube.objects import Kind
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _OnlyOurPods:
+    """A reader of pods that sees those of one node: a node may not see others'."""
+
+    reader: Reader
+    node: str
+
+    async def list(self, kind: Kind, **query: object) -> ObjectList:
+        return await self.reader.list(kind, fields=f"spec.nodeName={self.node}")
+
+    def watch(
+        self, kind: Kind, *, resource_version: str, **query: object
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
+        return self.reader.watch(kind, fields=f"spec.nodeName={self.node}", resource_version=resource_version)
+
+
+async def run_node(settings: NodeSettings) -> None:
+    """Runs the node until it is cancelled; pods go on without it and are found again by the next."""
+    clock = SystemClock()
+    config = load_kubeconfig(settings.kubeconfig)
+    settings.data.mkdir(mode=0o711, parents=True, exist_ok=True)
+    zygote = Zygote(settings.data / "zygote.log")
+    zygote.start()
+    try:
+        async with HttpClient(config, clock, manager="kubelet") as client:
+            await _run(settings, config, clock, client, zygote)
+    finally:
+        zygote.stop()
+
+
+async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, client: HttpClient, zygote: Zygote) -> None:
+    informers = Informers(client, clock)
+    pods = Informer(POD, _OnlyOurPods(client, settings.name), clock)  # type: ignore[arg-type]
+    driver = await _driver(settings, zygote)
+    network = _network(settings, config, informers, has_namespaces=driver.has_own_root)
+    images = LocalImages(_image_settings(settings), clock)
+    allocatable = machine.allocatable(settings.data, settings.max_pods)
+    means = Means(
+        settings=settings,
+        client=client,
+        clock=clock,
+        events=EventRecorder(client, clock, "kubelet", settings.name),
+        driver=driver,
+        zygote=zygote,
+        images=images,
+        network=network,
+        dial=network.dial,
+        control_groups=ControlGroups(settings.data),
+        gpus=machine.Gpus(machine.gpus()),
+        allocatable=allocatable,
+    )
+    roster = Roster(pods, means)
+    server = _server(settings, clock, PodRuntime(roster, means), roster)
+    registration = Registration(
+        settings=settings,
+        client=client,
+        clock=clock,
+        driver=driver.name,
+        port=server.port,
+        capacity=machine.capacity(settings.data, settings.max_pods),
+        allocatable=allocatable,
+        images=images.listed,
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.run(), name="kubelet api")
+            tasks.create_task(pods.run(), name="informer pods")
+            for informer in informers:
+                tasks.create_task(informer.run(), name=f"informer {informer.kind.plural}")
+            tasks.create_task(network.run(), name="network")
+            await registration.register()
+            log.info("node is ready", node=settings.name, driver=driver.name, port=server.port)
+            tasks.create_task(registration.run(), name="registration")
+            tasks.create_task(roster.run(), name="pods")
+    finally:
+        await images.close()
+        await network.close()
+
+
+async def _driver(settings: NodeSettings, zygote: Zygote) -> NamespacesDriver | PlainDriver:
+    """The driver that was asked for; `auto` takes namespaces where the machine can do them."""
+    hidden = [settings.data, *settings.hidden]
+    if settings.driver == "plain":
+        return PlainDriver(zygote, hidden)
+    if settings.driver == "namespaces" or await can_do_namespaces(zygote):
+        return NamespacesDriver(zygote, hidden)
+    log.warning("this machine has no namespaces for us: pods are kept apart by folders only", driver="plain")
+    return PlainDriver(zygote, hidden)
+
+
+def _network(
+    settings: NodeSettings, config: ClusterConfig, informers: Informers, *, has_namespaces: bool
+) -> NamespacedNetwork:
+    server = urlsplit(config.server)
+    wanted = NetworkSettings(
+        folder=settings.data / "network",
+        node_ip=settings.host_ip,
+        api_host=server.hostname or "127.0.0.1",
+        api_port=server.port or 443,
+        cluster_domain=settings.cluster_domain,
+    )
+    if has_namespaces:
+        return NamespacedNetwork(wanted, informers)
+    from flowdeck.embedded.node.network.plain import PlainNetwork
+
+    return PlainNetwork(wanted, informers)
+
+
+def _image_settings(settings: NodeSettings) -> ImageSettings:
+    return ImageSettings(
+        folder=settings.data / "images",
+        table=settings.data.parent / "images.toml",
+        machine_env=settings.machine_env,
+        find_links=settings.find_links,
+        index_url=settings.index_url,
+        offline=settings.offline,
+    )
+
+
+def _server(settings: NodeSettings, clock: Clock, runtime: PodRuntime, roster: Roster) -> HttpServer:
+    api = KubeletApi(
+        runtime=runtime,
+        authenticator=ClientCertificates(clock),
+        clock=clock,
+        machine=MachineUsage(settings.name, settings.data, clock),
+        pods=roster.pods,
+    )
+    return HttpServer(api, Listener(settings.host_ip, settings.port, _tls(settings)))
+
+
+def _tls(settings: NodeSettings) -> ssl.SSLContext:
+    return tls_context(settings.pki / "kubelet.pem", settings.pki / "ca.pem")
