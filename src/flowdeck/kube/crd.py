@@ -87,6 +87,8 @@ class Field:
 
     ref: str = ""
     """A built-in type (`io.k8s.api.core.v1.PodTemplateSpec`) that takes the place of the Python type."""
+    of: Any = None
+    """A struct that takes the place of the Python type: for what is checked in full but decided on as a tree."""
     format: str = ""
     """`int64`, `date-time`, ...; `schema={"format": None}` takes away what the Python type gives (`int32`)."""
     minimum: float | None = None
@@ -276,7 +278,8 @@ class _Writer:
     def schema(self, type_: Any) -> Tree:
         bare, fields = _taken_apart(type_)
         ref = next((field.ref for field in fields if field.ref), "")
-        tree = expanded(ref, embedded_metadata=self.embedded_metadata) if ref else self._bare(bare)
+        shown = next((field.of for field in fields if field.of), bare)
+        tree = expanded(ref, embedded_metadata=self.embedded_metadata) if ref else self._bare(shown)
         for field in fields:
             field.over(tree)
         return tree

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from flowdeck.kube.cel import CompileError, EvaluationError, Program, compile_program, escaped, identifiers
 from flowdeck.kube.errors import FieldError, duplicate, forbidden, invalid, required
 from flowdeck.kube.objects import Tree
@@ -241,15 +243,19 @@ def _converted(schema: "Schema | None", value: Any) -> Any:
 
 def problems(tree: Tree, path: str) -> list[FieldError]:
     """What is wrong with the rules in a CRD's schema; `path` is that of the schema in the CRD."""
+    return _problems(tree, path) if b'"x-kubernetes-validations"' in orjson.dumps(tree) else []
+
+
+def _problems(tree: Tree, path: str) -> list[FieldError]:
     found: list[FieldError] = []
     for index, rule in enumerate(tree.get("x-kubernetes-validations") or ()):
         where = f"{path}.x-kubernetes-validations[{index}]"
         found += _problems_of_rule(rule, where)
     for name, child in (tree.get("properties") or {}).items():
-        found += problems(child, f"{path}.properties[{name}]")
+        found += _problems(child, f"{path}.properties[{name}]")
     for word in ("items", "additionalProperties"):
         if isinstance(child := tree.get(word), dict):
-            found += problems(child, f"{path}.{word}")
+            found += _problems(child, f"{path}.{word}")
     return found
 
 

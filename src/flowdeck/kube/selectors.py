@@ -103,7 +103,8 @@ class _Parser:
                 bound = self._value()
                 if not re.fullmatch(r"-?\d+", bound):
                     raise BadRequest(
-                        f"values[0][{key}]: Invalid value: \"{bound}\": for 'Gt', 'Lt' operators, the value must be an integer"
+                        f'values[0][{key}]: Invalid value: "{bound}": '
+                        "for 'Gt', 'Lt' operators, the value must be an integer"
                     )
                 return Requirement(key, "Gt" if sign == ">" else "Lt", (bound,))
             case "in" | "notin" as word:

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowdeck.embedded.apiserver.builtin.strategy import only_status_from
-from flowdeck.embedded.apiserver.builtin.validation.metadata import (
-    dns_subdomain,
-    validate_metadata,
-    validate_metadata_update,
-)
+from flowdeck.embedded.apiserver.builtin.validation.metadata import validate_metadata, validate_metadata_update
 from flowdeck.kube.errors import FieldError, invalid
 from flowdeck.kube.json_path import compile_path
+from flowdeck.kube.names import dns_subdomain
 from flowdeck.kube.objects import Kind, Tree
 from flowdeck.kube.schema import Schema
 

@@ -24,15 +24,9 @@ from flowdeck.embedded.apiserver.builtin.validation.definitions import (
     validate_definition,
     validate_definition_update,
 )
-from flowdeck.embedded.apiserver.builtin.validation.metadata import (
-    NameRule,
-    dns_1035_label,
-    dns_label,
-    dns_subdomain,
-    path_segment,
-)
 from flowdeck.embedded.apiserver.contract import Storage
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
+from flowdeck.kube.names import NameRule, dns_1035_label, dns_label, dns_subdomain, path_segment
 from flowdeck.kube.objects import Kind, Tree
 
 

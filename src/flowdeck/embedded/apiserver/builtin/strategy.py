@@ -3,12 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flowdeck.embedded.apiserver.builtin.validation.metadata import (
-    NameRule,
-    validate_metadata,
-    validate_metadata_update,
-)
+from flowdeck.embedded.apiserver.builtin.validation.metadata import validate_metadata, validate_metadata_update
 from flowdeck.kube.errors import FieldError
+from flowdeck.kube.names import NameRule
 from flowdeck.kube.objects import Kind, Tree, copy_of
 
 Errors = list[FieldError]

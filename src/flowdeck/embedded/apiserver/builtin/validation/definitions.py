@@ -6,8 +6,9 @@ Source: k8s.io/apiextensions-apiserver (pkg/apis/apiextensions/validation, pkg/a
 from collections.abc import Iterator
 from typing import Any
 
-from flowdeck.embedded.apiserver.builtin.validation.metadata import dns_1035_label, dns_subdomain
+from flowdeck.kube import rules
 from flowdeck.kube.errors import FieldError, forbidden, invalid, not_supported, required
+from flowdeck.kube.names import dns_1035_label, dns_subdomain
 from flowdeck.kube.objects import Tree, annotations_of, get_in
 
 Errors = list[FieldError]
@@ -217,6 +218,7 @@ def _root(schema: Tree, path: str) -> Iterator[FieldError]:
     elif type_ != "object":
         yield invalid(f"{path}.type", type_, "must be object at the root")
     yield from _structural(schema, path, "")
+    yield from rules.problems(schema, path)
 
 
 _WHERE = {
