@@ -1,0 +1,146 @@
+"""Users of an OpenID Connect provider: ID tokens as bearer tokens.
+
+The provider is asked for its keys when the first of its tokens comes, and again when a token is signed by a key that is
+not known. Source: k8s.io/apiserver (plugin/pkg/authenticator/token/oidc/oidc.go).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowdeck.controller.clock import Clock
+from flowdeck.embedded.apiserver.contract import User
+from flowdeck.embedded.apiserver.tokens import Authenticated, issuer_of
+from flowdeck.kube.errors import Unauthorized
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
+
+KEYS_HOLD_S = 600.0
+"""Keys older than this are fetched again."""
+RETRY_S = 10.0
+"""The provider is asked at most this often, so that forged tokens cannot make us flood it."""
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """An issuer whose users are let in, and how its claims name them."""
+
+    issuer_url: str
+    """The `iss` claim, `https://...`; its discovery document is below it."""
+    client_id: str
+    """Must be among the token's audiences."""
+    username_claim: str = "sub"
+    username_prefix: str | None = None
+    """None: `ISSUER#` for every claim but `email`; `-`: no prefix."""
+    groups_claim: str = ""
+    """A text or a list of texts; `""`: no groups."""
+    groups_prefix: str = ""
+    required_claims: Mapping[str, str] = field(default_factory=dict)
+    signing_algorithms: tuple[str, ...] = ("RS256",)
+    ca_file: Path | None = None
+    """Who signed the provider's certificate, when it is none of the system's authorities."""
+
+
+class Oidc:
+    """A `TokenAuthenticator` for one provider."""
+
+    def __init__(self, provider: Provider, clock: Clock) -> None:
+        self._provider = provider
+        self._clock = clock
+        self._keys: KeySet | None = None
+        self._fetched_at = float("-inf")
+        self._fetching = asyncio.Lock()
+
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
+        """None for tokens of other issuers, and where the asker wants an audience that is not the API server's."""
+        if audiences or token.count(".") != 2 or issuer_of(token) != self._provider.issuer_url:
+            return None
+        claims = await self._claims(token)
+        self._check(claims)
+        return Authenticated(self._user(claims))
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+
+        keys = await self._key_set(max_age_s=KEYS_HOLD_S)
+        algorithms = list(self._provider.signing_algorithms)
+        try:
+            return jwt.decode(token, keys, algorithms).claims
+        except (JoseError, ValueError):
+            newer = await self._key_set(max_age_s=RETRY_S)
+        try:
+            return jwt.decode(token, newer, algorithms).claims
+        except (JoseError, ValueError) as error:
+            raise Unauthorized(f"oidc: verify token: failed to verify signature: {error}") from error
+
+    async def _key_set(self, *, max_age_s: float) -> "KeySet":
+        async with self._fetching:
+            if self._keys is None or self._clock.monotonic() - self._fetched_at > max_age_s:
+                self._keys = await self._fetch_keys()
+                self._fetched_at = self._clock.monotonic()
+            return self._keys
+
+    async def _fetch_keys(self) -> "KeySet":
+        import httpx
+        from joserfc.errors import JoseError
+        from joserfc.jwk import KeySet
+
+        issuer = self._provider.issuer_url
+        context = ssl.create_default_context(cafile=self._provider.ca_file)
+        try:
+            async with httpx.AsyncClient(verify=context, timeout=_TIMEOUT_S, trust_env=False) as client:
+                answer = await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+                document = answer.raise_for_status().json()
+                if document.get("issuer") != issuer:
+                    raise Unauthorized(
+                        f"oidc: issuer did not match the issuer returned by provider, expected {issuer!r} got "
+                        f"{document.get('issuer')!r}"
+                    )
+                keys = (await client.get(document["jwks_uri"])).raise_for_status().json()
+            return KeySet.import_key_set(keys)
+        except (httpx.HTTPError, JoseError, OSError, ValueError, KeyError) as error:
+            raise Unauthorized(f"oidc: authenticator not initialized: {error}") from error
+
+    def _check(self, claims: Mapping[str, Any]) -> None:
+        now = self._clock.now().timestamp()
+        told = claims.get("aud")
+        audiences = [told] if isinstance(told, str) else told or []
+        if self._provider.client_id not in audiences:
+            raise Unauthorized(
+                f"oidc: verify token: oidc: expected audience {self._provider.client_id!r} got {audiences!r}"
+            )
+        if now >= _number(claims, "exp"):
+            raise Unauthorized("oidc: verify token: oidc: token is expired")
+        if now < _number(claims, "nbf"):
+            raise Unauthorized("oidc: verify token: oidc: current time is before the nbf (not before) time")
+        for name, value in self._provider.required_claims.items():
+            if claims.get(name) != value:
+                raise Unauthorized(f"oidc: required claim {name} value does not match")
+
+    def _user(self, claims: Mapping[str, Any]) -> User:
+        provider = self._provider
+        name = claims.get(provider.username_claim)
+        if not isinstance(name, str) or not name:
+            raise Unauthorized(f"oidc: parse username claims {provider.username_claim!r}: claim not present")
+        if provider.username_claim == "email" and claims.get("email_verified", True) is not True:
+            raise Unauthorized("oidc: email not verified")
+        found = claims.get(provider.groups_claim) if provider.groups_claim else ()
+        groups = [found] if isinstance(found, str) else found or ()
+        return User(f"{self._prefix()}{name}", groups=tuple(f"{provider.groups_prefix}{group}" for group in groups))
+
+    def _prefix(self) -> str:
+        prefix = self._provider.username_prefix
+        if prefix is None:
+            return "" if self._provider.username_claim == "email" else f"{self._provider.issuer_url}#"
+        return "" if prefix == "-" else prefix
+
+
+def _number(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name, 0)
+    return float(value) if isinstance(value, int | float) else 0.0
