@@ -1,7 +1,11 @@
 # ruff: noqa: E501  (tables read better with a case a line)
 """A schema drops what it does not know, fills in defaults, and says what is wrong in Kubernetes' words."""
 
+import copy
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, LEASE, POD, SECRET
 from flowdeck.kube.openapi import definitions, discovery, schema_for, schema_named
@@ -231,3 +235,66 @@ def test_schemas_that_contain_themselves_are_walked_as_deep_as_the_object():
     schema = schema_named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
     obj = {"properties": {"a": {"properties": {"b": {"type": "string", "nope": 1}}}}}
     assert schema.prune(obj) == ["properties.a.properties.b.nope"]
+
+
+# -- laws
+
+LEAVES = st.sampled_from(
+    [INT, TEXT, {"type": "boolean"}, {**INT, "default": 3}, {**TEXT, "nullable": True}, {**TEXT, "maxLength": 2}]
+)
+
+
+def composed(inner):
+    fields = st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    return (
+        fields.map(lambda properties: {"type": "object", "properties": properties})
+        | inner.map(lambda items: {"type": "array", "items": items})
+        | inner.map(lambda values: {"type": "object", "additionalProperties": values})
+        | fields.map(lambda properties: {"type": "object", "properties": properties, "default": {}})
+    )
+
+
+TREES = st.dictionaries(st.sampled_from("abc"), st.recursive(LEAVES, composed, max_leaves=6), max_size=3)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text("xy", max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(TREES, st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=3))
+def test_pruning_and_defaulting_settle_at_once_and_an_unchanged_object_is_fine(tree, spec):
+    schema = of(**tree)
+    obj = {"spec": spec}
+    schema.prune(obj)
+    assert schema.prune(obj) == []
+    schema.default(obj)
+    once = copy.deepcopy(obj)
+    schema.default(obj)
+    assert obj == once
+    assert schema.validate(obj, once) == []
+
+
+@given(TREES, st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=3))
+def test_what_upstream_s_validator_would_accept_or_refuse_is_decided_by_types(tree, spec):
+    errors = [error for error in of(**tree).validate({"spec": spec}) if error.path != "<nil>"]
+    assert bool(errors) == (not fits({"type": "object", "properties": tree}, spec))
+
+
+def fits(tree, value):
+    """A second, plain opinion: JSON schema's meaning of the words that the trees above use."""
+    if value is None:
+        return tree.get("nullable", False)
+    match tree["type"]:
+        case "object":
+            named, values = tree.get("properties", {}), tree.get("additionalProperties")
+            return isinstance(value, dict) and all(
+                fits(named.get(key, values), item) for key, item in value.items() if key in named or values
+            )
+        case "array":
+            return isinstance(value, list) and all(fits(tree["items"], item) for item in value)
+        case "string":
+            return isinstance(value, str) and len(value) <= tree.get("maxLength", 9)
+        case "boolean":
+            return isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool)

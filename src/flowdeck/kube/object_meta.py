@@ -57,7 +57,6 @@ OBJECT_META: Tree = {
                     "name": _TEXT,
                     "uid": _TEXT,
                 },
-                "required": ["apiVersion", "kind", "name", "uid"],
                 "x-kubernetes-map-type": "atomic",
             },
             "x-kubernetes-list-type": "map",

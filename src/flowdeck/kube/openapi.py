@@ -6,7 +6,7 @@ The facts lie packed beside this file; `tools/pack_openapi.py` makes the file fr
 import zlib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,12 +14,12 @@ import orjson
 from flowdeck.kube.objects import Kind, Tree
 from flowdeck.kube.schema import Schema, SchemaSet
 
-_FILE = "kubernetes-1.36.json.z"
+_FILE = Path(__file__).with_name("kubernetes-1.36.json.z")
 
 
 @cache
 def _packed() -> Mapping[str, Any]:
-    facts: Mapping[str, Any] = orjson.loads(zlib.decompress((files("flowdeck.kube") / _FILE).read_bytes()))
+    facts: Mapping[str, Any] = orjson.loads(zlib.decompress(_FILE.read_bytes()))
     return facts
 
 

@@ -318,8 +318,8 @@ class Schema:
         return errors
 
     def check(self, value: Any, old: Any, path: validation.Path, errors: list[FieldError]) -> None:
-        """`validate` without CEL, at a path; adds to `errors`."""
-        if old is not None and old == value:
+        """`validate` without CEL, at a path; adds to `errors`. Plain metadata is somebody else's task."""
+        if (old is not None and old == value) or self.tree is OBJECT_META:
             return
         kind = type(value)
         if kind is dict:
