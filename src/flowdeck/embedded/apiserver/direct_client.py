@@ -18,8 +18,8 @@ from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
 from flowdeck.kube.errors import NotFound, not_found
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, controller_of, copy_of, key_of, uid_of
 
-Call = Callable[[str, str, Mapping[str, str], bytes, User], Awaitable[bytes]]
-"""`(method, path, query, body, user)`: one request through the server's pipeline, without HTTP."""
+Call = Callable[[str, str, Mapping[str, str], bytes, User, str], Awaitable[bytes]]
+"""`(method, path, query, body, user, content type)`: one request through the server's pipeline, without HTTP."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ class DirectClient:
     ) -> Tree:
         if subresource not in ("", "status"):
             query = {"fieldManager": self.manager}
-            answer = await self.raw("PATCH", kind.url(key, subresource=subresource), query=query, body=patch)
+            path = kind.url(key, subresource=subresource)
+            answer = await self.call("PATCH", path, query, orjson.dumps(patch), self.user, type.value)
             changed: Tree = orjson.loads(answer)
             return changed
         content: Literal[
@@ -185,4 +186,5 @@ class DirectClient:
         return await self.patch(kind, key, patch, subresource="status")
 
     async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
-        return await self.call(method, path, query or {}, b"" if body is None else orjson.dumps(body), self.user)
+        content = b"" if body is None else orjson.dumps(body)
+        return await self.call(method, path, query or {}, content, self.user, "application/json")

@@ -77,9 +77,12 @@ class Pipeline:
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 
-    async def call(self, method: str, path: str, query: Mapping[str, str], body: bytes, user: User) -> bytes:
+    async def call(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes, user: User, content_type: str
+    ) -> bytes:
         """One request from inside the process, as `user`; raises the `ApiError` that it is answered with."""
-        info = self._parse(method, path, {name: [value] for name, value in query.items()}, {}, user)
+        headers = {"content-type": content_type}
+        info = self._parse(method, path, {name: [value] for name, value in query.items()}, headers, user)
         answer = await self._answer(replace(info, body=body))
         if answer.stream is not None:
             return b"".join([piece async for piece in answer.stream])

@@ -146,8 +146,10 @@ class PodDisruptionBudgetController:
             scale = await self._scale(selected) if needs_scale(budget) else 0
         except NoScale as error:
             message = f"Failed to calculate the number of expected pods: {error}"
-            await write_status(self.client, self.kind, budget, failed_status(budget, str(error), now))
-            await self.events.event(budget, type="Warning", reason="CalculateExpectedPodCountFailed", message=message)
+            written = await write_status(self.client, self.kind, budget, failed_status(budget, str(error), now))
+            if written is not budget:
+                reason = "CalculateExpectedPodCountFailed"
+                await self.events.event(budget, type="Warning", reason=reason, message=message)
             return DONE
         written = await write_status(self.client, self.kind, budget, status_of(Seen(budget, selected, scale, now)))
         if not selected and written is not budget:

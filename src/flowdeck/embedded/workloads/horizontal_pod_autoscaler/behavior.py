@@ -59,6 +59,8 @@ class Memory:
     recommendations: list[Moment] = field(default_factory=list)
     ups: list[Moment] = field(default_factory=list)
     downs: list[Moment] = field(default_factory=list)
+    looked_at: tuple[datetime, Tree] | None = None
+    """When it was looked at last, and the spec of then (autoscalers have no generation)."""
 
     def note_change(self, before: int, after: int, now: datetime) -> None:
         (self.ups if after > before else self.downs).append(Moment(now, abs(after - before)))

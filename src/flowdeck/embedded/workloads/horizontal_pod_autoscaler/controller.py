@@ -87,8 +87,13 @@ class HorizontalPodAutoscalerController:
         if autoscaler is None:
             self._memory.pop(key, None)
             return DONE
-        conditions = list(get_in(autoscaler, "status", "conditions", default=[]))
-        report = Report(autoscaler, self.clock.now(), conditions)
+        now = self.clock.now()
+        memory = self._memory.setdefault(key, Memory())
+        wait_s = _wait_s(autoscaler, memory, now)
+        if wait_s > 0:
+            return look_again_in(wait_s)
+        memory.looked_at = (now, autoscaler["spec"])
+        report = Report(autoscaler, now, list(get_in(autoscaler, "status", "conditions", default=[])))
         told = await self._look(report)
         await write_status(self.client, self.kind, autoscaler, report.status())
         for type_, reason, message in told:
@@ -137,7 +142,7 @@ class HorizontalPodAutoscalerController:
             return [("Warning", "FailedRescale", text)]
         message = f"the HPA controller was able to update the target scale to {report.desired}"
         report.say("AbleToScale", "True", "SucceededRescale", message)
-        memory = self._memory.setdefault(key_of(report.autoscaler), Memory())
+        memory = self._memory[key_of(report.autoscaler)]
         memory.note_change(target.replicas, report.desired, report.now)
         report.scaled = True
         return [("Normal", "SuccessfulRescale", f"New size: {report.desired}; reason: {why}")]
@@ -159,7 +164,7 @@ class HorizontalPodAutoscalerController:
         name, wanted = best[0], best[1].replicas
         text = f"the HPA was able to successfully calculate a replica count from {name}"
         report.say("ScalingActive", "True", "ValidMetricFound", text)
-        memory = self._memory.setdefault(key_of(report.autoscaler), Memory())
+        memory = self._memory[key_of(report.autoscaler)]
         found = limit(report.autoscaler, memory, target.replicas, wanted, report.now)
         report.say("AbleToScale", "True", found.able_reason, found.able_message)
         limited: Literal["True", "False"] = "True" if found.is_limited else "False"
@@ -208,6 +213,13 @@ class HorizontalPodAutoscalerController:
             raise Unusable(
                 reason, f"failed to get {what}: unable to get metrics for resource {resource}: {error}"
             ) from error
+
+
+def _wait_s(autoscaler: Tree, memory: Memory, now: datetime) -> float:
+    """Our own status write is no reason to look again before the time, a changed spec is."""
+    if memory.looked_at is None or memory.looked_at[1] != autoscaler["spec"]:
+        return 0.0
+    return SYNC_S - (now - memory.looked_at[0]).total_seconds()
 
 
 def _source(metric: Tree) -> Tree:
