@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from flowdeck.kube.cel import CompileError, EvaluationError, Program, compile_program, escaped, identifiers
+from flowdeck.kube.cel import (
+    CompileError,
+    EvaluationError,
+    Program,
+    compile_program,
+    escaped,
+    fields_used,
+    identifiers,
+)
 from flowdeck.kube.errors import FieldError, duplicate, forbidden, invalid, required
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.validation import MapKey, Path, correlate, text_of
@@ -29,6 +37,8 @@ NOT_CHECKED = invalid(
 )
 VARIABLES = ("self", "oldSelf")
 _OPTIONAL_VARIABLES = ("self", "oldSelfValue", "hasOldSelf")
+_VISIBLE = ("name", "generateName")
+"""All that rules see of metadata, as upstream."""
 _IMMUTABLE = "self == oldSelf"
 
 
@@ -61,9 +71,11 @@ class Rules:
 
     @classmethod
     def of(cls, schema: "Schema") -> "Rules":
-        found = [_rule(tree) for tree in schema.tree.get("x-kubernetes-validations") or ()]
-        convert = _converter(schema) if _needs_conversion(schema.tree) else _as_it_is
-        return cls(found, convert, "" if schema.is_int_or_string else schema.type)
+        trees = schema.tree.get("x-kubernetes-validations") or ()
+        found = [_rule(tree) for tree in trees]
+        texts = [rule.text for rule in found if rule.program] + [tree.get("messageExpression", "") for tree in trees]
+        needed = fields_used(texts, VARIABLES)
+        return cls(found, _converter(schema, needed), "" if schema.is_int_or_string else schema.type)
 
 
 def _rule(tree: Tree) -> Rule:
@@ -198,10 +210,6 @@ def _is_equal(schema: "Schema", one: Any, other: Any) -> bool:
 # -- what CEL sees
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 def _needs_conversion(tree: Any, *, is_properties: bool = False) -> bool:
     """Somewhere below is a `number`, which CEL must see as a double, or a name that it cannot spell."""
     if isinstance(tree, list):
@@ -219,9 +227,16 @@ def _needs_conversion(tree: Any, *, is_properties: bool = False) -> bool:
     )
 
 
-def _converter(schema: "Schema") -> Callable[[Any], Any]:
+def _converter(schema: "Schema", needed: frozenset[str] | None) -> Callable[[Any], Any]:
+    """Turns a value into what CEL sees: no more than the fields that the rules mention, since all of it is copied."""
+    needs_conversion = _needs_conversion(schema.tree)
+
     def convert(value: Any) -> Any:
-        return _converted(schema, value)
+        if isinstance(value, dict) and (needed is not None or schema.is_embedded):
+            value = {name: item for name, item in value.items() if needed is None or name in needed}
+            if schema.is_embedded and "metadata" in value:
+                value["metadata"] = {name: value["metadata"][name] for name in _VISIBLE if name in value["metadata"]}
+        return _converted(schema, value) if needs_conversion else value
 
     return convert
 
@@ -230,10 +245,13 @@ def _converted(schema: "Schema | None", value: Any) -> Any:
     if schema is None:
         return value
     if isinstance(value, dict):
-        return {
+        seen = {
             escaped(name) if schema.declares(name) else name: _converted(schema.property(name), item)
             for name, item in value.items()
         }
+        if "namespace" in value:
+            seen["namespace"] = value["namespace"]  # upstream's rules (JobSet, Trainer) spell it without escape
+        return seen
     if isinstance(value, list):
         return [_converted(schema.items, item) for item in value]
     if schema.type == "number" and type(value) is int:

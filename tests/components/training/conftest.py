@@ -9,15 +9,14 @@ from flowdeck.client.base import Client
 from flowdeck.components.base import Context
 from flowdeck.components.training.component import COMPONENT
 from flowdeck.components.training.settings import TrainingSettings
-from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB, TRAINING_RUNTIME
 from flowdeck.controller.clock import Clock, FakeClock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.pki import Pki
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
-from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, JOB_SET
-from flowdeck.kube.objects import Kind, Tree
+from flowdeck.kube.job_set.types import job_set_definition
+from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
 from tests.world.world import World
 
 
@@ -30,43 +29,14 @@ def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
     ]
 
 
-def open_crd(kind: Kind, status: bool) -> Tree:
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": kind.resource},
-        "spec": {
-            "group": kind.group,
-            "scope": "Namespaced" if kind.namespaced else "Cluster",
-            "names": {
-                "kind": kind.kind,
-                "plural": kind.plural,
-                "singular": kind.kind.lower(),
-                "listKind": kind.kind + "List",
-            },
-            "versions": [
-                {
-                    "name": kind.version,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}} if status else {},
-                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-                }
-            ],
-        },
-    }
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = FakeClock()
     api = ApiServer.open(tmp_path / "store.db", Pki(tmp_path / "pki"), clock, rules=COMPONENT.admission())
     await api.bootstrap()
     world = World(clock, api)
-    for kind in (TRAIN_JOB, TRAINING_RUNTIME, CLUSTER_TRAINING_RUNTIME, JOB_SET):
-        await world.client.apply(
-            CUSTOM_RESOURCE_DEFINITION, open_crd(kind, kind in (TRAIN_JOB, JOB_SET)), manager="test"
-        )
+    for definition in (*COMPONENT.custom_resource_definitions(), job_set_definition()):
+        await world.client.apply(CUSTOM_RESOURCE_DEFINITION, definition, manager="test")
     for obj in COMPONENT.objects():
         await world.client.apply(api.kind_of(obj), obj, manager="test")
     await world.start(controllers)

@@ -270,7 +270,6 @@ async def test_a_job_set_of_somebody_else_is_not_taken_over(world: World) -> Non
 
 async def test_differ_5_pods_in_trouble_are_told_of_once_on_the_train_job(world: World) -> None:
     await submit(world)
-    await world.create(an_object("v1", "ServiceAccount", "default"))
     pod = an_object("v1", "Pod", "train-node-0-0-abcde", labels={"jobset.sigs.k8s.io/jobset-name": "train"})
     await world.create(pod | {"spec": {"containers": [{"name": "node", "image": "gone"}]}})
     waiting = {"reason": "ErrImagePull", "message": "no such image: gone"}

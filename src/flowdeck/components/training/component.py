@@ -16,7 +16,7 @@ from flowdeck.components.training.pod_trouble import PodTroubleController
 from flowdeck.components.training.progress import Progress
 from flowdeck.components.training.progress_server import ProgressServer, certificates_in
 from flowdeck.components.training.settings import TrainingSettings
-from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME
+from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME, definitions
 from flowdeck.controller.contract import Controller
 from flowdeck.kube.objects import Tree
 
@@ -27,7 +27,7 @@ class Training:
     name = "training"
 
     def custom_resource_definitions(self) -> Sequence[Tree]:
-        return ()
+        return definitions()
 
     def admission(self) -> Sequence[AdmissionRule]:
         return admission.rules((*all_frameworks(), *GANGS))

@@ -7,11 +7,13 @@ Source: kubeflow/trainer (pkg/apis/trainer/v1alpha1, pkg/constants)
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from flowdeck.kube.crd import AGE, Column, Field, Rule, Version, definition
+from flowdeck.kube.job_set.types import JobSetSpec
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 
 GROUP: Final = "trainer.kubeflow.org"
@@ -81,6 +83,20 @@ class Reason(StrEnum):
     """Also the reason of the Warning event while we retry."""
 
 
+_CORE: Final = "io.k8s.api.core.v1."
+_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
+
+_Env = Annotated[
+    list[Annotated[Tree, Field(ref=f"{_CORE}EnvVar")]] | None,
+    Field(list_type="map", list_keys=("name",), max_items=128),
+]
+_Arguments = Annotated[
+    list[Annotated[str, Field(max_length=1_048_576)]] | None, Field(list_type="atomic", max_items=128)
+]
+_Metadata = Annotated[Tree | None, Field(ref=f"{_META}ObjectMeta")]
+_Count = Annotated[int, Field(minimum=0)]
+
+
 class _Wire(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
     """Shared settings of all wire structs."""
 
@@ -99,17 +115,28 @@ class ObjectMeta(_Wire, frozen=True):
 class RuntimeRef(_Wire, frozen=True):
     """Which runtime a TrainJob starts from; in the TrainJob's namespace for a TrainingRuntime."""
 
-    name: str
-    api_group: str = GROUP
-    kind: str = CLUSTER_TRAINING_RUNTIME.kind
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    api_group: Annotated[str, Field(max_length=253, default=GROUP)] = GROUP
+    kind: Annotated[str, Field(max_length=253, default="ClusterTrainingRuntime")] = "ClusterTrainingRuntime"
 
 
 class DataSource(_Wire, frozen=True):
     """Where a dataset or a model comes from: `hf://`, `s3://`, `cache://`."""
 
-    storage_uri: str | None = None
-    env: list[Tree] | None = None
-    secret_ref: Tree | None = None
+    storage_uri: Annotated[
+        str | None,
+        Field(
+            max_length=2048,
+            rules=(
+                Rule(
+                    rule="self == '' || self.matches('^[A-Za-z][A-Za-z0-9+.-]*://.+$')",
+                    message="storageUri may be empty, or it must be a valid URI (scheme://...)",
+                ),
+            ),
+        ),
+    ] = None
+    env: _Env = None
+    secret_ref: Annotated[Tree | None, Field(ref=f"{_CORE}LocalObjectReference")] = None
 
 
 class Initializer(_Wire, frozen=True):
@@ -120,31 +147,176 @@ class Initializer(_Wire, frozen=True):
 class Trainer(_Wire, frozen=True):
     """What the TrainJob changes in the runtime's training container. Lists replace, env is merged by name."""
 
-    image: str | None = None
-    command: list[str] | None = None
-    args: list[str] | None = None
-    env: list[Tree] | None = None
-    num_nodes: int | None = None
-    resources_per_node: Tree | None = None
-    num_proc_per_node: int | None = None
+    image: Annotated[str | None, Field(max_length=500)] = None
+    command: _Arguments = None
+    args: _Arguments = None
+    env: _Env = None
+    num_nodes: Annotated[int | None, Field(minimum=0)] = None
+    resources_per_node: Annotated[Tree | None, Field(ref=f"{_CORE}ResourceRequirements")] = None
+    num_proc_per_node: Annotated[
+        int | None,
+        Field(rules=(Rule(rule="self >= 1", message="numProcPerNode must be greater than or equal to 1"),)),
+    ] = None
+
+
+class PatchedContainer(_Wire, frozen=True):
+    """What a patch may say of a container."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    env: _Env = None
+    volume_mounts: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_CORE}VolumeMount")]] | None,
+        Field(list_type="map", list_keys=("name",), max_items=128),
+    ] = None
+    security_context: Annotated[Tree | None, Field(ref=f"{_CORE}SecurityContext")] = None
+
+
+_PatchedContainers = Annotated[
+    list[PatchedContainer] | None, Field(list_type="map", list_keys=("name",), max_items=64, immutable=True)
+]
+
+
+class PatchedPodSpec(_Wire, frozen=True):
+    """What a patch may say of a pod: where it runs, as whom, and with what beside the image."""
+
+    service_account_name: Annotated[str | None, Field(max_length=253, immutable=True)] = None
+    node_selector: dict[str, str] | None = None
+    affinity: Annotated[Tree | None, Field(ref=f"{_CORE}Affinity")] = None
+    tolerations: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_CORE}Toleration")]] | None, Field(list_type="atomic", max_items=128)
+    ] = None
+    volumes: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_CORE}Volume")]] | None,
+        Field(list_type="map", list_keys=("name",), max_items=128, immutable=True),
+    ] = None
+    init_containers: _PatchedContainers = None
+    containers: _PatchedContainers = None
+    image_pull_secrets: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_CORE}LocalObjectReference")]] | None,
+        Field(list_type="map", list_keys=("name",), max_items=64, immutable=True),
+    ] = None
+    security_context: Annotated[Tree | None, Field(ref=f"{_CORE}PodSecurityContext", immutable=True)] = None
+    scheduling_gates: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_CORE}PodSchedulingGate")]] | None,
+        Field(list_type="map", list_keys=("name",), max_items=16),
+    ] = None
+    termination_grace_period_seconds: Annotated[int | None, Field(format="int64", minimum=0, immutable=True)] = None
+
+
+class PatchedPodTemplate(_Wire, frozen=True):
+    metadata: _Metadata = None
+    spec: PatchedPodSpec | None = None
+
+
+class PatchedJobSpec(_Wire, frozen=True):
+    template: PatchedPodTemplate | None = None
+
+
+class PatchedJobTemplate(_Wire, frozen=True):
+    metadata: _Metadata = None
+    spec: PatchedJobSpec | None = None
+
+
+class PatchedReplicatedJob(_Wire, frozen=True):
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    template: PatchedJobTemplate | None = None
+
+
+class PatchedJobSetSpec(_Wire, frozen=True):
+    replicated_jobs: Annotated[
+        list[PatchedReplicatedJob] | None, Field(list_type="map", list_keys=("name",), max_items=100)
+    ] = None
+
+
+class PatchedTemplate(_Wire, frozen=True):
+    metadata: _Metadata = None
+    spec: PatchedJobSetSpec | None = None
+
+
+class PatchedRuntimeSpec(_Wire, frozen=True):
+    template: PatchedTemplate | None = None
 
 
 class RuntimePatch(_Wire, frozen=True):
     """What one manager (Kueue, the SDK, a user) lays over the runtime."""
 
-    manager: str
-    time: str | None = None
-    training_runtime_spec: Tree | None = None
+    manager: Annotated[str, Field(min_length=1, max_length=253, immutable=True)]
+    time: Annotated[str | None, Field(format="date-time")] = None
+    """When the manager last changed it; set by the defaulter."""
+    training_runtime_spec: Annotated[Tree | None, Field(of=PatchedRuntimeSpec)] = None
 
 
 class TrainJobSpec(_Wire, frozen=True):
-    runtime_ref: RuntimeRef
-    initializer: Initializer | None = None
-    trainer: Trainer | None = None
-    runtime_patches: list[RuntimePatch] | None = None
-    suspend: bool | None = None
-    active_deadline_seconds: int | None = None
-    managed_by: str | None = None
+    runtime_ref: Annotated[RuntimeRef, Field(immutable=True)]
+    initializer: Annotated[Initializer | None, Field(immutable=True)] = None
+    trainer: Annotated[Trainer | None, Field(immutable=True)] = None
+    runtime_patches: Annotated[
+        list[RuntimePatch] | None, Field(list_type="map", list_keys=("manager",), max_items=16)
+    ] = None
+    suspend: Annotated[bool | None, Field(default=False)] = None
+    active_deadline_seconds: Annotated[int | None, Field(format="int64", minimum=1, immutable=True)] = None
+    """Seconds from the creation or the last resumption on; then the TrainJob fails."""
+    managed_by: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            default=OUR_CONTROLLER,
+            rules=(
+                Rule(
+                    rule=f"self in ['{OUR_CONTROLLER}', '{MULTI_KUEUE}']",
+                    message=f"ManagedBy must be {OUR_CONTROLLER} or {MULTI_KUEUE} if set",
+                ),
+                Rule(rule="self == oldSelf", message="field is immutable"),
+            ),
+        ),
+    ] = None
+
+
+class JobStatus(_Wire, frozen=True):
+    """How many Jobs of a replicated job are in which state; all five are always there."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    ready: _Count
+    succeeded: _Count
+    failed: _Count
+    active: _Count
+    suspended: _Count
+
+
+class Metric(_Wire, frozen=True):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    value: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class TrainerStatus(_Wire, frozen=True):
+    """What training code last reported."""
+
+    progress_percentage: Annotated[int | None, Field(minimum=0, maximum=100)] = None
+    estimated_remaining_seconds: Annotated[int | None, Field(minimum=0)] = None
+    metrics: Annotated[list[Metric] | None, Field(list_type="atomic", max_items=256)] = None
+    last_updated_time: Annotated[str | None, Field(format="date-time")] = None
+
+    __crd__: ClassVar[Field] = Field(
+        rules=(
+            Rule(
+                rule="has(self.lastUpdatedTime)",
+                message="lastUpdatedTime is required when trainerStatus is present",
+            ),
+        )
+    )
+
+
+class TrainJobStatus(_Wire, frozen=True):
+    conditions: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_META}Condition")]] | None,
+        Field(list_type="map", list_keys=("type",), max_items=8),
+    ] = None
+    """Of the types in `Condition`."""
+    jobs_status: Annotated[list[JobStatus] | None, Field(list_type="map", list_keys=("name",), max_items=100)] = None
+    """In the order of the runtime's replicated jobs."""
+    trainer_status: TrainerStatus | None = None
+
+    __crd__: ClassVar[Field] = Field(min_properties=1)
 
 
 class TrainJob(_Wire, frozen=True):
@@ -175,12 +347,28 @@ class TrainJob(_Wire, frozen=True):
 
 
 class EnvTarget(_Wire, frozen=True):
-    job_name: str
-    container_names: list[str]
+    """Further containers that get the environment of the node container."""
+
+    job_name: Annotated[str, Field(min_length=1, max_length=253)]
+    container_names: Annotated[
+        list[Annotated[str, Field(max_length=63)]],
+        Field(
+            list_type="set",
+            min_items=1,
+            max_items=8,
+            rules=(
+                Rule(
+                    rule="!self.exists(c, c == 'node')",
+                    message="containerNames must not include the main node container because PET_* envs are always "
+                    "injected into it",
+                ),
+            ),
+        ),
+    ]
 
 
 class EnvInjection(_Wire, frozen=True):
-    targets: list[EnvTarget] | None = None
+    targets: Annotated[list[EnvTarget] | None, Field(list_type="map", list_keys=("jobName",), max_items=16)] = None
 
 
 class TorchPolicy(_Wire, frozen=True):
@@ -188,14 +376,26 @@ class TorchPolicy(_Wire, frozen=True):
 
 
 class MPIPolicy(_Wire, frozen=True):
-    num_proc_per_node: int | None = 1
-    mpi_implementation: str | None = "OpenMPI"
-    ssh_auth_mount_path: str | None = "/root/.ssh"
-    run_launcher_as_node: bool | None = False
+    num_proc_per_node: Annotated[
+        int | None,
+        Field(default=1, rules=(Rule(rule="self >= 1", message="NumProcPerNode in mpiPolicy must be >= 1"),)),
+    ] = 1
+    mpi_implementation: Annotated[str | None, Field(default="OpenMPI", enum=("OpenMPI", ""))] = "OpenMPI"
+    ssh_auth_mount_path: Annotated[str | None, Field(default="/root/.ssh", max_length=4096)] = "/root/.ssh"
+    run_launcher_as_node: Annotated[bool | None, Field(default=False)] = False
 
 
 class FluxPolicy(_Wire, frozen=True):
-    num_proc_per_node: int | None = 1
+    num_proc_per_node: Annotated[
+        int | None,
+        Field(default=1, rules=(Rule(rule="self >= 1", message="NumProcPerNode in fluxPolicy must be >= 1"),)),
+    ] = 1
+
+
+class Nothing(_Wire, frozen=True):
+    """A policy without settings."""
+
+    __crd__: ClassVar[Field] = Field(schema={"properties": None})
 
 
 class MLPolicy(_Wire, frozen=True):
@@ -205,17 +405,27 @@ class MLPolicy(_Wire, frozen=True):
     torch: TorchPolicy | None = None
     mpi: MPIPolicy | None = None
     flux: FluxPolicy | None = None
-    jax: Tree | None = None
-    xgboost: Tree | None = None
+    jax: Nothing | None = None
+    xgboost: Nothing | None = None
+
+    __crd__: ClassVar[Field] = Field(
+        rules=(
+            Rule(
+                rule="[has(self.torch), has(self.mpi), has(self.jax), has(self.xgboost),has(self.flux)]"
+                ".filter(x, x).size() <= 1",
+                message="Only one of the policy can be configured",
+            ),
+        )
+    )
 
 
 class Coscheduling(_Wire, frozen=True):
-    schedule_timeout_seconds: int | None = 60
+    schedule_timeout_seconds: Annotated[int | None, Field(default=60)] = 60
 
 
 class NetworkTopology(_Wire, frozen=True):
-    mode: str | None = "hard"
-    highest_tier_allowed: int | None = 1
+    mode: Annotated[str | None, Field(default="hard", enum=("hard", "soft"))] = "hard"
+    highest_tier_allowed: Annotated[int | None, Field(default=1, schema={"format": None})] = 1
 
 
 class Volcano(_Wire, frozen=True):
@@ -227,11 +437,22 @@ class PodGroupPolicy(_Wire, frozen=True):
     volcano: Volcano | None = None
 
 
+class JobSetTemplate(_Wire, frozen=True):
+    """A runtime's template; decisions take it as a tree."""
+
+    metadata: _Metadata = None
+    spec: JobSetSpec | None = None
+
+    __crd__: ClassVar[Field] = Field(min_properties=1)
+
+
 class RuntimeSpec(_Wire, frozen=True):
     ml_policy: MLPolicy | None = None
     pod_group_policy: PodGroupPolicy | None = None
-    template: Tree = msgspec.field(default_factory=dict)
+    template: Annotated[Tree, Field(of=JobSetTemplate)] = msgspec.field(default_factory=dict)
     """`{metadata, spec}` of a JobSet."""
+
+    __crd__: ClassVar[Field] = Field(min_properties=1)
 
 
 class Runtime(_Wire, frozen=True):
@@ -242,9 +463,170 @@ class Runtime(_Wire, frozen=True):
     spec: RuntimeSpec
 
 
+class Objective(_Wire, frozen=True):
+    metric: Annotated[str, Field(min_length=1, max_length=64)]
+    direction: Annotated[Literal["Maximize", "Minimize"], Field(default="Minimize")] = "Minimize"
+
+
+_Number = Annotated[
+    str, Field(min_length=1, max_length=64, pattern=r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$")
+]
+_NumberType = Annotated[Literal["Int", "Float"], Field(default="Float")]
+_ASCENDING = Rule(rule="double(self.min) < double(self.max)", message="min must be strictly less than max")
+
+
+class Uniform(_Wire, frozen=True):
+    min: _Number
+    max: _Number
+    type: _NumberType = "Float"
+
+    __crd__: ClassVar[Field] = Field(rules=(_ASCENDING,))
+
+
+class LogUniform(_Wire, frozen=True):
+    min: _Number
+    max: _Number
+    type: _NumberType = "Float"
+
+    __crd__: ClassVar[Field] = Field(
+        rules=(Rule(rule="double(self.min) > 0.0", message="min must be strictly greater than 0"), _ASCENDING)
+    )
+
+
+class Categorical(_Wire, frozen=True):
+    choices: Annotated[list[Annotated[str, Field(max_length=64)]], Field(list_type="set", min_items=1, max_items=100)]
+
+
+class SearchSpace(_Wire, frozen=True):
+    uniform: Uniform | None = None
+    log_uniform: LogUniform | None = None
+    categorical: Categorical | None = None
+
+    __crd__: ClassVar[Field] = Field(
+        rules=(
+            Rule(
+                rule="[has(self.uniform),has(self.logUniform),has(self.categorical)].filter(x,x==true).size() == 1",
+                message="exactly one of the fields in [uniform logUniform categorical] must be set",
+            ),
+        )
+    )
+
+
+class Parameter(_Wire, frozen=True):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    search_space: SearchSpace
+
+
+class RandomSearch(_Wire, frozen=True):
+    seed: Annotated[int | None, Field(format="int64")] = None
+
+
+class SearchAlgorithm(_Wire, frozen=True):
+    random: RandomSearch | None = None
+    grid: Nothing | None = None
+
+    __crd__: ClassVar[Field] = Field(
+        rules=(
+            Rule(
+                rule="[has(self.random),has(self.grid)].filter(x,x==true).size() == 1",
+                message="exactly one of the fields in [random grid] must be set",
+            ),
+        )
+    )
+
+
+class TrainJobTemplate(_Wire, frozen=True):
+    spec: Annotated[Tree, Field(of=TrainJobSpec)]
+    metadata: Annotated[
+        Tree | None,
+        Field(
+            ref=f"{_META}ObjectMeta",
+            rules=(
+                Rule(
+                    rule="!has(self.name) && !has(self.namespace)",
+                    message="name and namespace cannot be set in a template.",
+                ),
+            ),
+        ),
+    ] = None
+
+
+class OptimizationJobSpec(_Wire, frozen=True):
+    """A search over TrainJobs; the tuning component runs it."""
+
+    objectives: Annotated[list[Objective], Field(list_type="map", list_keys=("metric",), min_items=1, max_items=1)]
+    parameters: Annotated[list[Parameter], Field(list_type="map", list_keys=("name",), min_items=1, max_items=100)]
+    train_job_template: TrainJobTemplate
+    search_algorithm: Annotated[SearchAlgorithm | None, Field(default={"random": {}})] = None
+    num_trials: Annotated[int, Field(default=1, minimum=1, maximum=100)] = 1
+    parallel_trials: Annotated[int, Field(default=1, minimum=1, maximum=100)] = 1
+
+    __crd__: ClassVar[Field] = Field(
+        rules=(
+            Rule(
+                rule="self == oldSelf",
+                message="OptimizationJobSpec is immutable and cannot be updated after creation",
+            ),
+            Rule(rule="self.parallelTrials <= self.numTrials", message="parallelTrials cannot exceed numTrials"),
+            Rule(
+                rule="!has(self.searchAlgorithm.grid) || self.parameters.all(p, has(p.searchSpace.categorical))",
+                message="Grid search requires all parameters to be Categorical; Uniform and LogUniform are not "
+                "supported.",
+            ),
+        )
+    )
+
+
+class ChosenParameter(_Wire, frozen=True):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    value: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class OptimizationResult(_Wire, frozen=True):
+    train_job_name: Annotated[str, Field(min_length=1, max_length=63)]
+    parameters: Annotated[list[ChosenParameter] | None, Field(list_type="map", list_keys=("name",), max_items=100)] = (
+        None
+    )
+
+
+class OptimizationJobStatus(_Wire, frozen=True):
+    conditions: Annotated[
+        list[Annotated[Tree, Field(ref=f"{_META}Condition")]] | None,
+        Field(list_type="map", list_keys=("type",), max_items=100),
+    ] = None
+    result: OptimizationResult | None = None
+
+
 def train_job_of(tree: Tree) -> TrainJob:
     return msgspec.convert(tree, TrainJob)
 
 
 def runtime_of(tree: Tree) -> Runtime:
     return msgspec.convert(tree, Runtime)
+
+
+NAME_RULES: Final = (
+    Rule(
+        rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        message="metadata.name must match RFC 1035 DNS label format",
+    ),
+    Rule(rule="size(self.metadata.name) <= 63", message="metadata.name must be no more than 63 characters"),
+)
+
+
+def definitions() -> list[Tree]:
+    """The CustomResourceDefinitions of the kinds above."""
+    columns = (Column("State", ".status.conditions[-1:].type"), AGE)
+    runtime = Version(VERSION, spec=RuntimeSpec)
+    return [
+        definition(
+            TRAIN_JOB,
+            [Version(VERSION, spec=TrainJobSpec, status=TrainJobStatus, columns=columns, rules=NAME_RULES)],
+        ),
+        definition(TRAINING_RUNTIME, [runtime]),
+        definition(CLUSTER_TRAINING_RUNTIME, [runtime]),
+        definition(
+            OPTIMIZATION_JOB,
+            [Version(VERSION, spec=OptimizationJobSpec, status=OptimizationJobStatus, required=("spec",))],
+        ),
+    ]
