@@ -3,7 +3,15 @@
 
 import pytest
 
-from flowdeck.kube.cel import CompileError, EvaluationError, compile_program, escaped, identifiers, problem_with
+from flowdeck.kube.cel import (
+    CompileError,
+    EvaluationError,
+    compile_program,
+    escaped,
+    fields_used,
+    identifiers,
+    problem_with,
+)
 
 
 def value(expression, self=None):
@@ -72,6 +80,15 @@ def test_what_is_no_expression_is_found_when_it_is_compiled():
 
 def test_the_variables_of_an_expression_are_known():
     assert identifiers("self.oldSelf == 'oldSelf' && x.all(y, y > object.z)") == {"self", "x", "y", "object"}
+
+
+def test_the_fields_that_expressions_read_are_known():
+    variables = ("self", "oldSelf")
+    assert fields_used(["self.a.b == oldSelf.?c.orValue('self.x')", "has(self.d)"], variables) == {"a", "c", "d"}
+    assert fields_used(["size(self) > 1"], variables) is None
+    assert fields_used(["self.all(x, x > 1)"], variables) is None
+    assert fields_used(["self[0] == 1"], variables) is None
+    assert fields_used(["self.a__dash__b == 1"], variables) is None
 
 
 def test_names_are_escaped_as_cel_can_spell_them():

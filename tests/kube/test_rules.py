@@ -24,6 +24,18 @@ def test_a_broken_rule_is_told_with_its_message():
     assert told(schema, {"min": 3, "max": 2}) == ['spec: Invalid value: "object": min is too big']
 
 
+def test_a_message_may_mention_fields_that_the_rule_does_not():
+    rule = {"rule": "self.a > 1", "messageExpression": "'b is ' + self.b"}
+    assert told(ruled(rule, a=INT, b=TEXT), {"a": 1, "b": "x"}) == ['spec: Invalid value: "object": b is x']
+
+
+def test_a_rule_of_the_root_sees_the_name():
+    rule = {"rule": "self.metadata.name.startsWith('a')", "message": "name"}
+    schema = Schema.compile({"type": "object", "properties": {"spec": INT}, "x-kubernetes-validations": [rule]})
+    meta = {"name": "b", "managedFields": [{"fieldsV1": {"f:x": {}}}]}
+    assert [str(error) for error in schema.validate({"metadata": meta})] == ['<nil>: Invalid value: "object": name']
+
+
 @pytest.mark.parametrize(
     ("rule", "error"),
     [

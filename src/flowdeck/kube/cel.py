@@ -15,13 +15,14 @@ The C++ library is loaded with the first program.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
 _STRINGS = re.compile(r"""[rR]?(?:\"\"\".*?\"\"\"|'''.*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.DOTALL)
 _IDENTIFIER = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+_SELECTION = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(?:\s*\.\s*\??\s*([A-Za-z_]\w*)(?!\w*\s*\())?")
 _MISSING_KEY = re.compile(r'Key not found in map : "?([^"]*)"?')
 _RESERVED = frozenset(
     {
@@ -95,6 +96,19 @@ def problem_with(expression: str, variables: Sequence[str], *, returns: Sequence
 def identifiers(expression: str) -> frozenset[str]:
     """The names at the heads of the selections in an expression, without those in strings."""
     return frozenset(_IDENTIFIER.findall(_STRINGS.sub('""', expression)))
+
+
+def fields_used(expressions: Iterable[str], variables: Sequence[str]) -> frozenset[str] | None:
+    """The fields of the variables that the expressions read; None when they use a variable as a whole."""
+    found: set[str] = set()
+    for expression in expressions:
+        for name, field in _SELECTION.findall(_STRINGS.sub('""', expression)):
+            if name not in variables:
+                continue
+            if not field or "__" in field:
+                return None
+            found.add(field)
+    return frozenset(found)
 
 
 def escaped(name: str) -> str:
