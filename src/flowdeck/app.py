@@ -26,7 +26,7 @@ from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer, Listener
-from flowdeck.embedded.workloads import catalog
+from flowdeck.embedded.workloads import boot_objects, catalog
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job_set import admission as job_set_admission
@@ -157,6 +157,7 @@ async def _install(platform: Platform) -> None:
     """What must exist: namespaces and roles, the components' kinds and objects."""
     await platform.api.bootstrap()
     client = platform.client
+    await boot_objects.ensure(client, address=platform.settings.server.host, port=platform.http.port)
     for crd in definitions():
         await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
     for part in platform.components:
