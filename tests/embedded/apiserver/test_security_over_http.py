@@ -1,6 +1,7 @@
 """The front of the API server as clients meet it over TLS: who they are, what they may, how refusals read."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -268,3 +269,17 @@ async def test_the_issuers_keys_are_public_to_accounts(front: Front) -> None:
     assert found.json()["issuer"] == "https://kubernetes.default.svc.cluster.local"
     assert keys.headers["content-type"] == "application/jwk-set+json"
     assert keys.json()["keys"][0]["alg"] == "ES256"
+
+
+async def test_a_token_secret_is_filled_at_once_and_its_token_works(front: Front) -> None:
+    account = {"kubernetes.io/service-account.name": "default"}
+    secret = {
+        "metadata": {"name": "forever", "annotations": account},
+        "type": "kubernetes.io/service-account-token",
+    }
+    made = await front.make("/api/v1/namespaces/default/secrets", secret)
+    assert set(made["data"]) == {"ca.crt", "namespace", "token"}
+    robot = front.client(Authorization=f"Bearer {base64.b64decode(made['data']['token']).decode()}")
+    assert (await who(robot))["username"] == "system:serviceaccount:default:default"
+    await front.admin.delete("/api/v1/namespaces/default/secrets/forever")
+    assert (await robot.get("/version")).status_code == 401

@@ -20,6 +20,7 @@ from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
+from flowdeck.embedded.apiserver.oidc import Oidc, Provider
 from flowdeck.embedded.apiserver.openapi import OpenApi
 from flowdeck.embedded.apiserver.pipeline import Pipeline
 from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer
@@ -50,17 +51,24 @@ class ApiServer:
 
     @classmethod
     def open(
-        cls, database: Path | str, keys: pki.Pki, clock: Clock, *, rules: Sequence[AdmissionRule] = ()
+        cls,
+        database: Path | str,
+        keys: pki.Pki,
+        clock: Clock,
+        *,
+        rules: Sequence[AdmissionRule] = (),
+        providers: Sequence[Provider] = (),
     ) -> "ApiServer":
         """Opens the database (made when missing) and puts the server together.
 
-        `rules` are the components' admission rules: what would be webhooks on a cluster.
+        `rules` are the components' admission rules: what would be webhooks on a cluster. `providers` are the OpenID
+        Connect issuers whose users are let in.
         """
         store = Store(database)
         stored = StoredObjects(store)
         random = Random()
         tokens = ServiceAccountTokens(keys.service_account, storage=stored, clock=clock, issuer=ISSUER)
-        bearer = BearerTokens([tokens])
+        bearer = BearerTokens([tokens, *(Oidc(provider, clock) for provider in providers)])
         rbac = RbacAuthorizer(stored)
         authorizer = FirstThatAllows([NodeAuthorizer(stored), rbac])
         reviews = Reviews(tokens=bearer, authorizer=authorizer, rbac=rbac)
@@ -101,6 +109,8 @@ class ApiServer:
             reader=client,
             clock=clock,
             random=random,
+            tokens=tokens,
+            ca_file=keys.ca,
         )
         return cls(store, registry, pipeline, client)
 

@@ -186,7 +186,7 @@ def _role(name: str, rules: Sequence[Tree], *, labels: dict[str, str] | None = N
 
 def _aggregating(name: str, gathers: str, *, labels: dict[str, str] | None = None) -> Tree:
     """A role of gathered rules; it already holds those of a fresh cluster."""
-    gathered = {"view": _VIEW, "edit": [*_EDIT, *_VIEW], "admin": [*_ADMIN, *_EDIT, *_VIEW]}[name]
+    gathered = {"view": _VIEW, "edit": [*_EDIT, *_VIEW], "admin": [*_EDIT, *_VIEW, *_ADMIN]}[name]
     selector = {"matchLabels": {_to(gathers): "true"}}
     return _role(name, gathered, labels=labels) | {"aggregationRule": {"clusterRoleSelectors": [selector]}}
 

@@ -9,6 +9,7 @@ from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Store
+from flowdeck.embedded.workloads.cluster_role_aggregation import ClusterRoleAggregationController
 from flowdeck.embedded.workloads.daemon_set import DaemonSetController
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
 from flowdeck.embedded.workloads.endpoints.controller import EndpointsController
@@ -64,6 +65,7 @@ def controllers(
     return (
         NamespaceController(client=client, clock=clock, store=store, registry=registry),
         ServiceAccountController(client=client, root_ca=root_ca),
+        ClusterRoleAggregationController(client=client),
         GarbageCollector(client=client, events=collector_events, store=store, registry=registry),
         JobController(client=client, clock=clock, events=recorder("job-controller"), back_off=job_back_off),
         OrphanPodController(client=client),

@@ -1,6 +1,7 @@
 """The plug-ins in the order in which they are asked. Source: kubernetes (pkg/kubeapiserver/options/plugins.go)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
 from flowdeck.client.base import Reader
@@ -20,12 +21,14 @@ from flowdeck.embedded.apiserver.admission.resource_quota import ResourceQuota
 from flowdeck.embedded.apiserver.admission.role_escalation import RoleEscalation
 from flowdeck.embedded.apiserver.admission.runtime_class import RuntimeClass
 from flowdeck.embedded.apiserver.admission.service_account import ServiceAccount
+from flowdeck.embedded.apiserver.admission.service_account_secrets import ServiceAccountSecrets
 from flowdeck.embedded.apiserver.admission.service_resolver import ServiceResolver
 from flowdeck.embedded.apiserver.admission.validating_admission_policy import ValidatingAdmissionPolicies
 from flowdeck.embedded.apiserver.admission.webhook_client import WebhookClient
 from flowdeck.embedded.apiserver.admission.webhooks import Caller, MutatingWebhooks, ValidatingWebhooks
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Authorizer, Storage
 from flowdeck.embedded.apiserver.rbac import RbacAuthorizer
+from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 
 
 def chain(
@@ -38,13 +41,19 @@ def chain(
     reader: Reader,
     clock: Clock,
     random: Random,
+    tokens: ServiceAccountTokens,
+    ca_file: Path,
 ) -> Sequence[AdmissionPlugin]:
-    """All plug-ins; `rules` are those of the components, which read through `reader`."""
+    """All plug-ins; `rules` are those of the components, which read through `reader`.
+
+    `ca_file` is the certificate of the cluster's authority, which service-account Secrets hold beside their token.
+    """
     caller = Caller(storage, WebhookClient(ServiceResolver(storage)))
     own = (
         NamespaceLifecycle(storage),
         LimitRanger(storage),
         ServiceAccount(storage, random),
+        ServiceAccountSecrets(storage, tokens, ca_file),
         NodeRestriction(),
         PodSecurity(storage),
         Priority(storage),
