@@ -10,6 +10,7 @@ from flowdeck.controller.events import Events
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Store
 from flowdeck.embedded.workloads.cluster_role_aggregation import ClusterRoleAggregationController
+from flowdeck.embedded.workloads.cron_job.controller import CronJobController
 from flowdeck.embedded.workloads.daemon_set import DaemonSetController
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
 from flowdeck.embedded.workloads.endpoints.controller import EndpointsController
@@ -21,6 +22,7 @@ from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
 from flowdeck.embedded.workloads.namespaces import NamespaceController
+from flowdeck.embedded.workloads.node_life_cycle import NodeLifeCycleController
 from flowdeck.embedded.workloads.persistent_volumes.claims import ClaimController
 from flowdeck.embedded.workloads.persistent_volumes.folders import Folders
 from flowdeck.embedded.workloads.persistent_volumes.protection import (
@@ -29,11 +31,13 @@ from flowdeck.embedded.workloads.persistent_volumes.protection import (
 )
 from flowdeck.embedded.workloads.persistent_volumes.volumes import VolumeController
 from flowdeck.embedded.workloads.pod_disruption_budget import PodDisruptionBudgetController
+from flowdeck.embedded.workloads.pod_garbage_collection import EndedPodController, LostNodeController
 from flowdeck.embedded.workloads.replica_set import ReplicaSetController
 from flowdeck.embedded.workloads.resource_quota import ResourceQuotaController
 from flowdeck.embedded.workloads.scheduler.controller import SchedulerController
 from flowdeck.embedded.workloads.service_accounts import ServiceAccountController
 from flowdeck.embedded.workloads.stateful_set.controller import StatefulSetController
+from flowdeck.embedded.workloads.ttl_after_finished import TtlAfterFinishedController
 from flowdeck.kube.kinds import CONTROLLER_REVISION, REPLICATION_CONTROLLER
 
 Recorder = Callable[[str], Events]
@@ -69,7 +73,12 @@ def controllers(
         GarbageCollector(client=client, events=collector_events, store=store, registry=registry),
         JobController(client=client, clock=clock, events=recorder("job-controller"), back_off=job_back_off),
         OrphanPodController(client=client),
+        CronJobController(client=client, clock=clock, events=recorder("cronjob-controller")),
+        TtlAfterFinishedController(client=client, clock=clock),
         SchedulerController(client=client, clock=clock, events=recorder("default-scheduler")),
+        NodeLifeCycleController(client=client, clock=clock, events=recorder("node-controller")),
+        LostNodeController(client=client, clock=clock),
+        EndedPodController(client=client),
         JobSetController(client=client, clock=clock, events=recorder("jobset")),
         ReplicaSetController(client, clock, recorder("replicaset-controller")),
         ReplicaSetController(client, clock, recorder("replication-controller"), REPLICATION_CONTROLLER),
