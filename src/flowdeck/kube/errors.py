@@ -48,6 +48,8 @@ class ApiError(Exception):
     retry_after_s: int = 0
     extra: Tree = field(default_factory=dict)
     """Anything else of the Status that was read from the wire."""
+    warnings: Sequence[str] = ()
+    """Texts for `Warning` headers that were collected before the request failed."""
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"

@@ -254,6 +254,7 @@ async def test_a_policy_refuses_and_warns_over_http(front: Front) -> None:
         "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'named' with binding 'deny' denied request: "
         "start with ok-"
     )
+    assert "with binding 'warn': start with ok-" in refused.headers["warning"]
     await front.admin.delete(f"{group}/validatingadmissionpolicybindings/deny")
     warned = await front.admin.post("/api/v1/namespaces/default/configmaps", json={"metadata": {"name": "x"}})
     assert warned.status_code == 201

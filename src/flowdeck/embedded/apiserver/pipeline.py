@@ -221,7 +221,7 @@ def _page_not_found() -> NotFound:
 
 def error_answer(error: ApiError) -> Answer:
     headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s else {}
-    return Answer(obj=error.to_status(), code=error.code, headers=headers)
+    return Answer(obj=error.to_status(), code=error.code, headers=headers, warnings=error.warnings)
 
 
 async def _send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:

@@ -402,6 +402,9 @@ class Verbs:
                 for plugin in self.plugins:
                     await plugin.mutate(request)
             yield request
+        except ApiError as error:
+            error.warnings = request.warnings
+            raise
         finally:
             for clean_up in request.cleanups:
                 clean_up()
