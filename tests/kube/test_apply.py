@@ -12,6 +12,7 @@ from flowdeck.kube.apply import (
     ANCIENT_CHANGES,
     BEFORE_FIRST_APPLY,
     LAST_APPLIED,
+    STATUS_ONLY,
     Writer,
     apply,
     manager_of,
@@ -171,6 +172,13 @@ def test_status_is_owned_by_an_entry_of_its_own():
         ".": {},
         'k:{"type":"Available"}': {".": {}, "f:status": {}, "f:type": {}},
     }
+
+
+def test_applying_a_status_to_the_main_resource_meets_no_conflict_and_owns_nothing_of_it():
+    live = changed(created(a_deployment()), lambda o: o.update(status={"replicas": 1}), subresource="status")
+    config = {"metadata": {"name": "d", "labels": {"a": "b"}}, "status": {"replicas": 7}}
+    obj = apply(live, config, SCHEMA, by("me", ignored=STATUS_ONLY))
+    assert owners(obj)["me", "Apply"] == {"f:metadata": {"f:labels": {"f:a": {}}}}
 
 
 def test_managed_fields_are_forgotten_when_a_writer_asks_for_it():

@@ -46,7 +46,8 @@ def value(expression, self=None):
         "'abab'.replace('a', 'x', 1) == 'xbab'", "'abab'.lastIndexOf('a') == 2", "'a'.indexOf('z') == -1",
         "base64.encode(b'a') == 'YQ=='", "math.greatest(1, 2) == 2", "cel.bind(x, 1, x + 1 == 2)",
         "duration('1h') > duration('59m')", "timestamp('2026-11-24T00:00:00Z').getFullYear() == 2026",
-        "'abc'.matches('^a.c$')", "has(self.b) == false",
+        "!format.dns1123Label().validate('a').hasValue()", "format.dns1123Label().validate('A)').hasValue()",
+        "format.uuid().validate(('x') + '(').value()[0].contains('UUID')", "'abc'.matches('^a.c$')", "has(self.b) == false",
     ],
 )  # fmt: skip
 def test_an_expression_holds(expression):

@@ -141,7 +141,7 @@ def track(obj: Tree, old: Tree | None, schema: Schema, writer: Writer) -> None:
     What `obj` brings itself as managedFields counts when it may (`[{}]` forgets all owners), else `old`'s do.
     """
     entries = _entries_to_start_from(obj, old, writer)
-    changed, removed = ownership.compare(schema, _without_managed(old or {}), _without_managed(obj))
+    changed, removed = _reached(writer, ownership.compare(schema, _without_managed(old or {}), _without_managed(obj)))
     touched = fields.union(changed, removed)
     if touched:
         entries = {key: _without(entry, touched) for key, entry in entries.items()}
@@ -172,6 +172,14 @@ def _add(entries: _Entries, mine: Fields, writer: Writer, before: _Entries) -> N
     is_same = previous is not None and previous.owned == owned
     time = previous.time if is_same and previous else format_time(writer.now)
     entries[key] = _Entry(writer.manager, "Update", writer.api_version, writer.subresource, time, owned)
+
+
+def _reached(writer: Writer, differences: tuple[Fields, Fields]) -> tuple[Fields, Fields]:
+    """The differences that the write will make: what it does not reach is put back later."""
+    if not writer.ignored:
+        return differences
+    changed, removed = differences
+    return fields.without_trees(changed, writer.ignored), fields.without_trees(removed, writer.ignored)
 
 
 def _owned_by(changed: Fields, writer: Writer) -> Fields:
@@ -232,7 +240,7 @@ def _apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, f
     merged: Tree = ownership.merge(schema, before, config)
     if last is not None and last.owned:
         merged = _without_abandoned(merged, schema, last.owned, entries.values())
-    changed, removed = ownership.compare(schema, before, merged)
+    changed, removed = _reached(writer, ownership.compare(schema, before, merged))
     entries = _yield_to(entries, key, changed, removed, force=force)
     result = {**merged, "metadata": dict(merged.get("metadata") or {})}
     is_same = last is not None and last.owned == mine and not changed and not removed

@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from flowdeck.kube import names
 from flowdeck.kube.cel_strings import STRINGS
 from flowdeck.kube.cel_types import Function
+from flowdeck.kube.formats import FORMATS
 from flowdeck.kube.quantity import is_quantity, parse_quantity
 from flowdeck.kube.regex import compile_go
 
@@ -306,4 +308,37 @@ _AMOUNTS = [
     Function("patch", ("map",), "int", lambda value: _version(_untagged(value, _SEMVER))[2]),
 ]  # fmt: skip
 
-FUNCTIONS: Sequence[Function] = [*STRINGS, *_LISTS, *_TEXTS, *_ADDRESSES, *_AMOUNTS]
+# -- formats
+
+
+def _no(fits: Callable[[str], bool], told: str) -> Callable[[str], Sequence[str]]:
+    return lambda text: [] if fits(text) else [told]
+
+
+_FORMATS: dict[str, Callable[[str], Sequence[str]]] = {
+    "dns1123Label": names.dns_label,
+    "dns1123Subdomain": names.dns_subdomain,
+    "dns1035Label": names.dns_1035_label,
+    "dns1123LabelPrefix": lambda text: names.dns_label(text, True),
+    "dns1123SubdomainPrefix": lambda text: names.dns_subdomain(text, True),
+    "dns1035LabelPrefix": lambda text: names.dns_1035_label(text, True),
+    "qualifiedName": names.qualified_name,
+    "labelValue": names.label_value,
+    "uri": _no(_is_url, "invalid URI"),
+    "uuid": _no(FORMATS["uuid"], "does not match the UUID format"),
+    "byte": _no(FORMATS["byte"], "invalid base64"),
+    "date": _no(FORMATS["date"], "invalid date"),
+    "datetime": _no(FORMATS["datetime"], "invalid datetime"),
+}
+
+
+def _format_errors(name: str, text: str) -> list[str]:
+    """What `format.<name>().validate(text)` has inside; empty stands for no value."""
+    if name not in _FORMATS:
+        raise ValueError(f"no such overload: format.{name}()")
+    return list(_FORMATS[name](text))
+
+
+_NAMED = [Function("k8sFormatErrors", ("string", "string"), "strings", _format_errors, is_member=False)]
+
+FUNCTIONS: Sequence[Function] = [*STRINGS, *_LISTS, *_TEXTS, *_ADDRESSES, *_AMOUNTS, *_NAMED]
