@@ -57,6 +57,8 @@ class Addresses:
         same = known.get("subnet") == network
         self._pods: dict[str, str] = known["pods"] if same else {}
         self._last: str = known["last"] if same else ""
+        if not same:
+            self._save()
 
     def of(self, uid: str) -> str | None:
         return self._pods.get(uid)
