@@ -284,3 +284,57 @@ async def test_a_token_secret_is_filled_at_once_and_its_token_works(front: Front
     assert (await who(robot))["username"] == "system:serviceaccount:default:default"
     await front.admin.delete("/api/v1/namespaces/default/secrets/forever")
     assert (await robot.get("/version")).status_code == 401
+
+
+async def a_user_who_may(front: Front, *rules: Tree) -> dict[str, str]:
+    """Headers that make the administrator act as somebody with just these rights in `default`."""
+    await front.make(f"{ROLES}/namespaces/default/roles", {"metadata": {"name": "r"}, "rules": list(rules)})
+    binding = {
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
+    }
+    await front.make(f"{ROLES}/namespaces/default/rolebindings", binding)
+    return {"Impersonate-User": "bob"}
+
+
+async def test_applying_what_is_not_there_needs_the_right_to_create(front: Front) -> None:
+    bob = await a_user_who_may(front, {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch", "get"]})
+    maps = "/api/v1/namespaces/default/configmaps"
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}
+
+    async def apply() -> httpx.Response:
+        headers = {**bob, "Content-Type": "application/apply-patch+yaml"}
+        return await front.admin.patch(f"{maps}/c?fieldManager=bob", json=config, headers=headers)
+
+    refused = await apply()
+    assert refused.status_code == 403
+    assert 'User "bob" cannot create resource "configmaps"' in refused.json()["message"]
+    await front.make(maps, {"metadata": {"name": "c"}})
+    assert (await apply()).status_code == 200
+
+
+async def test_a_list_of_one_name_is_allowed_by_a_role_that_names_it(front: Front) -> None:
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"], "resourceNames": ["c"]}
+    bob = await a_user_who_may(front, rule)
+    maps = "/api/v1/namespaces/default/configmaps"
+    allowed = await front.admin.get(f"{maps}?fieldSelector=metadata.name%3Dc", headers=bob)
+    assert allowed.status_code == 200
+    for query in ("", "?fieldSelector=metadata.name%3Dd", "?fieldSelector=metadata.name!%3Dc"):
+        assert (await front.admin.get(f"{maps}{query}", headers=bob)).status_code == 403
+
+
+async def test_exec_over_a_websocket_needs_the_right_to_create(front: Front) -> None:
+    import websockets
+
+    await a_user_who_may(front, {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"]})
+    await front.make(PODS, a_pod())
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await websockets.connect(
+            f"wss{front.url.removeprefix('https')}{PODS}/p/exec?command=sh",
+            ssl=pki.client_context(front.keys, front.keys.admin),
+            additional_headers={"Impersonate-User": "bob"},
+            subprotocols=[websockets.Subprotocol("v5.channel.k8s.io")],
+        )
+    assert refused.value.response.status_code == 403
+    assert b'cannot create resource \\"pods/exec\\"' in refused.value.response.body

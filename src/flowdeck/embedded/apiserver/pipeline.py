@@ -23,7 +23,14 @@ from flowdeck.embedded.apiserver.contract import (
 )
 from flowdeck.embedded.apiserver.forbidden import forbidden
 from flowdeck.embedded.apiserver.impersonation import impersonate
-from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES, ResourcePath, parse_path, parse_query, verb_of
+from flowdeck.embedded.apiserver.request import (
+    MAX_BODY_BYTES,
+    ResourcePath,
+    parse_path,
+    parse_query,
+    selected_name,
+    verb_of,
+)
 from flowdeck.kube.errors import (
     ApiError,
     InternalError,
@@ -36,6 +43,10 @@ from flowdeck.kube.objects import ObjectKey
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+_RUNS_SOMETHING = frozenset((("pods", "exec"), ("pods", "attach"), ("pods", "portforward")))
+"""A WebSocket is opened by GET, yet these do something in a pod: `create` is asked for as well, as since 1.35."""
+_NO_KEY = ObjectKey("", "")
 
 log = structlog.get_logger()
 
@@ -151,7 +162,7 @@ class Pipeline:
                 resource=path.plural,
                 subresource=path.subresource,
                 namespace=info.key.namespace if info.key else "",
-                name=path.name,
+                name=path.name or selected_name(info.verb, info.query),
             )
         decision = self.authorizer.authorize(attributes)
         if not decision.allowed:
@@ -173,6 +184,8 @@ class Pipeline:
             return await handler(info)
         if info.resource.virtual is not None:
             return await info.resource.virtual(info)
+        if _may_create(info) and self.handlers.verbs.find(info.resource, info.key or _NO_KEY) is None:
+            self._authorize(replace(info, verb="create"), parse_path(info.path))
         return await self.handlers.answer(info)
 
     async def _page(self, info: RequestInfo) -> Answer:
@@ -189,6 +202,8 @@ class Pipeline:
         try:
             info = await self._understand(scope)
             plural = info.resource.kind.plural if info.resource else ""
+            if (plural, info.subresource) in _RUNS_SOMETHING:
+                self._authorize(replace(info, verb="create"), parse_path(info.path))
             upgrade = self.upgrades.get((plural, info.subresource))
             if upgrade is None:
                 raise MethodNotAllowed("this resource does not speak WebSocket")
@@ -196,6 +211,12 @@ class Pipeline:
             await _refuse_websocket(error_answer(error), scope, receive, send)
             return
         await upgrade(info, scope, receive, send)
+
+
+def _may_create(info: RequestInfo) -> bool:
+    """Server-side apply creates what is not there: then it needs the right to."""
+    content = info.headers.get("content-type", "").partition(";")[0].strip()
+    return info.verb == "patch" and not info.subresource and content == "application/apply-patch+yaml"
 
 
 async def read_body(receive: Receive) -> bytes:

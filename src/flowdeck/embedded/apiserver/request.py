@@ -68,6 +68,17 @@ def verb_of(method: str, path: ResourcePath, query: Mapping[str, str]) -> str:
     return _VERBS.get(method, method.lower())
 
 
+def selected_name(verb: str, query: Mapping[str, str]) -> str:
+    """The one name that a list or watch is limited to by `fieldSelector=metadata.name=x`: roles may name it."""
+    if verb not in ("list", "watch"):
+        return ""
+    for term in query.get("fieldSelector", "").split(","):
+        path, _, name = term.partition("=")
+        if path == "metadata.name" and name.removeprefix("=") and "/" not in name:
+            return name.removeprefix("=")
+    return ""
+
+
 def parse_query(raw: bytes) -> Mapping[str, Sequence[str]]:
     return parse_qs(raw.decode("latin-1"), keep_blank_values=True) if raw else {}
 
