@@ -386,6 +386,19 @@ def test_each_patch_carries_the_time_of_its_change(old: Tree | None, new: Tree, 
     assert job["spec"]["runtimePatches"][0]["time"] == expected
 
 
+def test_quantities_that_come_as_numbers_are_stored_as_text() -> None:
+    limits = {"cpu": 2.0, "memory": "1024Mi", "nvidia.com/gpu": 1, "example.com/half": 0.5, "odd": True}
+    job = a_train_job(trainer={"resourcesPerNode": {"limits": limits}})
+    default_train_job(job, None, now=NOW)
+    assert job["spec"]["trainer"]["resourcesPerNode"]["limits"] == {
+        "cpu": "2",
+        "memory": "1024Mi",
+        "nvidia.com/gpu": "1",
+        "example.com/half": "500m",
+        "odd": True,
+    }
+
+
 # ---- the webhooks ---------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ from flowdeck.kube.errors import ApiError, FieldError, forbidden, invalid, requi
 from flowdeck.kube.job_set import admission as job_set_rules
 from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET, PRIORITY_CLASS
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, labels_of
+from flowdeck.kube.quantity import canonical, is_quantity
 from flowdeck.kube.times import format_time
 
 _DEPRECATED = (
@@ -62,7 +63,20 @@ _URL_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 
 
 def default_train_job(obj: Tree, old: Tree | None, *, now: datetime) -> None:
-    """Stamps each runtime patch with the time at which its manager last changed it, in place."""
+    """Fills in, in place, what a schema cannot.
+
+    Each runtime patch is stamped with the time at which its manager last changed it. Quantities that come as JSON
+    numbers (the SDK sends `2.0`, or `0.5`, which no schema lets through) are stored as canonical text.
+    """
+    _stamp_patches(obj, old, now)
+    for part in ("limits", "requests"):
+        amounts = get_in(obj, "spec", "trainer", "resourcesPerNode", part, default={})
+        for name, amount in amounts.items():
+            if isinstance(amount, int | float) and is_quantity(amount):
+                amounts[name] = canonical(amount)
+
+
+def _stamp_patches(obj: Tree, old: Tree | None, now: datetime) -> None:
     before = {patch["manager"]: patch for patch in get_in(old, "spec", "runtimePatches", default=[])}
     for patch in get_in(obj, "spec", "runtimePatches", default=[]):
         earlier = before.get(patch["manager"])
