@@ -147,6 +147,14 @@ class Strategy(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """How objects of a version that is not the stored one are turned; both functions are pure and give new trees."""
+
+    to_storage: Callable[[Tree], Tree]
+    from_storage: Callable[[Tree], Tree]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resource:
     """One served resource: what discovery says of it, and how its objects are treated."""
@@ -163,6 +171,8 @@ class Resource:
     strategy: Strategy
     storage_version: str
     """The version in which objects are stored: all versions of a group resource share one storage."""
+    conversion: Conversion | None = None
+    """For a version that differs from the stored one in more than its name."""
     columns: Sequence[Tree] = ()
     """A CRD's `additionalPrinterColumns`; built-in kinds have printers of their own in `table.py`."""
     scale: Tree | None = None
@@ -240,5 +250,3 @@ class Storage(Protocol):
         """A number that changes with each change of an object of that kind; what was computed from a list holds
         as long as it stands."""
         ...
-
-

@@ -96,6 +96,7 @@ class Verbs:
     async def create(self, resource: Resource, namespace: str, obj: Tree, options: WriteOptions) -> Tree:
         """Stores a new object. Raises `AlreadyExists`, `Invalid`, `Forbidden`, `BadRequest`."""
         obj = self._read_body(resource, namespace, "", obj, options)
+        resource = self._as_stored(resource)
         meta = obj["metadata"]
         if not meta.get("name") and meta.get("generateName"):
             for _ in range(8):
@@ -142,6 +143,7 @@ class Verbs:
     ) -> Tree:
         """Replaces an object, or its status. Raises `NotFound`, `Conflict`, `Invalid`, `Forbidden`."""
         obj = self._read_body(resource, key.namespace, key.name, obj, options)
+        resource = self._as_stored(resource)
         if not obj["metadata"].get("resourceVersion") and resource.is_custom:
             error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise invalid_object(resource.kind, key.name, [error])
@@ -248,12 +250,13 @@ class Verbs:
                     new = strategic.apply_strategic_patch(current, patch, resource.schema)
             return self._read_patched(resource, key, current, new, options)
 
-        return await self.change(resource, key, build, options, subresource=subresource), False
+        return await self.change(self._as_stored(resource), key, build, options, subresource=subresource), False
 
     async def _apply(
         self, resource: Resource, key: ObjectKey, config: Tree, options: WriteOptions, subresource: str
     ) -> tuple[Tree, bool]:
         config = self._read_body(resource, key.namespace, key.name, config, options)
+        resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
             if self.store.head(_store_key(resource, key)) is None:
                 if subresource:
@@ -340,12 +343,20 @@ class Verbs:
     def _read_body(self, resource: Resource, namespace: str, name: str, obj: Any, options: WriteOptions) -> Tree:
         """Checks an object from outside against the URL it was sent to, and drops what its schema does not know.
 
-        Gives a tree whose top level and metadata are fresh; raises `BadRequest`.
+        Gives a tree whose top level and metadata are fresh, in the stored version; raises `BadRequest`.
         """
         if not isinstance(obj, dict):
             raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
         tree: Tree = {**obj, "metadata": dict(obj.get("metadata") or {})}
-        return self._check_body(resource, namespace, name, tree, options)
+        tree = self._check_body(resource, namespace, name, tree, options)
+        return tree if resource.conversion is None else resource.conversion.to_storage(tree)
+
+    def _as_stored(self, resource: Resource) -> Resource:
+        """The resource in whose version objects are stored, where a version is more than a name."""
+        if resource.conversion is None:
+            return resource
+        kind = resource.kind
+        return self.registry.find(kind.group, resource.storage_version, kind.plural) or resource
 
     def _check_body(self, resource: Resource, namespace: str, name: str, obj: Tree, options: WriteOptions) -> Tree:
         kind = resource.kind
@@ -423,6 +434,8 @@ class Verbs:
         """A stored object as this version of its resource shows it."""
         if obj.get("apiVersion") == resource.kind.api_version:
             return obj
+        if resource.conversion is not None:
+            return resource.conversion.from_storage(obj)
         return {**obj, "apiVersion": resource.kind.api_version}
 
 

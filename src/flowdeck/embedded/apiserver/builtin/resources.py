@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowdeck.embedded.apiserver.builtin.conversions import CONVERSIONS
 from flowdeck.embedded.apiserver.builtin.rules import Dependencies, rules_of
 from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy
 from flowdeck.embedded.apiserver.contract import Handler, Resource, Subresource
@@ -90,6 +91,7 @@ def _resource(
         schema=openapi.schema_for(kind),
         strategy=BuiltinStrategy(kind, rules_of(kind, dependencies, has_status="status" in subresources)),
         storage_version=_STORAGE_VERSIONS.get(kind.resource, version),
+        conversion=CONVERSIONS.get(f"{kind.resource}/{version}"),
         selectable_fields=SELECTABLE_FIELDS.get(kind.resource, ()),
         virtual=handlers.get(kind.resource),
     )

@@ -156,11 +156,12 @@ class HorizontalPodAutoscalerController:
         proposals, failures = await self._proposals(report, target)
         listed = report.autoscaler["spec"].get("metrics") or ()
         best = max(proposals, key=lambda found: found[1].replicas, default=None)
-        if best is None or (failures and best[1].replicas < target.replicas):
+        if failures and (best is None or best[1].replicas < target.replicas):
             report.say("ScalingActive", "False", failures[0].reason, _unable(failures[0]))
-            raise NoMetrics(
-                f"invalid metrics ({len(failures)} invalid out of {len(listed)}), first error is: {failures[0]}"
-            )
+            count = f"{len(failures)} invalid out of {len(listed)}"
+            raise NoMetrics(f"invalid metrics ({count}), first error is: {failures[0]}")
+        if best is None:
+            raise NoMetrics("no metrics are listed")
         name, wanted = best[0], best[1].replicas
         text = f"the HPA was able to successfully calculate a replica count from {name}"
         report.say("ScalingActive", "True", "ValidMetricFound", text)
