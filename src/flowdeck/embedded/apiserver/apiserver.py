@@ -19,6 +19,7 @@ from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
 from flowdeck.embedded.apiserver.forms import Negotiator
+from flowdeck.embedded.apiserver.metrics_api import MetricsApi
 from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
 from flowdeck.embedded.apiserver.oidc import Oidc, Provider
 from flowdeck.embedded.apiserver.openapi import OpenApi
@@ -28,6 +29,7 @@ from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
 from flowdeck.embedded.apiserver.reviews import Reviews, discovery_routes
 from flowdeck.embedded.apiserver.storage import StoredObjects
+from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.embedded.apiserver.subresources.routes import Subresources
 from flowdeck.embedded.apiserver.token_requests import TokenRequests
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
@@ -78,14 +80,18 @@ class ApiServer:
         async def bind(info: RequestInfo) -> Answer:
             return await subresources.bindings(info)
 
-        registry = Registry(builtin_resources(dependencies, virtual={**reviews.handlers(), "bindings": bind}))
+        nodes = Nodes(stored, tls=lambda: pki.client_context(keys, keys.kubelet_client))
+        registry = Registry(
+            [
+                *builtin_resources(dependencies, virtual={**reviews.handlers(), "bindings": bind}),
+                *MetricsApi(stored, nodes, clock).resources(),
+            ]
+        )
         custom_kinds = CustomKinds(registry, stored)
         custom_kinds.load()
         store.on_change(custom_kinds.note)
         verbs = Verbs(store, registry, clock, random)
-        subresources = Subresources(
-            verbs, registry, stored, clock, tls=lambda: pki.client_context(keys, keys.kubelet_client)
-        )
+        subresources = Subresources(verbs, registry, stored, clock, nodes)
         handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
         pipeline = Pipeline(
             handlers=handlers,

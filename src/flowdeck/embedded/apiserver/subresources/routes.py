@@ -1,7 +1,6 @@
 """Which subresource is answered by whom: the table that the pipeline looks in."""
 
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.contract import Handler, Storage, Upgrade
@@ -24,14 +23,10 @@ Key = tuple[str, str]
 class Subresources:
     """The handlers of all subresources but `status` and `token`."""
 
-    def __init__(
-        self, verbs: Verbs, registry: Registry, storage: Storage, clock: Clock, tls: Callable[[], ssl.SSLContext]
-    ) -> None:
-        """`tls` makes the context with which nodes are asked: our client certificate, their authority."""
+    def __init__(self, verbs: Verbs, registry: Registry, storage: Storage, clock: Clock, nodes: Nodes) -> None:
         pods = registry.of_kind(POD)
         assert pods is not None
         negotiator = Negotiator(clock)
-        nodes = Nodes(storage, tls)
         self._scales = Scales(verbs, negotiator)
         self._evictions = Evictions(verbs, registry, storage, clock)
         self._bindings = Bindings(verbs, pods, clock)
@@ -56,9 +51,7 @@ class Subresources:
 
     def upgrades(self) -> Mapping[Key, Upgrade]:
         return {
-            ("pods", "exec"): self._containers.exec,
-            ("pods", "attach"): self._containers.attach,
-            ("pods", "portforward"): self._containers.port_forward,
+            **{("pods", name): self._containers.stream for name in ("exec", "attach", "portforward")},
             **{(plural, "proxy"): self._proxies.upgrade for plural in ("pods", "services", "nodes")},
         }
 
