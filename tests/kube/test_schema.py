@@ -81,7 +81,7 @@ def told(schema, spec, old=None):
         (
             {"type": "object", "minProperties": 1, "additionalProperties": INT},
             {},
-            "Invalid value: {}: spec.f in body should have at least 1 properties",
+            "Invalid value: 1: spec.f in body should have at least 1 properties",
         ),
         ({"type": "object", "maxProperties": 1, "additionalProperties": INT}, {"a": 1, "b": 2}, "Too many: 2: must have at most 1 item"),
         ({"x-kubernetes-int-or-string": True}, True, 'Invalid value: "boolean": spec.f in body must be of type integer,string: "boolean"'),

@@ -285,7 +285,7 @@ def _count(number: int, noun: str) -> str:
 
 def invalid_object(kind: Kind, name: str, errors: Sequence[FieldError]) -> Invalid:
     """The 422 answer for an object that breaks `errors`."""
-    texts = [str(error) for error in errors]
+    texts = list(dict.fromkeys(str(error) for error in errors))
     told = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     qualified = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     return Invalid(
@@ -299,4 +299,4 @@ def invalid_object(kind: Kind, name: str, errors: Sequence[FieldError]) -> Inval
 
 def _shown(value: Any) -> str:
     """A value as upstream prints it: text in quotes, trees as compact JSON, booleans lower-case."""
-    return msgspec.json.encode(value).decode()
+    return '"null"' if value is None else msgspec.json.encode(value).decode()

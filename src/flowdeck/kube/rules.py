@@ -66,8 +66,8 @@ class Rules:
     rules: Sequence[Rule]
     convert: Callable[[Any], Any]
     """Makes what CEL shall see of a value."""
-    value: str
-    """What messages show as the value: the type."""
+    type: str
+    """What messages about rules that cannot run show as the value."""
 
     @classmethod
     def of(cls, schema: "Schema") -> "Rules":
@@ -141,9 +141,9 @@ def _check_node(schema: "Schema", value: Any, old: Any, path: Path, errors: list
             continue
         if rule.program is None:
             if rule.problem:
-                errors.append(invalid(text_of(path), own.value, f"rule compile error: {rule.problem}"))
+                errors.append(invalid(text_of(path), own.type, f"rule compile error: {rule.problem}"))
             elif not is_same and not _is_equal(schema, value, old):
-                errors.append(_error(rule, own, value, path, rule.message))
+                errors.append(_error(rule, value, path, rule.message))
             continue
         if rule.has_optional_old not in bound:
             bound[rule.has_optional_old] = rule.program.bind(_variables(own, value, old, rule.has_optional_old))
@@ -162,15 +162,17 @@ def _run(rule: Rule, own: Rules, bound: Any, value: Any, path: Path, errors: lis
     try:
         holds = rule.program.evaluate_bound(bound)
     except EvaluationError as error:
-        errors.append(invalid(text_of(path), own.value, _evaluation_error(str(error), rule.text)))
+        errors.append(invalid(text_of(path), own.type, _evaluation_error(str(error), rule.text)))
         return
     if holds is not True:
-        errors.append(_error(rule, own, value, path, _message(rule, bound)))
+        errors.append(_error(rule, value, path, _message(rule, bound)))
 
 
 def _evaluation_error(told: str, text: str) -> str:
     if told == "no such overload":
-        return f"call arguments did not match a supported operator, function or macro signature for rule: {text}"
+        return (
+            f"'{told}': call arguments did not match a supported operator, function or macro signature for rule: {text}"
+        )
     return f"{told} evaluating rule: {text}"
 
 
@@ -185,19 +187,20 @@ def _message(rule: Rule, bound: Any) -> str:
     return rule.message
 
 
-def _error(rule: Rule, own: Rules, value: Any, path: Path, message: str) -> FieldError:
+def _error(rule: Rule, value: Any, path: Path, message: str) -> FieldError:
     where = text_of(path)
     if rule.field_path:
         where = f"{where}{rule.field_path}" if path else rule.field_path.removeprefix(".")
     told = message or f"failed rule: {rule.text}"
+    is_tree = isinstance(value, dict | list)
     match rule.reason:
         case "FieldValueRequired":
             return required(where, told)
         case "FieldValueForbidden":
             return forbidden(where, told)
         case "FieldValueDuplicate":
-            return duplicate(where, own.value)
-    return invalid(where, own.value, told)
+            return FieldError("FieldValueDuplicate", where, "Duplicate value") if is_tree else duplicate(where, value)
+    return FieldError("FieldValueInvalid", where, f"Invalid value: {told}") if is_tree else invalid(where, value, told)
 
 
 def _is_equal(schema: "Schema", one: Any, other: Any) -> bool:

@@ -299,7 +299,7 @@ def _min_size(word: str, kind: type[list[Any]] | type[dict[str, Any]], noun: str
 
         def check(value: Any, path: Path, errors: list[FieldError]) -> None:
             if isinstance(value, kind) and len(value) < limit:
-                shown = value if kind is dict else len(value)
+                shown = limit if kind is dict else len(value)
                 detail = f"{_in_body(path)} should have at least {limit} {noun}"
                 errors.append(invalid(text_of(path), shown, detail))
 
