@@ -218,8 +218,10 @@ class Keeper:
         self.tasks.create_task(self._await_end(running, attempt), name=f"end {self.name}")
 
     async def _await_end(self, running: Running, attempt: int) -> None:
-        await running.ended()
-        running.close()
+        try:
+            await running.ended()
+        finally:
+            running.close()
         self._stop_probing()
         self._running = None
         self._record_end(attempt, self.seen.previous)

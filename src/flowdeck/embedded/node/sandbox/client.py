@@ -130,14 +130,18 @@ class Running:
         self._writer.close()
 
 
+def socket_path(folder: Path, fd: int) -> str:
+    """Where a monitor listens; by way of an open descriptor of its folder, since such names must be short."""
+    return f"/proc/self/fd/{fd}/control.sock" if sys.platform == "linux" else str(folder / "control.sock")
+
+
 async def connect(folder: Path) -> socket.socket | None:
     """A connection to a running monitor; None when nobody listens."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    path = f"/proc/self/fd/{fd}/control.sock" if sys.platform == "linux" else str(folder / "control.sock")
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connected.setblocking(False)
     try:
-        await asyncio.get_running_loop().sock_connect(connected, path)
+        await asyncio.get_running_loop().sock_connect(connected, socket_path(folder, fd))
     except (ConnectionRefusedError, FileNotFoundError):
         connected.close()
         return None
@@ -175,10 +179,12 @@ class AttachedStreams:
         self._writer.write(wire.frame(wire.RESIZE, width.to_bytes(2, "big") + height.to_bytes(2, "big")))
 
     async def output(self) -> AsyncIterator[tuple[int, bytes]]:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
+        try:
             while True:
                 head = await self._reader.readexactly(5)
                 yield head[0], await self._reader.readexactly(int.from_bytes(head[1:], "big"))
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            self._writer.close()
 
     async def wait(self) -> int:
         from flowdeck.embedded.node.sandbox import files

@@ -67,9 +67,16 @@ class PodVolumes:
     """The volumes of one pod."""
 
     def __init__(
-        self, pod: Tree, folder: Path, *, objects: Objects, clock: Clock, hidden: Sequence[Path], allowed: Sequence[Path],
+        self,
+        pod: Tree,
+        folder: Path,
+        *,
+        objects: Objects,
+        clock: Clock,
+        hidden: Sequence[Path],
+        allowed: Sequence[Path],
         can_give: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pod = pod
         self._folder = folder / "volumes"
         self._objects = objects

@@ -1,0 +1,350 @@
+"""The life of a pod, as a user sees it in the API: on both drivers."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from flowdeck.kube.conditions import find_condition
+from flowdeck.kube.kinds import CONFIG_MAP, POD, SECRET
+from flowdeck.kube.objects import ObjectKey, Tree
+from tests.embedded.node.bench import Bench, eventually, open_bench
+from tests.embedded.node.makers import a_container, a_pod, a_script, a_shell
+
+HOME = str(Path.home())
+
+
+@pytest.fixture(params=["plain", "namespaces"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with open_bench(tmp_path, request.param) as bench:
+        yield bench
+
+
+def state_of(pod: Tree, container: str = "main") -> Tree:
+    for status in (*pod["status"].get("initContainerStatuses", ()), *pod["status"].get("containerStatuses", ())):
+        if status["name"] == container:
+            return dict(status)
+    return {}
+
+
+def is_ready(pod: Tree) -> bool:
+    return (find_condition(pod, "Ready") or {}).get("status") == "True"
+
+
+async def test_a_command_runs_once_and_its_pod_has_succeeded(bench: Bench) -> None:
+    assert await bench.output_of(a_script("echo out; echo err >&2")) in ("out\nerr", "err\nout")
+    pod = await bench.pod("p")
+    assert pod["status"]["phase"] == "Succeeded"
+    ended = state_of(pod)["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (0, "Completed")
+    assert (find_condition(pod, "Ready") or {})["reason"] == "PodCompleted"
+
+
+async def test_an_exit_code_is_kept(bench: Bench) -> None:
+    await bench.run(a_script("exit 42"))
+    pod = await bench.finished("p")
+    assert pod["status"]["phase"] == "Failed"
+    assert state_of(pod)["state"]["terminated"]["exitCode"] == 42
+    assert state_of(pod)["state"]["terminated"]["reason"] == "Error"
+
+
+async def test_a_command_that_does_not_exist_is_a_start_error(bench: Bench) -> None:
+    await bench.run(a_pod("no-such-program"))
+    ended = state_of(await bench.finished("p"))["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
+    assert 'exec: "no-such-program": executable file not found in $PATH' in ended["message"]
+
+
+async def test_an_image_that_cannot_be_had_is_told_at_once(bench: Bench) -> None:
+    await bench.run(a_pod(containers=[a_container("true", image="missing")]))
+    pod = await bench.until(
+        "p", lambda pod: state_of(pod).get("state", {}).get("waiting", {}).get("message"), within_s=1
+    )
+    assert state_of(pod)["state"]["waiting"]["reason"] == "ErrImagePull"
+    assert "not in the table" in state_of(pod)["state"]["waiting"]["message"]
+    assert await bench.event("p", "Failed")
+
+
+async def test_a_failing_container_is_restarted_with_growing_pauses(bench: Bench) -> None:
+    await bench.run(a_script("exit 1", restartPolicy="OnFailure"))
+    pod = await bench.until("p", lambda pod: state_of(pod).get("restartCount", 0) >= 3)
+    assert pod["status"]["phase"] == "Running"
+    waiting = await bench.until(
+        "p", lambda pod: state_of(pod)["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
+    )
+    assert "restarting failed container=main pod=p_default(" in state_of(waiting)["state"]["waiting"]["message"]
+    assert state_of(waiting)["lastState"]["terminated"]["exitCode"] == 1
+
+
+async def test_init_containers_run_one_after_the_other_before_the_rest(bench: Bench) -> None:
+    volume = {"name": "v", "emptyDir": {}}
+    mounts = [{"name": "v", "mountPath": "/shared"}]
+    pod = a_pod(
+        containers=[a_shell("cat /shared/x", volumeMounts=mounts)],
+        initContainers=[
+            a_shell("echo one >> /shared/x", name="one", volumeMounts=mounts),
+            a_shell("echo two >> /shared/x", name="two", volumeMounts=mounts),
+        ],
+        volumes=[volume],
+    )
+    assert await bench.output_of(pod) == "one\ntwo"
+    assert state_of(await bench.pod("p"), "two")["ready"] is True
+
+
+async def test_an_init_container_that_fails_fails_the_pod(bench: Bench) -> None:
+    await bench.run(a_pod("true", initContainers=[a_shell("exit 3", name="init")]))
+    pod = await bench.finished("p")
+    assert pod["status"]["phase"] == "Failed"
+    assert state_of(pod)["state"]["waiting"]["reason"] == "PodInitializing"
+    assert (find_condition(pod, "Initialized") or {})["reason"] == "ContainersNotInitialized"
+
+
+async def test_a_sidecar_runs_beside_and_does_not_keep_the_pod(bench: Bench) -> None:
+    sidecar = a_shell("trap 'exit 0' TERM; echo up; sleep 60 & wait", name="side", restartPolicy="Always")
+    await bench.run(a_pod("sh", "-c", "sleep 0.3", initContainers=[sidecar]))
+    pod = await bench.until(
+        "p", lambda p: p["status"].get("phase") == "Succeeded" and state_of(p, "side")["state"].get("terminated")
+    )
+    assert state_of(pod, "side")["state"]["terminated"]["exitCode"] == 0
+    assert await bench.log("p", "side") == "up"
+
+
+async def test_deleting_sends_sigterm_and_then_the_pod_is_gone(bench: Bench) -> None:
+    await bench.run(a_script("trap 'echo bye; exit 0' TERM; echo up; sleep 60 & wait"))
+    await bench.until("p", is_ready)
+    uid = (await bench.pod("p"))["metadata"]["uid"]
+    await bench.client.delete(POD, ObjectKey("default", "p"))
+    await bench.gone("p", within_s=4)
+    assert await bench.event("p", "Killing") == "Stopping container main"
+    await eventually(lambda: not (bench.data / "pods" / uid).exists())
+
+
+async def test_who_ignores_sigterm_is_killed_when_the_grace_is_over(bench: Bench) -> None:
+    await bench.run(a_script("trap '' TERM; echo up; while true; do sleep 0.1; done"))
+    await bench.until("p", is_ready)
+    await bench.client.delete(POD, ObjectKey("default", "p"), grace_period_s=1)
+    await bench.gone("p", within_s=5)
+
+
+async def test_a_pod_that_is_active_for_too_long_has_failed(bench: Bench) -> None:
+    await bench.run(a_script("sleep 60", activeDeadlineSeconds=1))
+    pod = await bench.until("p", lambda pod: pod["status"].get("phase") == "Failed")
+    assert pod["status"]["reason"] == "DeadlineExceeded"
+    assert pod["status"]["message"] == "Pod was active on the node longer than the specified deadline"
+
+
+async def test_a_readiness_probe_decides_when_a_pod_is_ready(bench: Bench) -> None:
+    probe = {"exec": {"command": ["test", "-e", "ready"]}, "periodSeconds": 1, "failureThreshold": 1}
+    await bench.run(a_pod(containers=[a_shell("sleep 0.5; touch ready; sleep 60", readinessProbe=probe)]))
+    pod = await bench.until("p", lambda pod: state_of(pod).get("state", {}).get("running"))
+    assert not is_ready(pod)
+    await bench.until("p", is_ready)
+    assert "Readiness probe failed" in await bench.event("p", "Unhealthy")
+
+
+async def test_a_liveness_probe_restarts_the_container(bench: Bench) -> None:
+    probe = {"exec": {"command": ["test", "!", "-e", "ill"]}, "periodSeconds": 1, "failureThreshold": 1}
+    container = a_shell("trap 'exit 0' TERM; sleep 0.2; touch ill; sleep 60 & wait", livenessProbe=probe)
+    await bench.run(a_pod(containers=[container], restartPolicy="Always"))
+    await bench.until("p", lambda pod: state_of(pod).get("restartCount", 0) == 1)
+    assert await bench.event("p", "Killing") == "Container main failed liveness probe, will be restarted"
+
+
+async def test_hooks_run_after_start_and_before_stop(bench: Bench) -> None:
+    hooks = {
+        "postStart": {"exec": {"command": ["sh", "-c", "echo started > hook"]}},
+        "preStop": {"exec": {"command": ["sh", "-c", "echo stopping > hook2; sleep 0.3"]}},
+    }
+    script = "trap 'cat hook hook2; exit 0' TERM; sleep 60 & wait"
+    await bench.run(
+        a_pod(containers=[a_shell(script, lifecycle=hooks)], restartPolicy="Never", activeDeadlineSeconds=1)
+    )
+    await bench.finished("p")
+    assert await bench.log("p") == "started\nstopping"
+
+
+@pytest.mark.parametrize(
+    ("policy", "script", "message"),
+    [
+        pytest.param("File", "echo -n said > /dev/termination-log; exit 1", "said", id="file"),
+        pytest.param("FallbackToLogsOnError", "echo last words; exit 1", "last words\n", id="log-of-a-failure"),
+        pytest.param("FallbackToLogsOnError", "echo all fine", None, id="no-log-of-a-success"),
+    ],
+)
+async def test_the_termination_message(bench: Bench, policy: str, script: str, message: str | None) -> None:
+    await bench.run(a_pod(containers=[a_shell(script, terminationMessagePolicy=policy)]))
+    ended = state_of(await bench.finished("p"))["state"]["terminated"]
+    assert ended.get("message") == message
+
+
+async def test_the_environment_comes_from_everywhere(bench: Bench) -> None:
+    meta = {"name": "conf", "namespace": "default"}
+    await bench.client.create(
+        CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"colour": "blue"}}
+    )
+    await bench.client.create(
+        SECRET, {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"word": "c2VzYW1l"}}
+    )
+    env = [
+        {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "conf", "key": "word"}}},
+        {"name": "TEXT", "value": "$(NAME) is $(CONF_colour), $(FRIEND_SERVICE_HOST), $$(NAME), $(NONE)"},
+    ]
+    source = [{"prefix": "CONF_", "configMapRef": {"name": "conf"}}]
+    container = a_container("sh", "-c", 'echo "$WORD $TEXT $(hostname)"; echo $0', "$(NAME)!", env=env, envFrom=source)
+    told = await bench.output_of(a_pod(containers=[container]))
+    host = "p" if bench.means.driver.has_own_root else os.uname().nodename
+    assert told == f"sesame p is blue, 127.0.0.9, $(NAME), $(NONE) {host}\np!"
+
+
+async def test_what_an_environment_refers_to_may_come_later(bench: Bench) -> None:
+    env = [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "x"}}}]
+    await bench.run(a_pod(containers=[a_shell("echo $X", env=env)]))
+    pod = await bench.until("p", lambda pod: state_of(pod).get("state", {}).get("waiting", {}).get("message"))
+    assert state_of(pod)["state"]["waiting"] == {
+        "reason": "CreateContainerConfigError", "message": 'configmap "late" not found'
+    }  # fmt: skip
+    meta = {"name": "late", "namespace": "default"}
+    await bench.client.create(
+        CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"x": "1"}}
+    )
+    await bench.finished("p")
+    assert await bench.log("p") == "1"
+
+
+async def test_volumes_are_where_the_pod_says(bench: Bench) -> None:
+    meta = {"name": "conf", "namespace": "default"}
+    data = {"a.txt": "A", "b.txt": "B"}
+    await bench.client.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    volumes = [
+        {"name": "conf", "configMap": {"name": "conf"}},
+        {"name": "down", "downwardAPI": {"items": [{"path": "n", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {"name": "scratch", "emptyDir": {}},
+    ]
+    mounts = [
+        {"name": "conf", "mountPath": "/etc/conf"},
+        {"name": "conf", "mountPath": "/opt/only/b", "subPath": "b.txt"},
+        {"name": "down", "mountPath": "/down"},
+        {"name": "scratch", "mountPath": "/scratch", "subPath": "deep/er"},
+    ]
+    script = "cat /etc/conf/a.txt /opt/only/b /down/n; echo hi > /scratch/x; cat /scratch/x"
+    assert await bench.output_of(a_pod(containers=[a_shell(script, volumeMounts=mounts)], volumes=volumes)) == "ABphi"
+
+
+async def test_a_volume_that_is_not_there_keeps_the_pod_waiting(bench: Bench) -> None:
+    await bench.run(a_pod("true", volumes=[{"name": "v", "configMap": {"name": "none"}}]))
+    assert (
+        await bench.event("p", "FailedMount") == 'MountVolume.SetUp failed for volume "v" : configmap "none" not found'
+    )
+    pod = await bench.pod("p")
+    assert pod["status"]["phase"] == "Pending"
+    assert state_of(pod)["state"]["waiting"]["reason"] == "ContainerCreating"
+
+
+async def test_a_service_account_token_is_in_its_volume(bench: Bench) -> None:
+    token = {"serviceAccountToken": {"path": "token", "audience": "me", "expirationSeconds": 3600}}
+    volumes = [{"name": "t", "projected": {"sources": [token]}}]
+    mounts = [{"name": "t", "mountPath": "/tokens"}]
+    told = await bench.output_of(a_pod(containers=[a_shell("cat /tokens/token", volumeMounts=mounts)], volumes=volumes))
+    assert told.count(".") == 2
+
+
+async def test_the_working_folder_is_private_and_writable(bench: Bench) -> None:
+    script = "touch here && ls -A && echo $HOME && touch $HOME/x && ls -A $HOME"
+    lines = (await bench.output_of(a_script(script))).splitlines()
+    assert lines[0] == "here"
+    assert lines[2] == "x"
+    assert lines[1] != HOME
+
+
+async def test_the_environments_python_comes_first(bench: Bench) -> None:
+    script = "import sys, structlog; print(sys.prefix)"
+    told = await bench.output_of(a_pod("python", "-c", script))
+    assert told == os.path.realpath(sys.prefix)  # noqa: ASYNC240
+
+
+async def test_exec_runs_inside_and_tells_its_exit_code(bench: Bench) -> None:
+    await bench.run(a_pod(containers=[a_shell("touch mine; sleep 60", env=[{"name": "X", "value": "7"}])]))
+    await bench.until("p", is_ready)
+    key = ObjectKey("default", "p")
+    streams = await bench.runtime.exec(key, "main", ["sh", "-c", "ls; echo $X; cat; exit 5"], tty=False, stdin=True)
+    await streams.write_stdin(b"from outside\n")
+    await streams.close_stdin()
+    output = b"".join([data async for _, data in streams.output()])
+    assert output.decode().split("\n")[-4:] == ["mine", "7", "from outside", ""]
+    assert await streams.wait() == 5
+    await streams.kill()
+
+
+async def test_exec_with_a_terminal(bench: Bench) -> None:
+    await bench.run(a_script("sleep 60"))
+    await bench.until("p", is_ready)
+    key = ObjectKey("default", "p")
+    streams = await bench.runtime.exec(
+        key, "main", ["sh", "-c", "read x; stty size; test -t 1 && echo $x"], tty=True, stdin=True
+    )
+    await streams.resize(120, 40)
+    await streams.write_stdin(b"hello\n")
+    output = b"".join([data async for _, data in streams.output()])
+    assert b"40 120" in output
+    assert output.count(b"hello") == 2  # the echo, and the answer
+    assert await streams.wait() == 0
+    await streams.kill()
+
+
+async def test_attach_talks_to_the_main_process(bench: Bench) -> None:
+    await bench.run(a_pod(containers=[a_shell("read x; echo got $x; read y; echo got $y", stdin=True)]))
+    await bench.until("p", is_ready)
+    streams = await bench.runtime.attach(ObjectKey("default", "p"), "main", stdin=True, tty=False)
+    await streams.write_stdin(b"one\ntwo\n")
+    output = b"".join([data async for _, data in streams.output()])
+    assert output == b"got one\ngot two\n"
+    await bench.finished("p")
+
+
+async def test_a_pod_survives_the_node_and_its_exit_code_is_not_lost(bench: Bench) -> None:
+    await bench.run(a_script("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done; exit 9"))
+    await bench.until("p", is_ready)
+    await bench.stop()
+    await asyncio.sleep(1.2)  # it ends while nobody looks
+    bench.start()
+    pod = await bench.finished("p")
+    assert state_of(pod)["state"]["terminated"]["exitCode"] == 9
+    assert state_of(pod)["restartCount"] == 0
+    assert (await bench.log("p")).split("\n") == list("123456789")
+
+
+async def test_a_pod_that_was_deleted_while_the_node_was_away_is_stopped(bench: Bench) -> None:
+    await bench.run(a_script("sleep 60"))
+    await bench.until("p", is_ready)
+    pid = next(iter(bench.roster.workers())).keepers["main"].pid  # type: ignore[union-attr]
+    await bench.stop()
+    await bench.client.delete(POD, ObjectKey("default", "p"), grace_period_s=0)
+    bench.start()
+    await eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+async def test_usage_counts_the_container(bench: Bench) -> None:
+    await bench.run(
+        a_pod("python", "-c", "x = bytearray(50_000_000); import time; print(1, flush=True); time.sleep(60)")
+    )
+    await bench.until("p", is_ready)
+    async with asyncio.timeout(10):
+        while not await bench.log("p"):
+            await asyncio.sleep(0.02)
+    (used,) = await bench.runtime.usage()
+    assert used["name"] == "p"
+    assert used["containers"][0]["memoryBytes"] > 45_000_000
+    assert used["containers"][0]["cpuNanoSeconds"] > 1_000_000
+
+
+async def test_too_much_memory_is_told_as_such(bench: Bench) -> None:
+    container = a_container(
+        "python", "-c", "x = b'x' * 200_000_000; import time; time.sleep(60)", resources={"limits": {"memory": "50Mi"}}
+    )
+    await bench.run(a_pod(containers=[container]))
+    ended = state_of(await bench.finished("p"))["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
