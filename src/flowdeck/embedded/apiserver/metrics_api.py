@@ -11,11 +11,11 @@ import orjson
 
 from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy, Rules
-from flowdeck.embedded.apiserver.builtin.validation.metadata import dns_subdomain
 from flowdeck.embedded.apiserver.contract import Answer, Handler, RequestInfo, Resource, Storage
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.kube.errors import ApiError, MethodNotAllowed, not_found
 from flowdeck.kube.kinds import NODE, NODE_METRICS, POD, POD_METRICS
+from flowdeck.kube.names import dns_subdomain
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of
 from flowdeck.kube.schema import Schema
 from flowdeck.kube.selectors import parse_label_selector
