@@ -102,9 +102,8 @@ class NamespaceController:
 
     async def _let_go(self, namespace: Tree) -> None:
         kept = [name for name in namespace["spec"]["finalizers"] if name != FINALIZER]
-        version = namespace["metadata"]["resourceVersion"]
-        patch = {"metadata": {"resourceVersion": version}, "spec": {"finalizers": kept or None}}
-        await self.client.patch(NAMESPACE, key_of(namespace), patch)
+        body = {**namespace, "spec": {**namespace["spec"], "finalizers": kept}}
+        await self.client.raw("PUT", NAMESPACE.url(key_of(namespace), subresource="finalize"), body=body)
 
 
 def _conditions(left: Sequence[tuple[Resource, Tree]]) -> list[Condition]:
