@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class _Http(HttpToolsProtocol):
         self.app_state = {**self.app_state, "peer_certificate": _peer_certificate(transport)}
 
 
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Lets the application choose among sub-protocols, whatever they are called: `SPDY/3.1+portforward.k8s.io`, which
+    kubectl offers, is no token as the library wants it, and would be refused."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn.process_subprotocol = lambda headers: None  # type: ignore[method-assign]
+
+
 class HttpServer:
     """An ASGI application on one TLS port."""
 
@@ -44,7 +54,7 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             http=_Http,
-            ws="websockets-sansio",
+            ws=_WebSocket,
             lifespan="off",
             log_config=None,
             access_log=False,
