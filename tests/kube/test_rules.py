@@ -108,6 +108,14 @@ def test_an_error_while_a_rule_runs_is_told():
     ]
 
 
+def test_a_rule_that_takes_too_long_is_told():
+    rule = {"rule": "self.l.all(a, self.l.exists_one(b, a == b))"}
+    found = told(ruled(rule, l={"type": "array", "items": INT}), {"l": list(range(200))})
+    assert found[0].startswith(
+        "spec: Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded': no further validation"
+    )
+
+
 def test_bad_rules_are_found_when_the_definition_is_made():
     tree = {"type": "object", "properties": {"spec": ruled({"rule": "self.a +"}, {"rule": "1 + 1"}, {"rule": ""})}}
     found = [str(error) for error in problems(tree, "spec.schema")]

@@ -33,6 +33,10 @@ _RESERVED = frozenset(
 )  # fmt: skip
 
 
+COST_EXCEEDED = "operation cancelled: actual cost limit exceeded"
+"""The error of an expression that takes too many steps."""
+
+
 class CompileError(ValueError):
     """The expression is no CEL; the text says where."""
 
@@ -174,6 +178,8 @@ def _told(text: str) -> str:
     """The library's error in cel-go's words."""
     if (match := _MISSING_KEY.search(text)) is not None:
         return f"no such key: {match[1]}"
+    if "Iteration budget exceeded" in text:
+        return COST_EXCEEDED
     if "No matching overloads" in text or "SELECT to non-message" in text:
         return "no such overload"
     return re.sub(r"^[A-Z_]+: ", "", _cleaned(text))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from flowdeck.kube.cel import (
+    COST_EXCEEDED,
     CompileError,
     EvaluationError,
     Program,
@@ -173,6 +174,8 @@ def _evaluation_error(told: str, text: str) -> str:
         return (
             f"'{told}': call arguments did not match a supported operator, function or macro signature for rule: {text}"
         )
+    if told == COST_EXCEEDED:
+        return f"'{told}': no further validation rules will be run due to call cost exceeds limit for rule: {text}"
     return f"{told} evaluating rule: {text}"
 
 
