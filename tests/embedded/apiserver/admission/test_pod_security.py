@@ -4,8 +4,8 @@ import pytest
 
 from flowdeck.embedded.apiserver.admission.pod_security import PodSecurity
 from flowdeck.embedded.apiserver.admission.pod_security_checks import violations
-from flowdeck.kube.errors import Forbidden
-from flowdeck.kube.kinds import DEPLOYMENT, NAMESPACE
+from flowdeck.kube.errors import Forbidden, Invalid
+from flowdeck.kube.kinds import DEPLOYMENT, NAMESPACE, POD
 from flowdeck.kube.objects import Tree
 from tests.embedded.apiserver.admission.makers import a_pod, a_request, admit
 from tests.embedded.apiserver.in_memory import InMemoryStorage
@@ -155,3 +155,25 @@ async def test_an_update_that_leaves_the_spec_alone_is_not_judged() -> None:
     pod = with_context(privileged=True)
     labelled = {**pod, "metadata": {**pod["metadata"], "labels": {"a": "b"}}}
     await admit(a_namespace(enforce="baseline"), a_request(labelled, operation="UPDATE", old=pod))
+
+
+async def test_a_level_that_does_not_exist_is_refused() -> None:
+    namespace = {"metadata": {"name": "n", "labels": {"pod-security.kubernetes.io/enforce": "strong"}}}
+    with pytest.raises(Invalid) as refused:
+        await admit(a_namespace(), a_request(namespace, NAMESPACE))
+    assert str(refused.value) == (
+        'Namespace "n" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strong": must '
+        "be one of privileged, baseline, restricted"
+    )
+
+
+async def test_a_new_level_tells_of_the_pods_that_break_it() -> None:
+    plugin = PodSecurity(InMemoryStorage(*((POD, a_pod(name, hostNetwork=True)) for name in ("a", "b"))))
+    old = {"metadata": {"name": "team"}}
+    new = {"metadata": {"name": "team", "labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}
+    request = a_request(new, NAMESPACE, operation="UPDATE", old=old)
+    await admit(plugin, request)
+    assert request.warnings == [
+        'existing pods in namespace "team" violate the new PodSecurity enforce level "baseline:latest"',
+        "a (and 1 other pod): host namespaces",
+    ]
