@@ -3,6 +3,8 @@
 Used by all controllers that find children by label selector (ReplicaSet, Deployment, StatefulSet, DaemonSet, Job).
 """
 
+from collections.abc import Mapping
+
 from flowdeck.client.base import Client, PatchType
 from flowdeck.kube.errors import Conflict, Invalid, NotFound
 from flowdeck.kube.objects import (
@@ -19,10 +21,13 @@ from flowdeck.kube.objects import (
 from flowdeck.kube.selectors import LabelSelector, format_label_selector
 
 
-async def claim(client: Client, kind: Kind, owner: Tree, selector: LabelSelector) -> list[Tree]:
+async def claim(
+    client: Client, kind: Kind, owner: Tree, selector: LabelSelector, index: "SelectorIndex | None" = None
+) -> list[Tree]:
     """The owner's children of `kind`, sorted by name: adopts orphans that match, releases those that no longer do.
 
-    An owner that is being deleted adopts nothing (its children may just have been orphaned on purpose).
+    `index` is one that sees all changes of `kind`; without one all objects of the namespace are looked at. An owner
+    that is being deleted adopts nothing (its children may just have been orphaned on purpose).
     Source: kubernetes (pkg/controller/controller_ref_manager.go).
     """
     mine: list[Tree] = []
@@ -32,20 +37,22 @@ async def claim(client: Client, kind: Kind, owner: Tree, selector: LabelSelector
     for child in strangers:
         await _release(client, kind, owner, child)
     if not is_being_deleted(owner) and not selector.is_everything:
-        mine += await _adopt(client, kind, owner, selector)
-    return sorted(mine, key=lambda child: child["metadata"]["name"])
+        for orphan in await _orphans(client, kind, key_of(owner).namespace, selector, index):
+            changed = await _patch_owners(client, kind, orphan, owner_reference(owner))
+            mine += [changed] if changed is not None else []
+    return sorted(mine, key=lambda child: str(child["metadata"]["name"]))
 
 
-async def _adopt(client: Client, kind: Kind, owner: Tree, selector: LabelSelector) -> list[Tree]:
-    namespace = key_of(owner).namespace
-    found = await client.list(kind, namespace=namespace, labels=format_label_selector(selector))
-    orphans = [child for child in found.items if controller_of(child) is None and not is_being_deleted(child)]
-    adopted = []
-    for child in orphans:
-        changed = await _patch_owners(client, kind, child, owner_reference(owner))
-        if changed is not None:
-            adopted.append(changed)
-    return adopted
+async def _orphans(
+    client: Client, kind: Kind, namespace: str, selector: LabelSelector, index: "SelectorIndex | None"
+) -> list[Tree]:
+    if index is None:
+        listed = await client.list(kind, namespace=namespace, labels=format_label_selector(selector))
+        found = list(listed.items)
+    else:
+        keys = index.orphans(namespace, selector)
+        found = [obj for key in keys if (obj := await client.find(kind, key)) and selector.matches(labels_of(obj))]
+    return [obj for obj in found if controller_of(obj) is None and not is_being_deleted(obj)]
 
 
 async def _release(client: Client, kind: Kind, owner: Tree, child: Tree) -> None:
@@ -71,6 +78,8 @@ class SelectorIndex:
 
     def __init__(self) -> None:
         self._selectors: dict[str, dict[ObjectKey, LabelSelector]] = {}
+        self._orphans: dict[str, dict[ObjectKey, Mapping[str, str]]] = {}
+        """Namespace -> object without a controller -> its labels; may name some that are gone."""
 
     def remember(self, key: ObjectKey, selector: LabelSelector | None) -> None:
         """`selector` None: the key selects nothing (any more), or is gone."""
@@ -86,5 +95,16 @@ class SelectorIndex:
         return [key for key, selector in selectors.items() if selector.matches(labels)]
 
     def keys_for_orphan(self, obj: Tree) -> list[ObjectKey]:
-        """Everyone who would adopt the object; nobody when it has a controller."""
-        return self.keys_for(obj) if controller_of(obj) is None else []
+        """Everyone who would adopt the object; nobody when it has a controller. Notes which of the two it is."""
+        key = key_of(obj)
+        orphans = self._orphans.setdefault(key.namespace, {})
+        if controller_of(obj) is not None or is_being_deleted(obj):
+            orphans.pop(key, None)
+            return []
+        orphans[key] = labels_of(obj)
+        return self.keys_for(obj)
+
+    def orphans(self, namespace: str, selector: LabelSelector) -> list[ObjectKey]:
+        """The objects without a controller that match; some may be gone by now."""
+        found = self._orphans.get(namespace, {})
+        return sorted(key for key, labels in found.items() if selector.matches(labels))

@@ -278,7 +278,7 @@ class DaemonSetController:
             return DONE
         self._known.add(key)
         selector = label_selector_of(daemon_set["spec"]["selector"])
-        owned = await claim(self.client, POD, daemon_set, selector)
+        owned = await claim(self.client, POD, daemon_set, selector, self._selectors)
         self._selectors.remember(key, selector)
         if is_being_deleted(daemon_set):
             return DONE
