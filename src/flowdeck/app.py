@@ -127,7 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[Platform]:
         keys = pki.prepare(settings.data / "pki", node=settings.node.name, now=clock.now(), names=settings.server.names)
         parts = components(settings)
         rules = [*job_set_admission.RULES, *(rule for part in parts for rule in part.admission())]
-        api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules)
+        api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers)
         try:
             http = HttpServer(
                 api.pipeline, Listener(settings.server.host, settings.server.port, pki.server_context(keys))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowdeck.components.training.settings import TrainingSettings
+from flowdeck.embedded.apiserver.oidc import Provider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class ServerSettings:
     """TCP port; 0 takes any free one."""
     names: tuple[str, ...] = ()
     """Further DNS names and addresses that the server's certificate shall be valid for."""
+    providers: tuple[Provider, ...] = ()
+    """OpenID Connect providers whose users are let in. What they may do is up to Roles and their bindings."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ import typer
 
 from flowdeck import app as platform_app
 from flowdeck.cli.common import DataOption, Refusal, data_folder, read_state
+from flowdeck.embedded.apiserver.oidc import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 
 COMPONENTS = ("training",)
@@ -36,12 +37,20 @@ def up(
     driver: Annotated[str, typer.Option(help="How pods are kept apart: auto, namespaces or plain.")] = "auto",
     find_links: Annotated[list[str] | None, typer.Option(help="Folder or URL with wheels for images.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Build images from cached packages only.")] = False,
+    oidc_issuer_url: Annotated[str, typer.Option(help="OpenID Connect provider whose users are let in.")] = "",
+    oidc_client_id: Annotated[str, typer.Option(help="Audience of that provider's tokens.")] = "",
+    oidc_username_claim: Annotated[str, typer.Option(help="Claim that names the user.")] = "sub",
+    oidc_groups_claim: Annotated[str, typer.Option(help="Claim that names the user's groups.")] = "",
     ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Start the platform on this machine and run it until it is interrupted. Pods outlive it."""
     settings = Settings(
         data=data_folder(data),
-        server=ServerSettings(host=host, port=port),
+        server=ServerSettings(
+            host=host,
+            port=port,
+            providers=_providers(oidc_issuer_url, oidc_client_id, oidc_username_claim, oidc_groups_claim),
+        ),
         node=EmbeddedNodeSettings(
             enabled=not no_node,
             driver=_driver(driver),
@@ -55,6 +64,17 @@ def up(
         return
     _log_to_stderr()
     _run(settings, ready_fd)
+
+
+def _providers(issuer_url: str, client_id: str, username_claim: str, groups_claim: str) -> tuple[Provider, ...]:
+    if not issuer_url and not client_id:
+        return ()
+    if not issuer_url.startswith("https://") or not client_id:
+        raise Refusal("a provider needs both --oidc-issuer-url (https://...) and --oidc-client-id")
+    provider = Provider(
+        issuer_url=issuer_url, client_id=client_id, username_claim=username_claim, groups_claim=groups_claim
+    )
+    return (provider,)
 
 
 def _driver(word: str) -> Literal["auto", "namespaces", "plain"]:
