@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver.builtin import jobs
@@ -18,12 +19,15 @@ from flowdeck.embedded.apiserver.builtin.defaults import (
     storage,
 )
 from flowdeck.embedded.apiserver.builtin.definitions import Names
-from flowdeck.embedded.apiserver.builtin.strategy import Rules
-from flowdeck.embedded.apiserver.builtin.validation.definitions import (
-    definition_warnings,
-    validate_definition,
-    validate_definition_update,
-)
+from flowdeck.embedded.apiserver.builtin.strategy import Rules, Validate, ValidateUpdate
+from flowdeck.embedded.apiserver.builtin.validation import batch as batch_rules
+from flowdeck.embedded.apiserver.builtin.validation import core as core_rules
+from flowdeck.embedded.apiserver.builtin.validation import definitions as definition_rules
+from flowdeck.embedded.apiserver.builtin.validation import pods as pod_rules
+from flowdeck.embedded.apiserver.builtin.validation import policy as policy_rules
+from flowdeck.embedded.apiserver.builtin.validation import services as service_rules
+from flowdeck.embedded.apiserver.builtin.validation import storage as storage_rules
+from flowdeck.embedded.apiserver.builtin.validation import workloads
 from flowdeck.embedded.apiserver.contract import Storage
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
 from flowdeck.kube.names import NameRule, dns_1035_label, dns_label, dns_subdomain, path_segment
@@ -43,7 +47,7 @@ class Dependencies:
 
 def rules_of(kind: Kind, dependencies: Dependencies, *, has_status: bool) -> Rules:
     """The rules of a kind; a kind that is not in the table has those that all share."""
-    rules = _RULES.get(f"{kind.plural}.{kind.group}/{kind.version}") or _RULES.get(kind.resource) or _plain()
+    rules = _RULES.get(f"{kind.plural}.{kind.group}/{kind.version}") or _RULES.get(kind.resource) or _PLAIN
     if kind.resource == "services":
         rules = replace(rules, on_create=dependencies.addresses.give, on_update=dependencies.addresses.change)
     if kind == CUSTOM_RESOURCE_DEFINITION:
@@ -52,88 +56,230 @@ def rules_of(kind: Kind, dependencies: Dependencies, *, has_status: bool) -> Rul
     return replace(rules, keeps_status=has_status)
 
 
-def _plain(name: NameRule = dns_subdomain, default: Callable[[Tree], None] | None = None) -> Rules:
-    return Rules(name=name, default=default)
+_PLAIN = Rules(name=dns_subdomain)
 
 
-def _counted(
-    default: Callable[[Tree], None] | None = None,
-    name: NameRule = dns_subdomain,
-    on_create: Callable[[Tree], None] | None = None,
+def _counted(name: NameRule = dns_subdomain, *, zero: tuple[str, ...] = (), **rules: Any) -> Rules:
+    """A kind with generations; `zero` are the counts that upstream writes into a fresh status as 0."""
+    rules.setdefault("initial_status", dict.fromkeys(zero, 0) or None)
+    return Rules(name=name, counts_generations=True, **rules)
+
+
+def _workload(
+    default: Callable[[Tree], None],
+    validate: Validate,
+    update: ValidateUpdate | None = None,
+    *,
     zero: tuple[str, ...] = (),
 ) -> Rules:
-    """A kind with generations; `zero` are the counts that upstream writes into a fresh status as 0."""
-    status = dict.fromkeys(zero, 0) or None
-    return Rules(name=name, default=default, on_create=on_create, counts_generations=True, initial_status=status)
+    """A kind with a pod template at `spec.template`."""
+    return _counted(
+        zero=zero,
+        default=default,
+        validate=validate,
+        validate_update=update,
+        warnings=workloads.template_warnings("spec", "template"),
+    )
 
 
-_RULES: dict[str, Rules] = {
-    # core
+_CORE = {
     "namespaces": Rules(name=dns_label, default=core.default_namespace, on_create=core.set_namespace_finalizer),
-    "pods": Rules(
-        name=dns_subdomain, default=pods.default_pod, counts_generations=True, initial_status={"phase": "Pending"}
+    "pods": _counted(
+        default=pods.default_pod,
+        validate=pod_rules.validate_pod,
+        validate_update=pod_rules.validate_pod_update,
+        warnings=pod_rules.pod_warnings,
+        initial_status={"phase": "Pending"},
     ),
-    "podtemplates": _counted(apps.default_pod_template_object),
-    "replicationcontrollers": _counted(apps.default_replication_controller, zero=("replicas",)),
-    "services": Rules(name=dns_1035_label, default=services.default_service, initial_status={"loadBalancer": {}}),
-    "endpoints": _plain(default=core.default_endpoints),
-    "secrets": _plain(default=core.default_secret),
-    "limitranges": _plain(default=core.default_limit_range),
+    "podtemplates": _counted(default=apps.default_pod_template_object, validate=workloads.validate_pod_template_object),
+    "replicationcontrollers": _workload(
+        apps.default_replication_controller, workloads.validate_replication_controller, zero=("replicas",)
+    ),
+    "services": Rules(
+        name=dns_1035_label,
+        default=services.default_service,
+        validate=service_rules.validate_service,
+        validate_update=service_rules.validate_service_update,
+        initial_status={"loadBalancer": {}},
+    ),
+    "endpoints": Rules(name=dns_subdomain, default=core.default_endpoints, validate=service_rules.validate_endpoints),
+    "configmaps": Rules(
+        name=dns_subdomain,
+        validate=core_rules.validate_config_map,
+        validate_update=core_rules.validate_config_map_update,
+    ),
+    "secrets": Rules(
+        name=dns_subdomain,
+        default=core.default_secret,
+        validate=core_rules.validate_secret,
+        validate_update=core_rules.validate_secret_update,
+    ),
+    "limitranges": Rules(
+        name=dns_subdomain, default=core.default_limit_range, validate=core_rules.validate_limit_range
+    ),
+    "resourcequotas": Rules(
+        name=dns_subdomain,
+        validate=core_rules.validate_quota,
+        validate_update=core_rules.validate_quota_update,
+    ),
     "persistentvolumes": Rules(
-        name=dns_subdomain, default=core.default_persistent_volume, initial_status={"phase": "Pending"}
+        name=dns_subdomain,
+        default=core.default_persistent_volume,
+        validate=storage_rules.validate_volume,
+        validate_update=storage_rules.validate_volume_update,
+        initial_status={"phase": "Pending"},
     ),
     "persistentvolumeclaims": Rules(
-        name=dns_subdomain, default=core.default_persistent_volume_claim, initial_status={"phase": "Pending"}
+        name=dns_subdomain,
+        default=core.default_persistent_volume_claim,
+        validate=storage_rules.validate_claim,
+        validate_update=storage_rules.validate_claim_update,
+        initial_status={"phase": "Pending"},
     ),
-    "nodes": Rules(name=dns_subdomain, default=core.default_node, creator_sets_status=True),
-    # apps
-    "deployments.apps": _counted(apps.default_deployment),
-    "replicasets.apps": _counted(apps.default_replica_set, zero=("replicas",)),
-    "statefulsets.apps": _counted(apps.default_stateful_set, zero=("availableReplicas", "replicas")),
-    "daemonsets.apps": _counted(
+    "nodes": Rules(
+        name=dns_subdomain,
+        default=core.default_node,
+        validate=core_rules.validate_node,
+        validate_update=core_rules.validate_node_update,
+        creator_sets_status=True,
+    ),
+    "events": Rules(name=dns_subdomain, validate=core_rules.validate_event),
+    "events.events.k8s.io": Rules(name=dns_subdomain, validate=core_rules.validate_event_v1),
+    "leases.coordination.k8s.io": Rules(name=dns_subdomain, validate=core_rules.validate_lease),
+    "priorityclasses.scheduling.k8s.io": _counted(
+        default=storage.default_priority_class,
+        validate=core_rules.validate_priority_class,
+        validate_update=core_rules.validate_priority_class_update,
+    ),
+    "runtimeclasses.node.k8s.io": Rules(name=dns_subdomain, validate_update=core_rules.validate_runtime_class_update),
+}
+
+_WORKLOADS = {
+    "deployments.apps": _workload(
+        apps.default_deployment, workloads.validate_deployment, workloads.validate_selector_kept
+    ),
+    "replicasets.apps": _workload(
+        apps.default_replica_set,
+        workloads.validate_replica_set,
+        workloads.validate_selector_kept,
+        zero=("replicas",),
+    ),
+    "statefulsets.apps": _workload(
+        apps.default_stateful_set,
+        workloads.validate_stateful_set,
+        workloads.validate_stateful_set_update,
+        zero=("availableReplicas", "replicas"),
+    ),
+    "daemonsets.apps": _workload(
         apps.default_daemon_set,
+        workloads.validate_daemon_set,
+        workloads.validate_selector_kept,
         zero=("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"),
     ),
-    # batch
-    "jobs.batch": _counted(batch.default_job, on_create=jobs.generate_selector),
-    "cronjobs.batch": _counted(batch.default_cron_job),
-    # autoscaling, policy
+    "controllerrevisions.apps": Rules(
+        name=dns_subdomain,
+        validate=workloads.validate_revision,
+        validate_update=workloads.validate_revision_update,
+    ),
+    "jobs.batch": _counted(
+        default=batch.default_job,
+        on_create=jobs.generate_selector,
+        validate=batch_rules.validate_job,
+        validate_update=batch_rules.validate_job_update,
+        warnings=workloads.template_warnings("spec", "template"),
+    ),
+    "cronjobs.batch": _counted(
+        default=batch.default_cron_job,
+        validate=batch_rules.validate_cron_job,
+        warnings=workloads.template_warnings("spec", "jobTemplate", "spec", "template"),
+    ),
     "horizontalpodautoscalers.autoscaling/v1": Rules(
         name=dns_subdomain,
         default=autoscaling.default_autoscaler_v1,
+        validate=policy_rules.validate_autoscaler,
         initial_status={"currentReplicas": 0, "desiredReplicas": 0},
     ),
     "horizontalpodautoscalers.autoscaling": Rules(
-        name=dns_subdomain, default=autoscaling.default_autoscaler, initial_status={"desiredReplicas": 0}
+        name=dns_subdomain,
+        default=autoscaling.default_autoscaler,
+        validate=policy_rules.validate_autoscaler,
+        initial_status={"desiredReplicas": 0},
     ),
     "poddisruptionbudgets.policy": _counted(
-        zero=("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
-    ),
-    # networking, discovery
-    "ingresses.networking.k8s.io": _counted(services.default_ingress),
-    "ingressclasses.networking.k8s.io": _counted(),
-    "networkpolicies.networking.k8s.io": _counted(services.default_network_policy),
-    "endpointslices.discovery.k8s.io": _counted(services.default_endpoint_slice),
-    # rbac: names may hold colons
-    "roles.rbac.authorization.k8s.io": _plain(path_segment),
-    "clusterroles.rbac.authorization.k8s.io": _plain(path_segment),
-    "rolebindings.rbac.authorization.k8s.io": _plain(path_segment, rbac.default_binding),
-    "clusterrolebindings.rbac.authorization.k8s.io": _plain(path_segment, rbac.default_binding),
-    # storage, scheduling
-    "storageclasses.storage.k8s.io": _plain(default=storage.default_storage_class),
-    "csidrivers.storage.k8s.io": _plain(default=storage.default_csi_driver),
-    "priorityclasses.scheduling.k8s.io": _counted(storage.default_priority_class),
-    # admission
-    "mutatingwebhookconfigurations.admissionregistration.k8s.io": _counted(admission.default_mutating_webhooks),
-    "validatingwebhookconfigurations.admissionregistration.k8s.io": _counted(admission.default_validating_webhooks),
-    "validatingadmissionpolicies.admissionregistration.k8s.io": _counted(admission.default_policy),
-    "validatingadmissionpolicybindings.admissionregistration.k8s.io": _counted(admission.default_policy_binding),
-    "customresourcedefinitions.apiextensions.k8s.io": Rules(
-        name=dns_subdomain,
-        default=admission.default_definition,
-        validate=validate_definition,
-        validate_update=validate_definition_update,
-        warnings=definition_warnings,
-        counts_generations=True,
+        validate=policy_rules.validate_budget,
+        zero=("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"),
     ),
 }
+
+_NETWORK = {
+    "ingresses.networking.k8s.io": _counted(
+        default=services.default_ingress,
+        validate=service_rules.validate_ingress,
+        initial_status={"loadBalancer": {}},
+    ),
+    "ingressclasses.networking.k8s.io": _counted(),
+    "networkpolicies.networking.k8s.io": _counted(
+        default=services.default_network_policy, validate=service_rules.validate_network_policy
+    ),
+    "endpointslices.discovery.k8s.io": _counted(
+        default=services.default_endpoint_slice,
+        validate=service_rules.validate_endpoint_slice,
+        validate_update=service_rules.validate_endpoint_slice_update,
+    ),
+}
+
+_ACCESS = {
+    # Names of roles may hold colons and capitals.
+    "roles.rbac.authorization.k8s.io": Rules(name=path_segment, validate=policy_rules.validate_role),
+    "clusterroles.rbac.authorization.k8s.io": Rules(name=path_segment, validate=policy_rules.validate_cluster_role),
+    "rolebindings.rbac.authorization.k8s.io": Rules(
+        name=path_segment,
+        default=rbac.default_binding,
+        validate=policy_rules.validate_role_binding,
+        validate_update=policy_rules.validate_binding_update,
+    ),
+    "clusterrolebindings.rbac.authorization.k8s.io": Rules(
+        name=path_segment,
+        default=rbac.default_binding,
+        validate=policy_rules.validate_cluster_role_binding,
+        validate_update=policy_rules.validate_binding_update,
+    ),
+    "certificatesigningrequests.certificates.k8s.io": Rules(
+        name=dns_subdomain,
+        validate=policy_rules.validate_signing_request,
+        validate_update=policy_rules.validate_signing_request_update,
+    ),
+}
+
+_STORAGE = {
+    "storageclasses.storage.k8s.io": Rules(
+        name=dns_subdomain,
+        default=storage.default_storage_class,
+        validate=storage_rules.validate_storage_class,
+        validate_update=storage_rules.validate_storage_class_update,
+    ),
+    "csidrivers.storage.k8s.io": Rules(name=dns_subdomain, default=storage.default_csi_driver),
+}
+
+_ADMISSION = {
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": _counted(
+        default=admission.default_mutating_webhooks, validate=policy_rules.validate_webhooks
+    ),
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": _counted(
+        default=admission.default_validating_webhooks, validate=policy_rules.validate_webhooks
+    ),
+    "validatingadmissionpolicies.admissionregistration.k8s.io": _counted(
+        default=admission.default_policy, validate=policy_rules.validate_policy
+    ),
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": _counted(
+        default=admission.default_policy_binding, validate=policy_rules.validate_policy_binding
+    ),
+    "customresourcedefinitions.apiextensions.k8s.io": _counted(
+        default=admission.default_definition,
+        validate=definition_rules.validate_definition,
+        validate_update=definition_rules.validate_definition_update,
+        warnings=definition_rules.definition_warnings,
+    ),
+}
+
+_RULES: dict[str, Rules] = {**_CORE, **_WORKLOADS, **_NETWORK, **_ACCESS, **_STORAGE, **_ADMISSION}

@@ -8,9 +8,8 @@ from flowdeck.kube.errors import FieldError
 from flowdeck.kube.names import NameRule
 from flowdeck.kube.objects import Kind, Tree, copy_of
 
-Errors = list[FieldError]
-
-
+Validate = Callable[[Tree], list[FieldError]]
+ValidateUpdate = Callable[[Tree, Tree], list[FieldError]]
 Change = Callable[[Tree, Tree], None]
 """Changes a new object (first) in place, looking at the one that it replaces (second)."""
 
@@ -25,10 +24,10 @@ class Rules:
     on_create: Callable[[Tree], None] | None = None
     on_update: Change | None = None
     on_status: Change | None = None
-    validate: Callable[[Tree], Errors] | None = None
-    validate_update: Callable[[Tree, Tree], Errors] | None = None
+    validate: Validate | None = None
+    validate_update: ValidateUpdate | None = None
     """Runs before `validate`, when anything but metadata and status differs: immutable fields and the like."""
-    validate_status: Callable[[Tree, Tree], Errors] | None = None
+    validate_status: ValidateUpdate | None = None
     warnings: Callable[[Tree, Tree | None], Sequence[str]] | None = None
     counts_generations: bool = False
     """`metadata.generation` starts at 1 and rises with each change outside metadata and status."""

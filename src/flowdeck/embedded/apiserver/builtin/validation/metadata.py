@@ -11,6 +11,7 @@ from flowdeck.kube.objects import Tree
 
 ANNOTATIONS_MAX_BYTES = 256 * 1024
 
+
 def validate_labels(labels: Tree | None, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     for key, value in (labels or {}).items():
