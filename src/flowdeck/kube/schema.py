@@ -49,13 +49,14 @@ class Schema:
         "_context",
         "_deep",
         "_defaults",
+        "_has_rules",
         "_items",
         "_plain",
         "_properties",
         "_rules",
-        "_values", "canonical",
+        "_values",
+        "canonical",
         "format",
-        "has_rules",
         "is_atomic_map",
         "is_deep",
         "is_embedded",
@@ -72,7 +73,7 @@ class Schema:
         "patch_strategies",
         "tree",
         "type",
-    )  # fmt: skip
+    )
 
     def __init__(self, tree: Tree, context: "SchemaSet", name: str = "", *, is_root: bool = False) -> None:
         self.tree = tree
@@ -106,8 +107,7 @@ class Schema:
         is_tree = self.type in ("object", "array") or "properties" in tree
         self.is_deep = is_tree or self.is_embedded or self.canonical is not None
         """Pruning and defaulting have something to do in its values."""
-        self.has_rules = not context.is_openapi and context.has(tree, "x-kubernetes-validations")
-        """CEL rules stand here or below."""
+        self._has_rules: bool | None = False if context.is_openapi else None
         self._rules: rules.Rules | None = None
         self._properties: dict[str, Schema] = {}
         self._items: Schema | None = None
@@ -351,6 +351,13 @@ class Schema:
                 child.check(value, old.get(name) if old else None, (path, name), errors)
 
     @builtins.property
+    def has_rules(self) -> bool:
+        """CEL rules stand here or below."""
+        if self._has_rules is None:
+            self._has_rules = b'"x-kubernetes-validations"' in orjson.dumps(self.tree)
+        return self._has_rules
+
+    @builtins.property
     def own_rules(self) -> "rules.Rules":
         """The CEL rules of this node, compiled."""
         if self._rules is None:
@@ -378,7 +385,6 @@ class SchemaSet:
         self._definitions = definitions or {}
         self.is_openapi = definitions is not None
         self._named: dict[str, Schema] = {}
-        self._having: dict[tuple[int, str], bool] = {}
 
     def schema(self, tree: Tree) -> Schema:
         """The schema that a tree, maybe a reference, stands for."""
@@ -396,18 +402,6 @@ class SchemaSet:
         found = self._named.get(name)
         if found is None:
             found = self._named[name] = Schema(self._definitions.get(name, {}), self, name)
-        return found
-
-    def has(self, tree: Any, word: str) -> bool:
-        """True when `word` is a key somewhere in the tree."""
-        key = (id(tree), word)
-        found = self._having.get(key)
-        if found is None:
-            if isinstance(tree, dict):
-                found = word in tree or any(self.has(v, word) for v in tree.values() if isinstance(v, dict | list))
-            else:
-                found = any(self.has(v, word) for v in tree if isinstance(v, dict | list))
-            self._having[key] = found
         return found
 
 
