@@ -177,3 +177,12 @@ async def test_a_new_level_tells_of_the_pods_that_break_it() -> None:
         'existing pods in namespace "team" violate the new PodSecurity enforce level "baseline:latest"',
         "a (and 1 other pod): host namespaces",
     ]
+
+
+async def test_a_container_that_is_added_for_debugging_keeps_the_level() -> None:
+    debug = {"name": "debug", "securityContext": {"privileged": True}}
+    request = a_request(
+        a_pod(ephemeralContainers=[debug]), operation="UPDATE", old=a_pod(), subresource="ephemeralcontainers"
+    )
+    with pytest.raises(Forbidden, match=r'container "debug" must not set securityContext.privileged=true'):
+        await admit(a_namespace(enforce="baseline"), request)

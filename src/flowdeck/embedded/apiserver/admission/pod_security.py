@@ -44,9 +44,8 @@ class PodSecurity(Plugin):
 
     async def validate(self, request: AdmissionRequest) -> None:
         kind = request.resource.kind
-        if is_new_pod(request) or (is_for(request, "pods") and request.operation == "UPDATE"):
-            if request.operation == "CREATE" or _matters(request):
-                self._check_pod(request, object_of(request))
+        if is_new_pod(request) or _is_changed_pod(request):
+            self._check_pod(request, object_of(request))
         elif is_for(request, NAMESPACE.plural) and request.obj is not None:
             self._check_namespace(request, request.obj)
         elif kind.plural in _TEMPLATES and kind.group in _TEMPLATE_GROUPS and request.obj and not request.subresource:
@@ -136,7 +135,11 @@ def _others(count: int) -> str:
     return f" (and {count} other pod{'s' if count > 1 else ''})" if count else ""
 
 
-def _matters(request: AdmissionRequest) -> bool:
-    """Of updates only those count that could change the judgement: images and the like cannot."""
-    old, new = request.old or {}, object_of(request)
-    return old.get("spec") != new.get("spec")
+def _is_changed_pod(request: AdmissionRequest) -> bool:
+    """Whether the spec of a pod changes, also by containers that are added to it to debug it."""
+    kind = request.resource.kind
+    if kind.plural != "pods" or kind.group or request.operation != "UPDATE":
+        return False
+    if request.subresource not in ("", "ephemeralcontainers"):
+        return False
+    return (request.old or {}).get("spec") != object_of(request).get("spec")
