@@ -207,7 +207,8 @@ class TunnelClient:
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
-        await self._writer.wait_closed()
+        with contextlib.suppress(ssl.SSLError):  # data that was on its way
+            await self._writer.wait_closed()
 
     async def send(self, data: bytes) -> None:
         self._protocol.send_binary(data)

@@ -88,6 +88,10 @@ class Services:
         """Every TCP port of a Service with an address of its own."""
         return {port["port"] for each in self._services.values() if _addresses(each) for port in _tcp(each)}
 
+    def all_ports(self) -> set[tuple[ObjectKey, int]]:
+        """Every TCP port of every Service with an address of its own."""
+        return {(key, port["port"]) for key, each in self._services.items() if _addresses(each) for port in _tcp(each)}
+
     def node_ports(self) -> dict[int, tuple[ObjectKey, int]]:
         """Port of the machine -> Service and its port."""
         return {
