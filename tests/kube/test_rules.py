@@ -116,6 +116,12 @@ def test_a_rule_that_takes_too_long_is_told():
     )
 
 
+def test_a_rule_that_mentions_an_unknown_field_is_found_when_the_definition_is_made():
+    tree = ruled({"rule": "self.a > 1 && self.nope.b == 'self.x'"}, a=INT)
+    found = [error.body for error in problems({"type": "object", "properties": {"spec": tree}}, "p")]
+    assert "ERROR: <input>:1:19: undefined field 'nope'" in found[0].replace("\\n", "\n")
+
+
 def test_bad_rules_are_found_when_the_definition_is_made():
     tree = {"type": "object", "properties": {"spec": ruled({"rule": "self.a +"}, {"rule": "1 + 1"}, {"rule": ""})}}
     found = [str(error) for error in problems(tree, "spec.schema")]

@@ -15,7 +15,7 @@ The C++ library is loaded with the first program.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -103,6 +103,18 @@ def identifiers(expression: str) -> frozenset[str]:
     return frozenset(_IDENTIFIER.findall(_STRINGS.sub('""', expression)))
 
 
+def undefined_field(expression: str, variables: Sequence[str], known: Container[str]) -> str:
+    """What the API says of the first field of a variable that is not `known`; `""` when there is none."""
+    masked = _STRINGS.sub(lambda match: " " * len(match[0]), expression)
+    for match in _SELECTION.finditer(masked):
+        name, field = match.groups()
+        if name in variables and field and field not in known and "\n" not in expression:
+            column = masked.index(".", match.end(1)) + 1
+            where = f"\n | {expression}\n | {'.' * (column - 1)}^"
+            return f"compilation failed: ERROR: <input>:1:{column}: undefined field '{field}'{where}"
+    return ""
+
+
 def fields_used(expressions: Iterable[str], variables: Sequence[str]) -> frozenset[str] | None:
     """The fields of the variables that the expressions read; None when they use a variable as a whole."""
     found: set[str] = set()
@@ -117,7 +129,7 @@ def fields_used(expressions: Iterable[str], variables: Sequence[str]) -> frozens
 
 
 def escaped(name: str) -> str:
-    """A property's name as CEL knows it: `a-b` is `a__dash__b`, `namespace` is `__namespace__`."""
+    """A property's name as CEL knows it: `a-b` is `a__dash__b`, `namespace` is `__namespace__` (and itself, too)."""
     if name in _RESERVED:
         return f"__{name}__"
     if name.isidentifier() and "__" not in name:
