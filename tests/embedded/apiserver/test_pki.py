@@ -18,7 +18,7 @@ NOW = datetime.now(UTC)  # noqa: TID251 - TLS itself reads the machine's clock
 
 @pytest.fixture
 def pki(tmp_path: Path) -> Pki:
-    return prepare(tmp_path / "pki", node="node-1", now=NOW, names=["10.96.0.1", "deck.example"])
+    return prepare(tmp_path / "pki", node="node-1", now=NOW, names=["10.96.0.9", "deck.example"])
 
 
 async def _shake_hands(pki: Pki, client_certificate: Path | None, name: str) -> bytes | None:
@@ -39,7 +39,7 @@ async def _shake_hands(pki: Pki, client_certificate: Path | None, name: str) -> 
         return found
 
 
-@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "10.96.0.1", "kubernetes.default.svc", "deck.example"])
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "10.96.0.1", "10.96.0.9", "kubernetes.default.svc", "deck.example"])
 async def test_a_client_reaches_the_server_by_each_of_its_names(pki: Pki, name: str) -> None:
     assert await _shake_hands(pki, None, name) is None
 
@@ -78,7 +78,7 @@ def test_a_second_start_makes_nothing_and_needs_no_cryptography(pki: Pki) -> Non
         "import sys; from pathlib import Path; from datetime import datetime;"
         "from flowdeck.embedded.apiserver.pki import prepare;"
         f"prepare(Path({str(pki.folder)!r}), node='node-1', now=datetime.fromisoformat({NOW.isoformat()!r}),"
-        "names=['10.96.0.1', 'deck.example']);"
+        "names=['10.96.0.9', 'deck.example']);"
         "sys.exit('cryptography' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -87,14 +87,14 @@ def test_a_second_start_makes_nothing_and_needs_no_cryptography(pki: Pki) -> Non
 
 def test_certificates_close_to_expiry_are_renewed_and_the_authority_stays(pki: Pki) -> None:
     before = {path.name: path.read_bytes() for path in pki.folder.iterdir()}
-    prepare(pki.folder, node="node-1", now=NOW + timedelta(days=330), names=["10.96.0.1", "deck.example"])
+    prepare(pki.folder, node="node-1", now=NOW + timedelta(days=330), names=["10.96.0.9", "deck.example"])
     changed = {path.name for path in pki.folder.iterdir() if path.read_bytes() != before[path.name]}
     assert changed == {"server.pem", "admin.pem", "node.pem", "kubelet.pem", "kubelet-client.pem"}
 
 
 def test_a_new_name_renews_only_the_serving_certificates(pki: Pki) -> None:
     before = {path.name: path.read_bytes() for path in pki.folder.iterdir()}
-    prepare(pki.folder, node="node-1", now=NOW, names=["10.96.0.1", "deck.example", "new.example"])
+    prepare(pki.folder, node="node-1", now=NOW, names=["10.96.0.9", "deck.example", "new.example"])
     changed = {path.name for path in pki.folder.iterdir() if path.read_bytes() != before[path.name]}
     assert changed == {"server.pem", "kubelet.pem"}
 
@@ -102,7 +102,7 @@ def test_a_new_name_renews_only_the_serving_certificates(pki: Pki) -> None:
 def test_a_new_authority_renews_everything_but_the_token_key(pki: Pki) -> None:
     before = {path.name: path.read_bytes() for path in pki.folder.iterdir()}
     (pki.folder / "ca.pem").unlink()
-    prepare(pki.folder, node="node-1", now=NOW, names=["10.96.0.1", "deck.example"])
+    prepare(pki.folder, node="node-1", now=NOW, names=["10.96.0.9", "deck.example"])
     kept = {path.name for path in pki.folder.iterdir() if path.read_bytes() == before[path.name]}
     assert kept == {"service-account.pem"}
 

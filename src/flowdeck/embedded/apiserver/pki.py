@@ -38,7 +38,10 @@ LEAF_LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=60)
 """A certificate with less time left than this is made anew by `prepare`."""
 
+API_SERVICE_IP = "10.96.0.1"
+"""The cluster IP of the Service `kubernetes`, by which pods reach the API server."""
 SERVER_NAMES = (
+    API_SERVICE_IP,
     "localhost",
     "127.0.0.1",
     "::1",

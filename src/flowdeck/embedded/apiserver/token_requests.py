@@ -50,12 +50,14 @@ class TokenRequests:
         audiences = tuple(spec.get("audiences") or self.tokens.audiences)
         bound = self._bound(account, spec.get("boundObjectRef"), user)
         order = TokenOrder(account=account, audiences=audiences, lifetime_s=seconds, **bound)
-        expires = self.clock.now() + timedelta(seconds=seconds)
+        now = self.clock.now()
+        expires = now + timedelta(seconds=seconds)
+        metadata = {"name": key.name, "namespace": key.namespace, "creationTimestamp": format_time(now)}
         return {
             "kind": TOKEN_REQUEST.kind,
             "apiVersion": TOKEN_REQUEST.api_version,
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "spec": {**spec, "audiences": list(audiences), "expirationSeconds": seconds},
+            "metadata": metadata,
+            "spec": {"boundObjectRef": None, **spec, "audiences": list(audiences), "expirationSeconds": seconds},
             "status": {"token": self.tokens.issue(order), "expirationTimestamp": format_time(expires)},
         }
 

@@ -7,6 +7,7 @@ written anew, since the API server's address may have changed. (Namespaces and r
 from collections.abc import Sequence
 
 from flowdeck.client.base import Client
+from flowdeck.embedded.apiserver.pki import API_SERVICE_IP
 from flowdeck.embedded.workloads.endpoints.legacy import SKIP_MIRROR
 from flowdeck.embedded.workloads.endpoints.slices import SERVICE_NAME
 from flowdeck.embedded.workloads.persistent_volumes.folders import STANDARD_CLASS
@@ -95,7 +96,7 @@ def objects() -> Sequence[tuple[Kind, Tree]]:
     ]
 
 
-async def ensure(client: Client, *, address: str, port: int, cluster_ip: str = "10.96.0.1") -> None:
+async def ensure(client: Client, *, address: str, port: int, cluster_ip: str = API_SERVICE_IP) -> None:
     """Creates what is missing. `address` and `port`: where pods reach the API server (an IPv4 address)."""
     for kind, obj in objects():
         await _create(client, kind, obj)
