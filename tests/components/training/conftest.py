@@ -14,6 +14,7 @@ from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.pki import Pki
+from flowdeck.embedded.workloads.job_set import admission as job_set_rules
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
 from flowdeck.kube.job_set.types import job_set_definition
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
@@ -32,7 +33,9 @@ def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = FakeClock()
-    api = ApiServer.open(tmp_path / "store.db", Pki(tmp_path / "pki"), clock, rules=COMPONENT.admission())
+    api = ApiServer.open(
+        tmp_path / "store.db", Pki(tmp_path / "pki"), clock, rules=[*job_set_rules.RULES, *COMPONENT.admission()]
+    )
     await api.bootstrap()
     world = World(clock, api)
     for definition in (*COMPONENT.custom_resource_definitions(), job_set_definition()):
