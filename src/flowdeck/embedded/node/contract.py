@@ -67,9 +67,8 @@ class PodNetwork:
 
     ip: str
     namespace_path: Path | None = None
-    """A network namespace to enter (`/run/netns/x` or a bind mount of it); None: the host's network."""
-    user_namespace_path: Path | None = None
-    """Without root: the user namespace that owns `namespace_path`; enter it first, else the network may not be entered."""
+    """A network namespace to enter (a bind mount, or `/proc/<pid>/fd/<n>`); None: the host's network. Without root, the
+    user namespace that owns it must be entered first."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Extra lines of `/etc/hosts`: name -> address."""
     resolver: str = ""

@@ -72,7 +72,7 @@ class World:
         resolver.write_text(place.resolver)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _ENTER, str(Path(flowdeck.__file__).parent.parent),
-            str(place.user_namespace_path or ""), str(place.namespace_path), str(resolver), code,
+            str(place.namespace_path), str(resolver), code,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await process.communicate()
@@ -83,13 +83,14 @@ _ENTER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from flowdeck.embedded.node.sandbox import linux
-if sys.argv[2]:
-    linux.setns(os.open(sys.argv[2], os.O_RDONLY))
-linux.setns(os.open(sys.argv[3], os.O_RDONLY))
+network = os.open(sys.argv[2], os.O_RDONLY)
+if os.geteuid():
+    linux.setns(linux.owner_of_namespace(network))
+linux.setns(network)
 linux.unshare(linux.CLONE_NEWNS)
 linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-linux.mount(sys.argv[4], os.path.realpath("/etc/resolv.conf"), flags=linux.MS_BIND)
-exec(sys.argv[5])
+linux.mount(sys.argv[3], os.path.realpath("/etc/resolv.conf"), flags=linux.MS_BIND)
+exec(sys.argv[4])
 """
 
 

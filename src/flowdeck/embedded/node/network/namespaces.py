@@ -56,8 +56,7 @@ class NamespacedNetwork:
         path = await self._board.plug(uid_of(pod), address)
         self._services.put_pod(pod, address)
         self._on_change()
-        user = Path(f"/proc/{path.parts[2]}/ns/user") if path.parts[1] == "proc" else None
-        return PodNetwork(ip=address, namespace_path=path, user_namespace_path=user, resolver=resolver)
+        return PodNetwork(ip=address, namespace_path=path, resolver=resolver)
 
     async def tear_down(self, pod_uid: str) -> None:
         self._services.drop_pod(pod_uid)
