@@ -14,7 +14,7 @@ from flowdeck.client.base import Client, ObjectList, PatchType, Propagation, Wat
 from flowdeck.controller.informer import Informer, Informers
 from flowdeck.kube.errors import not_found
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, labels_of, uid_of
-from flowdeck.kube.selectors import parse_field_selector, parse_label_selector
+from flowdeck.kube.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
 
 
 @dataclass
@@ -65,12 +65,11 @@ class CachedClient:
             return await self.live.list(
                 kind, namespace=namespace, labels=labels, fields=fields, limit=limit, continue_token=continue_token
             )
-        items = cache.list(namespace)
-        if labels:
-            selector = parse_label_selector(labels)
+        selector, field_selector = parse_label_selector(labels), parse_field_selector(fields)
+        items = _candidates(cache, namespace, selector, field_selector)
+        if not selector.is_everything:
             items = [obj for obj in items if selector.matches(labels_of(obj))]
-        if fields:
-            field_selector = parse_field_selector(fields)
+        if field_selector.terms:
             items = [obj for obj in items if field_selector.matches(obj)]
         return ObjectList(items, str(cache.revision))
 
@@ -159,3 +158,18 @@ class CachedClient:
 
     async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
         return await self.live.raw(method, path, query=query, body=body)
+
+
+def _candidates(cache: Informer, namespace: str, labels: LabelSelector, fields: FieldSelector) -> Sequence[Tree]:
+    """The fewest objects that an index can narrow the question down to."""
+    for path, is_equal, value in fields.terms:
+        if is_equal:
+            return _in_namespace(cache.with_field(path, value), namespace)
+    for requirement in labels.requirements:
+        if requirement.operator == "In" and len(requirement.values) == 1:
+            return _in_namespace(cache.labelled(requirement.key, requirement.values[0]), namespace)
+    return cache.list(namespace)
+
+
+def _in_namespace(found: Sequence[Tree], namespace: str) -> Sequence[Tree]:
+    return [obj for obj in found if obj["metadata"].get("namespace") == namespace] if namespace else found

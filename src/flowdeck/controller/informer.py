@@ -12,8 +12,10 @@ import structlog
 
 from flowdeck.client.base import Reader, WatchEvent
 from flowdeck.controller.clock import Clock
+from flowdeck.controller.index import Index
 from flowdeck.kube.errors import ApiError, Expired
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, controller_of, key_of, uid_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of, uid_of
+from flowdeck.kube.selectors import read_field
 
 RETRY_S = (0.2, 30.0)
 """First and longest wait after a list or watch that failed; doubled each time, with jitter."""
@@ -33,7 +35,9 @@ class Informer:
         self._clock = clock
         self._random = Random()
         self._objects: dict[str, dict[str, Tree]] = defaultdict(dict)
-        self._owned: dict[str, dict[ObjectKey, Tree]] = defaultdict(dict)
+        self._owned = Index(_controller_uid)
+        self._indexes: dict[str, Index] = {}
+        """Made at the first question of their sort: by label (`label app`) and by field (`field spec.nodeName`)."""
         self._handlers: list[Handler] = []
         self._gone_uids: set[str] = set()
         self._progress = asyncio.Event()
@@ -51,14 +55,29 @@ class Informer:
         """The objects of a namespace, or of all, sorted by namespace and name."""
         spaces = [namespace] if namespace else sorted(self._objects)
         found = [objects[name] for space in spaces if (objects := self._objects.get(space)) for name in sorted(objects)]
-        return [obj for obj in found if uid_of(obj) not in self._gone_uids] if self._gone_uids else found
+        return self._there(found)
 
     def owned(self, owner_uid: str) -> Sequence[Tree]:
         """The objects whose controller has that uid, sorted by name."""
-        owned = self._owned.get(owner_uid)
-        if not owned:
-            return ()
-        return [owned[key] for key in sorted(owned) if uid_of(owned[key]) not in self._gone_uids]
+        return self._there(self._owned.find(owner_uid))
+
+    def labelled(self, label: str, value: str) -> Sequence[Tree]:
+        """The objects of all namespaces with that label."""
+        return self._indexed(f"label {label}", lambda obj: labels_of(obj).get(label), value)
+
+    def with_field(self, path: str, value: str) -> Sequence[Tree]:
+        """The objects of all namespaces with that value at a path such as `spec.nodeName`; missing counts as `""`."""
+        return self._indexed(f"field {path}", lambda obj: read_field(obj, path), value)
+
+    def _indexed(self, name: str, value_of: Callable[[Tree], str | None], value: str) -> Sequence[Tree]:
+        index = self._indexes.get(name)
+        if index is None:
+            everything = (obj for objects in self._objects.values() for obj in objects.values())
+            index = self._indexes[name] = Index(value_of, everything)
+        return self._there(index.find(value))
+
+    def _there(self, found: Sequence[Tree]) -> Sequence[Tree]:
+        return [obj for obj in found if uid_of(obj) not in self._gone_uids] if self._gone_uids else found
 
     async def wait_for(self, revision: int) -> None:
         """Returns once changes up to `revision` (of this kind) are in."""
@@ -138,9 +157,8 @@ class Informer:
                 return
             self._unindex(key, old)
         self._objects[key.namespace][key.name] = obj
-        owner = controller_of(obj)
-        if owner is not None:
-            self._owned[owner["uid"]][key] = obj
+        for index in (self._owned, *self._indexes.values()):
+            index.put(key, obj)
         self._tell(old, obj)
 
     def _remove(self, key: ObjectKey) -> None:
@@ -153,15 +171,19 @@ class Informer:
             self._tell(old, None)
 
     def _unindex(self, key: ObjectKey, obj: Tree) -> None:
-        owner = controller_of(obj)
-        if owner is not None:
-            self._owned[owner["uid"]].pop(key, None)
-            if not self._owned[owner["uid"]]:
-                del self._owned[owner["uid"]]
+        for index in (self._owned, *self._indexes.values()):
+            index.remove(key, obj)
 
     def _tell(self, old: Tree | None, new: Tree | None) -> None:
         for handler in self._handlers:
             handler(old, new)
+
+
+def _controller_uid(obj: Tree) -> str | None:
+    for ref in obj["metadata"].get("ownerReferences") or ():
+        if ref.get("controller"):
+            return str(ref["uid"])
+    return None
 
 
 class Informers:

@@ -205,7 +205,7 @@ class FieldSelector:
     terms: tuple[tuple[str, bool, str], ...] = ()
 
     def matches(self, obj: Tree, read: Callable[[Tree, str], str] | None = None) -> bool:
-        read = read or _read_field
+        read = read or read_field
         return all((read(obj, path) == value) is equal for path, equal, value in self.terms)
 
 
@@ -228,7 +228,8 @@ def _split_term(term: str) -> tuple[str, str, str]:
     return term, "", ""
 
 
-def _read_field(obj: Tree, path: str) -> str:
+def read_field(obj: Tree, path: str) -> str:
+    """The value at a path as text: `""` where there is none, booleans in lower case."""
     value = get_in(obj, *path.split("."), default="")
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -69,6 +69,16 @@ async def _patch_owners(client: Client, kind: Kind, child: Tree, reference: Tree
         return None
 
 
+_Place = tuple[str, tuple[str, str] | None]
+
+
+def _place(key: ObjectKey, selector: LabelSelector) -> _Place:
+    for requirement in selector.requirements:
+        if requirement.operator == "In" and len(requirement.values) == 1:
+            return key.namespace, (requirement.key, requirement.values[0])
+    return key.namespace, None
+
+
 class SelectorIndex:
     """Who selects an object: the reverse of many label selectors, for `Maps` of objects that name no owner.
 
@@ -77,22 +87,33 @@ class SelectorIndex:
     """
 
     def __init__(self) -> None:
-        self._selectors: dict[str, dict[ObjectKey, LabelSelector]] = {}
+        self._selectors: dict[ObjectKey, LabelSelector] = {}
+        self._by_place: dict[_Place, dict[ObjectKey, LabelSelector]] = {}
+        """Namespace and one label that a selector asks for (None: it asks for no certain one) -> the selectors."""
         self._orphans: dict[str, dict[ObjectKey, Mapping[str, str]]] = {}
         """Namespace -> object without a controller -> its labels; may name some that are gone."""
 
     def remember(self, key: ObjectKey, selector: LabelSelector | None) -> None:
         """`selector` None: the key selects nothing (any more), or is gone."""
+        old = self._selectors.pop(key, None)
+        if old is not None:
+            del self._by_place[_place(key, old)][key]
+            if not self._by_place[_place(key, old)]:
+                del self._by_place[_place(key, old)]
         if selector is not None:
-            self._selectors.setdefault(key.namespace, {})[key] = selector
-        elif key.namespace in self._selectors:
-            self._selectors[key.namespace].pop(key, None)
+            self._selectors[key] = selector
+            self._by_place.setdefault(_place(key, selector), {})[key] = selector
 
     def keys_for(self, obj: Tree) -> list[ObjectKey]:
         """Everyone who selects the object."""
-        selectors = self._selectors.get(key_of(obj).namespace, {})
-        labels = labels_of(obj)
-        return [key for key, selector in selectors.items() if selector.matches(labels)]
+        namespace, labels = key_of(obj).namespace, labels_of(obj)
+        places = [(namespace, label) for label in (None, *labels.items())]
+        return [
+            key
+            for place in places
+            for key, selector in self._by_place.get(place, {}).items()
+            if selector.matches(labels)
+        ]
 
     def keys_for_orphan(self, obj: Tree) -> list[ObjectKey]:
         """Everyone who would adopt the object; nobody when it has a controller. Notes which of the two it is."""

@@ -107,8 +107,8 @@ class NodeLifeCycleController:
                 patch = {"status": {"conditions": [condition]}}
                 await self.client.patch(POD, key_of(pod), patch, type=PatchType.STRATEGIC, subresource="status")
 
-    async def _pods_on(self, node: str) -> list[Tree]:
-        return [pod for pod in (await self.client.list(POD)).items if get_in(pod, "spec", "nodeName") == node]
+    async def _pods_on(self, node: str) -> Sequence[Tree]:
+        return (await self.client.list(POD, fields=f"spec.nodeName={node}")).items
 
     # ---- taints -----------------------------------------------------------------------------------------------------
 

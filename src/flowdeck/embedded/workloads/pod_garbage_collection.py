@@ -44,7 +44,7 @@ class LostNodeController:
         if await self.client.find(NODE, key) is not None:
             self._missing_since.pop(key.name, None)
             return DONE
-        pods = [pod for pod in (await self.client.list(POD)).items if get_in(pod, "spec", "nodeName") == key.name]
+        pods = (await self.client.list(POD, fields=f"spec.nodeName={key.name}")).items
         if not pods:
             self._missing_since.pop(key.name, None)
             return DONE

@@ -64,32 +64,33 @@ class SchedulerController:
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass over all that waits, whatever the key."""
         async with self._turn:
-            pods = self._with_assumed((await self.client.list(POD)).items)
-            waiting = [pod for pod in pods if _is_waiting(pod)]
+            waiting = [pod for pod in await self._without_node() if _is_waiting(pod)]
             pending = [pod for pod in waiting if not get_in(pod, "spec", "schedulingGates")]
             for pod in waiting:
                 if get_in(pod, "spec", "schedulingGates"):
                     await self._say(pod, "SchedulingGated", GATED)
             if pending:
-                scene = await self._look(pods, pending)
+                scene = await self._look(pending)
                 await self._carry_out(schedule(scene), scene)
         return DONE
 
-    def _with_assumed(self, pods: Sequence[Tree]) -> list[Tree]:
-        if not self._assumed:
-            return list(pods)
-        found, still = [], {}
-        for pod in pods:
-            node = self._assumed.get(uid_of(pod))
-            if node is not None and not get_in(pod, "spec", "nodeName"):
-                still[uid_of(pod)] = node
-                pod = {**pod, "spec": {**pod["spec"], "nodeName": node}}
-            found.append(pod)
-        self._assumed.clear()
-        self._assumed.update(still)
-        return found
+    async def _without_node(self) -> list[Tree]:
+        """Pods that have no node, also not one that the cache does not show yet."""
+        found = (await self.client.list(POD, fields="spec.nodeName=")).items
+        uids = {uid_of(pod) for pod in found}
+        for uid in [uid for uid in self._assumed if uid not in uids]:
+            del self._assumed[uid]
+        return [pod for pod in found if uid_of(pod) not in self._assumed]
 
-    async def _look(self, pods: Sequence[Tree], pending: Sequence[Tree]) -> Scene:
+    async def _all_pods(self) -> list[Tree]:
+        """All pods, those with their node that are bound though the cache does not show it yet."""
+        return [
+            {**pod, "spec": {**pod["spec"], "nodeName": node}} if (node := self._assumed.get(uid_of(pod))) else pod
+            for pod in (await self.client.list(POD)).items
+        ]
+
+    async def _look(self, pending: Sequence[Tree]) -> Scene:
+        pods = await self._all_pods()
         marks = marks_of(pending)
         groups = {mark: group for mark in marks if (group := await self.client.find(*mark)) is not None}
         volumes = {uid_of(pod): await volumes_of(pod, self.client) for pod in pending if pod["spec"].get("volumes")}
