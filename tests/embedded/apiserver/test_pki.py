@@ -13,7 +13,7 @@ import pytest
 from flowdeck.embedded.apiserver import pki as pki_module
 from flowdeck.embedded.apiserver.pki import Pki, client_context, prepare, server_context, write_kubeconfig
 
-NOW = datetime.now(UTC)  # noqa: TID251 - TLS itself reads the machine's clock
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ async def _shake_hands(pki: Pki, client_certificate: Path | None, name: str) -> 
         return found
 
 
-@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "10.96.0.1", "10.96.0.9", "kubernetes.default.svc", "deck.example"])
+@pytest.mark.parametrize(
+    "name", ["localhost", "127.0.0.1", "10.96.0.1", "10.96.0.9", "kubernetes.default.svc", "deck.example"]
+)
 async def test_a_client_reaches_the_server_by_each_of_its_names(pki: Pki, name: str) -> None:
     assert await _shake_hands(pki, None, name) is None
 
