@@ -328,13 +328,10 @@ async def test_a_pod_that_was_deleted_while_the_node_was_away_is_stopped(bench: 
 
 
 async def test_usage_counts_the_container(bench: Bench) -> None:
-    await bench.run(
-        a_pod("python", "-c", "x = bytearray(50_000_000); import time; print(1, flush=True); time.sleep(60)")
-    )
+    script = "x = bytearray(50_000_000); import time; open('done', 'w'); time.sleep(60)"
+    probe = {"exec": {"command": ["test", "-e", "done"]}, "periodSeconds": 1}
+    await bench.run(a_pod(containers=[a_container("python", "-c", script, readinessProbe=probe)]))
     await bench.until("p", is_ready)
-    async with asyncio.timeout(10):
-        while not await bench.log("p"):
-            await asyncio.sleep(0.02)
     (used,) = await bench.runtime.usage()
     assert used["name"] == "p"
     assert used["containers"][0]["memoryBytes"] > 45_000_000

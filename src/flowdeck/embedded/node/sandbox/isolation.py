@@ -84,10 +84,10 @@ class Root:
             self._overlay(self._root["image"], self._top, "image")
         else:
             self._machine()
-        hidden = [self._top + path for path in self._root["hidden"] if self._hide(self._top + path)]
         self._kernel_files()
         for entry in sorted(self._root["tmpfs"], key=lambda entry: str(entry["target"])):
             self._tmpfs(entry)
+        hidden = [self._top + path for path in self._root["hidden"] if self._hide(self._top + path)]
         for entry in sorted(self._root["mounts"], key=lambda entry: str(entry["target"]).count("/")):
             self._bind(entry)
         if self._root["image"] is None:

@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 from flowdeck.embedded.node.sandbox import monitor, visitor
 
 if sys.platform == "linux":
-    from flowdeck.embedded.node.sandbox import holder, isolation  # noqa: F401 - loaded once, for all forks
+    from flowdeck.embedded.node.sandbox import holder, isolation, linux  # noqa: F401 - loaded once, for all forks
 
 
 def main() -> None:
     """Serves requests until the node is gone."""
+    if sys.platform == "linux" and os.geteuid() == 0 and _SEALED not in sys.argv:
+        _seal_program()
     node = socket.socket(fileno=os.dup(0))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -42,6 +44,23 @@ def main() -> None:
             request = json.loads(line)
             mine, fds = fds[: request["fds"]], fds[request["fds"] :]
             _fork(request, mine, node)
+
+
+_SEALED = "sealed"
+
+
+def _seal_program() -> NoReturn:
+    """Starts again from a read-only view of Python's own program.
+
+    A container may get hold of the program that entered it (by `/proc/self/exe`), so that must not be writable, not
+    even for root: otherwise a container that is root could put its own code into what the machine runs next.
+    """
+    program = os.path.realpath("/proc/self/exe")
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_SLAVE)
+    linux.mount(program, program, flags=linux.MS_BIND)
+    linux.make_read_only(program)
+    os.execve(sys.executable, [*sys.orig_argv, _SEALED], {})
 
 
 def _fork(request: dict[str, Any], fds: list[int], node: socket.socket) -> None:
