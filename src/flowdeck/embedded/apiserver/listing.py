@@ -45,10 +45,7 @@ class Selection:
         known = {"metadata.name", "metadata.namespace", *resource.selectable_fields}
         for path, _, _ in selector.terms:
             if path not in known:
-                raise BadRequest(
-                    f'Unable to find "{resource.kind.api_version}, Resource={resource.kind.plural}" that match label '
-                    f'selector "{labels}", field selector "{fields}": field label not supported: {path}'
-                )
+                raise BadRequest(_not_selectable(resource, path))
         return cls(namespace, parse_label_selector(labels), selector)
 
     @property
@@ -63,6 +60,12 @@ class Selection:
     def name(self) -> str:
         """The one name that is asked for, or `""`."""
         return next((value for path, equal, value in self.fields.terms if path == "metadata.name" and equal), "")
+
+
+def _not_selectable(resource: Resource, path: str) -> str:
+    if resource.is_custom or resource.selectable_fields:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 class Page(NamedTuple):

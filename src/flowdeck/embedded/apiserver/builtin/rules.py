@@ -19,6 +19,7 @@ from flowdeck.embedded.apiserver.builtin.defaults import (
     storage,
 )
 from flowdeck.embedded.apiserver.builtin.definitions import Names
+from flowdeck.embedded.apiserver.builtin.pods import set_pod_status
 from flowdeck.embedded.apiserver.builtin.strategy import Rules, Validate, ValidateUpdate
 from flowdeck.embedded.apiserver.builtin.validation import batch as batch_rules
 from flowdeck.embedded.apiserver.builtin.validation import core as core_rules
@@ -89,7 +90,7 @@ _CORE = {
         validate=pod_rules.validate_pod,
         validate_update=pod_rules.validate_pod_update,
         warnings=pod_rules.pod_warnings,
-        initial_status={"phase": "Pending"},
+        on_create=set_pod_status,
     ),
     "podtemplates": _counted(default=apps.default_pod_template_object, validate=workloads.validate_pod_template_object),
     "replicationcontrollers": _workload(
