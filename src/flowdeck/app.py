@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ import structlog
 
 from flowdeck.client.base import Client
 from flowdeck.components.base import Component, Context
+from flowdeck.components.training.settings import PROGRESS_NAMES
 from flowdeck.controller.clock import Clock, SystemClock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
@@ -124,7 +125,9 @@ async def running(settings: Settings) -> AsyncIterator[Platform]:
     """Runs a platform for as long as the context lasts; pods go on when it ends."""
     with locked(settings.data):
         clock = SystemClock()
-        keys = pki.prepare(settings.data / "pki", node=settings.node.name, now=clock.now(), names=settings.server.names)
+        names = (*settings.server.names, *PROGRESS_NAMES)
+        keys = pki.prepare(settings.data / "pki", node=settings.node.name, now=clock.now(), names=names)
+        settings = _with_keys(settings, keys)
         parts = components(settings)
         rules = [*job_set_admission.RULES, *(rule for part in parts for rule in part.admission())]
         api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers)
@@ -151,6 +154,14 @@ async def running(settings: Settings) -> AsyncIterator[Platform]:
             api.close()
             with contextlib.suppress(FileNotFoundError):
                 (settings.data / "state.json").unlink()
+
+
+def _with_keys(settings: Settings, keys: pki.Pki) -> Settings:
+    """What components serve over TLS has the API server's certificate, unless another one is set."""
+    if settings.training.tls_certificate is not None:
+        return settings
+    training = replace(settings.training, tls_certificate=keys.server, tls_key=keys.server, tls_authority=keys.ca)
+    return replace(settings, training=training)
 
 
 async def _install(platform: Platform) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ from flowdeck.components.training.progress_server import ProgressServer, certifi
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.components.training.types import TRAIN_JOB
 from flowdeck.embedded.apiserver import pki
-from flowdeck.kube.kinds import SERVICE_ACCOUNT
+from flowdeck.kube.kinds import ENDPOINT_SLICE, SERVICE, SERVICE_ACCOUNT
 from flowdeck.kube.objects import ObjectKey, Tree
 from tests.components.training.makers import a_train_job
 from tests.world.world import World
@@ -214,10 +214,10 @@ def test_only_certificates_leave_a_pem_file_that_holds_a_key_too(tmp_path: Any) 
     assert certificates_in(file) == certificate * 2
 
 
-def test_a_server_off_the_loopback_is_told_by_its_service_s_name() -> None:
-    settings = TrainingSettings()
-    assert settings.progress_url == "https://127.0.0.1:10443"
-    assert (
-        replace(settings, progress_host="10.1.0.1").progress_url
-        == "https://kubeflow-trainer-controller-manager.kubeflow-system.svc:10443"
-    )
+async def test_the_service_leads_to_the_server(reporter: Reporter) -> None:
+    service = await reporter.world.get(SERVICE, "kubeflow-trainer-controller-manager", "kubeflow-system")
+    (port,) = service["spec"]["ports"]
+    assert port["port"] == 10443
+    (endpoints,) = await reporter.world.list(ENDPOINT_SLICE, "kubeflow-system")
+    assert endpoints["endpoints"][0]["addresses"] == ["127.0.0.1"]
+    assert endpoints["ports"][0]["port"] == port["targetPort"] == reporter.http.base_url.port

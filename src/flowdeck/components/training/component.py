@@ -15,7 +15,7 @@ from flowdeck.components.training.objects import shipped_objects
 from flowdeck.components.training.pod_trouble import PodTroubleController
 from flowdeck.components.training.progress import Progress
 from flowdeck.components.training.progress_server import ProgressServer, certificates_in
-from flowdeck.components.training.settings import TrainingSettings
+from flowdeck.components.training.settings import PROGRESS_URL, TrainingSettings
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME, definitions
 from flowdeck.controller.contract import Controller
 from flowdeck.kube.objects import Tree
@@ -59,7 +59,7 @@ def _plugins(settings: TrainingSettings) -> Sequence[Plugin]:
     plugins = (*all_frameworks(), *GANGS)
     if settings.serves_progress and settings.tls_authority:
         authority = certificates_in(settings.tls_authority)
-        return (*plugins, Progress(url=settings.progress_url, authority=authority))
+        return (*plugins, Progress(url=PROGRESS_URL, authority=authority))
     return plugins
 
 

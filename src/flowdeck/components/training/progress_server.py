@@ -17,6 +17,7 @@ Source: kubeflow/trainer (pkg/statusserver)
 
 import asyncio
 import hashlib
+import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -29,7 +30,7 @@ import uvicorn
 
 from flowdeck.client.base import Client
 from flowdeck.components.training.progress import audience_of
-from flowdeck.components.training.settings import SERVICE, SERVICE_NAMESPACE, TrainingSettings
+from flowdeck.components.training.settings import SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, TrainingSettings
 from flowdeck.components.training.types import GROUP, TRAIN_JOB, VERSION
 from flowdeck.controller.clock import Clock
 from flowdeck.kube.errors import (
@@ -159,9 +160,10 @@ class ProgressServer:
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
-        await self._publish()
+        listener = socket.create_server((self.settings.progress_host, self.settings.progress_port), backlog=2048)
+        await self._publish(listener.getsockname()[1])
         server = uvicorn.Server(self._config())
-        serving = asyncio.ensure_future(server._serve())
+        serving = asyncio.ensure_future(server._serve([listener]))
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
@@ -173,8 +175,6 @@ class ProgressServer:
         settings = self.settings
         return uvicorn.Config(
             ProgressApp(self.client, Tokens(self.client, self.clock)),
-            host=settings.progress_host,
-            port=settings.progress_port,
             lifespan="off",
             ws="none",
             log_config=None,
@@ -187,16 +187,13 @@ class ProgressServer:
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
         )
 
-    async def _publish(self) -> None:
-        """Makes the Service point here, where a Service may."""
-        if self.settings.is_local:
-            return
-        port = {"name": "progress", "port": self.settings.progress_port, "protocol": "TCP"}
+    async def _publish(self, port: int) -> None:
+        """Makes the Service lead here."""
         service = {
             "apiVersion": SERVICE_KIND.api_version,
             "kind": SERVICE_KIND.kind,
             "metadata": {"name": SERVICE, "namespace": SERVICE_NAMESPACE},
-            "spec": {"ports": [port | {"targetPort": self.settings.progress_port}]},
+            "spec": {"ports": [{"name": "progress", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": port}]},
         }
         host = self.settings.progress_host
         endpoints = {
@@ -212,7 +209,7 @@ class ProgressServer:
             },
             "addressType": "IPv6" if ":" in host else "IPv4",
             "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
-            "ports": [port],
+            "ports": [{"name": "progress", "port": port, "protocol": "TCP"}],
         }
         await self.client.apply(SERVICE_KIND, service, manager=MANAGER)
         await self.client.apply(ENDPOINT_SLICE, endpoints, manager=MANAGER)
