@@ -140,6 +140,12 @@ async def test_less_load_shrinks_only_after_the_window(world: World, load: EvenL
     assert await replicas(world) == 2
 
 
+async def test_nothing_shrinks_at_first_sight(world: World, load: EvenLoad) -> None:
+    await start(world, load, 3)
+    assert await replicas(world) == 3
+    assert await world.condition(HORIZONTAL_POD_AUTOSCALER, "h", "AbleToScale") == ("True", "ScaleDownStabilized")
+
+
 async def test_the_bounds_hold(world: World, load: EvenLoad) -> None:
     load.load = 10_000
     await start(world, load, 2, maximum=3)

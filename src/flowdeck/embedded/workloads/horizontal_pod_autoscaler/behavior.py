@@ -62,6 +62,11 @@ class Memory:
     looked_at: tuple[datetime, Tree] | None = None
     """When it was looked at last, and the spec of then (autoscalers have no generation)."""
 
+    def begin(self, current: int, now: datetime) -> None:
+        """The size at first sight counts as a recommendation: nothing shrinks before a whole window was seen."""
+        if not self.recommendations:
+            self.recommendations.append(Moment(now, current))
+
     def note_change(self, before: int, after: int, now: datetime) -> None:
         (self.ups if after > before else self.downs).append(Moment(now, abs(after - before)))
 

@@ -166,6 +166,7 @@ class HorizontalPodAutoscalerController:
         text = f"the HPA was able to successfully calculate a replica count from {name}"
         report.say("ScalingActive", "True", "ValidMetricFound", text)
         memory = self._memory[key_of(report.autoscaler)]
+        memory.begin(target.replicas, report.now)
         found = limit(report.autoscaler, memory, target.replicas, wanted, report.now)
         report.say("AbleToScale", "True", found.able_reason, found.able_message)
         limited: Literal["True", "False"] = "True" if found.is_limited else "False"
