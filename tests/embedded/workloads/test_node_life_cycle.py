@@ -48,7 +48,8 @@ async def a_pod(world, name="p", **spec):
 
 
 def bearing(seconds):
-    return [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": seconds}]
+    key = "node.kubernetes.io/unreachable"
+    return [{"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}]
 
 
 async def ready(world):
