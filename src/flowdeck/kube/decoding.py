@@ -72,17 +72,21 @@ def _walk(schema: "Schema", value: Any, struct: str, path: str, errors: list[str
         if kind is not list:
             errors.append(_text(value, struct, path, go_type(schema)))
         elif (items := schema.items) is not None:
+            plain = items.plain_type
             for item in value:
-                _walk(items, item, struct, path, errors)
+                if type(item) is not plain:
+                    _walk(items, item, struct, path, errors)
     elif (error := _scalar_error(schema, value, struct, path)) is not None:
         errors.append(error)
 
 
 def _walk_object(schema: "Schema", obj: dict[str, Any], struct: str, path: str, errors: list[str]) -> None:
     inner = schema.name.rpartition(".")[2] or struct
+    plain = schema.plain_fields
+    of_values = schema.values.plain_type if schema.values else None
     for name, value in obj.items():
         kind = type(value)
-        if kind is str and (child := schema.property(name)) is not None and child.type == "string" and not child.format:
+        if kind is plain.get(name, of_values):
             continue
         child = schema.property(name)
         if child is not None:

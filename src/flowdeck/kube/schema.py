@@ -184,6 +184,22 @@ class Schema:
     def is_map_list(self) -> bool:
         return self.list_type == "map" and bool(self.map_keys)
 
+    @builtins.property
+    def plain_type(self) -> type | None:
+        """The Python type of which every value is fine; None where there is more to check."""
+        if self.is_int_or_string or self.is_nullable:
+            return None
+        if self.is_openapi:
+            return None if self.format else _PLAIN_TYPES.get(self.type)
+        return _PLAIN_TYPES.get(self.type) if validation.is_unbounded(self.tree) else None
+
+    @builtins.property
+    def plain_fields(self) -> Mapping[str, type]:
+        """`plain_type` of the fields that have one."""
+        if self._deep is None:
+            self._learn_fields()
+        return self._plain
+
     def branch(self, tree: Tree) -> "Schema":
         """A schema of the same dialect: for the parts of `allOf`, `anyOf`, `oneOf`, `not`."""
         return self._context.schema(tree)
@@ -245,10 +261,8 @@ class Schema:
         for name in names:
             child = self.property(name)
             known[name] = child if child is not None and child.is_deep else None
-            if child is not None and validation.is_unbounded(child.tree) and not child.is_nullable:
-                plain = _PLAIN_TYPES.get(child.type)
-                if plain and not child.is_int_or_string:
-                    self._plain[name] = plain
+            if child is not None and (plain := child.plain_type) is not None:
+                self._plain[name] = plain
         self._additional = self.values
         self._deep = known
         return known
