@@ -30,9 +30,11 @@ def down(
         if is_alive(state.pids.get("node", 0)):
             _stop(state.pids["node"])
     if pods:
+        from flowdeck.embedded.node.network.removal import remove_network
         from flowdeck.embedded.node.sandbox.stopping import stop_all
 
         stop_all(folder / "node")
+        remove_network(folder / "node" / "network")
     typer.echo(f"the platform on {folder} is stopped")
 
 

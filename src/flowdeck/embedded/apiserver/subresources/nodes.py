@@ -90,12 +90,15 @@ class Nodes:
         """Joins an ASGI WebSocket with one at `url` (`https://...`), until either side ends."""
         import websockets
 
+        from flowdeck.embedded.apiserver.subresources.relay import RelayConnection, offer
+
         await receive()  # websocket.connect
         target = url.replace("http", "ws", 1)
         try:
             other = await websockets.connect(
                 target,
-                subprotocols=list(scope.get("subprotocols") or ()) or None,
+                create_connection=RelayConnection,
+                additional_headers=offer(scope.get("subprotocols") or ()),
                 ssl=self._context if target.startswith("wss") else None,
                 compression=None,
                 max_size=None,

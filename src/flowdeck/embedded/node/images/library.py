@@ -132,8 +132,8 @@ class LocalImages:
             try:
                 environment = await self._environments.build(recipe, tell)
             except ImageError as error:
-                if fallback is None or "timed out" in str(error):
-                    raise ImageError(error.reason, f'Failed to pull image "{reference}": {error}') from error
+                if fallback is None:
+                    raise
                 tell(f"{row.versioned} {reference.version} cannot be installed here; taking another version")
                 continue
             return self._built(reference, row, environment)
@@ -171,7 +171,7 @@ def _image(reference: Reference, row: Row, *, digest: str, environment: Path | N
 
 def _unknown(reference: str) -> str:
     return (
-        f'Failed to pull image "{reference}": this machine has no container engine and does not know the image. '
+        "this machine has no container engine and does not know the image. "
         f"Three ways to make it run: (1) say which Python packages it stands for: "
         f"flowdeck image add {reference} --package NAME ...; "
         f"(2) unpack a saved image: docker save {reference} -o image.tar && "

@@ -14,6 +14,7 @@ from flowdeck.embedded.node.contract import PodNetwork
 from flowdeck.embedded.node.network.addresses import Addresses
 from flowdeck.embedded.node.network.feed import Informers, feed
 from flowdeck.embedded.node.network.proxy import Proxy, TargetOf, Targets, dial_from_machine
+from flowdeck.embedded.node.network.removal import remove_network
 from flowdeck.embedded.node.network.resolv_conf import resolv_conf
 from flowdeck.embedded.node.network.resolver import Resolver, machine_resolvers
 from flowdeck.embedded.node.network.service_env import service_env
@@ -100,8 +101,8 @@ class NamespacedNetwork:
 
     async def remove(self) -> None:
         """Takes everything down: bridge, cables, namespaces."""
-        await self._board.stop()
-        (self._settings.folder / "addresses.json").unlink(missing_ok=True)
+        self._board.close()
+        await asyncio.to_thread(remove_network, self._settings.folder)
 
     async def _learn(self) -> None:
         """What the switch has plugged in is the truth about addresses, once at the start."""

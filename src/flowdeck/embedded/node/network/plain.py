@@ -6,7 +6,6 @@ Service                           127.0.0.1 and a port on which the node listens
 """
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Collection, Mapping, Sequence
 
@@ -16,6 +15,7 @@ from flowdeck.embedded.node.contract import PodNetwork
 from flowdeck.embedded.node.network.feed import Informers, feed
 from flowdeck.embedded.node.network.loopback import LOOPBACK, Loopback
 from flowdeck.embedded.node.network.proxy import API_SERVICE, Proxy, TargetOf, Targets, dial_from_machine
+from flowdeck.embedded.node.network.removal import remove_network
 from flowdeck.embedded.node.network.rewriting import Names, Place
 from flowdeck.embedded.node.network.service_env import service_env
 from flowdeck.embedded.node.network.services import Services, is_headless
@@ -103,8 +103,7 @@ class PlainNetwork:
 
     async def remove(self) -> None:
         """Takes down what the network keeps."""
-        with contextlib.suppress(FileNotFoundError):
-            (self._settings.folder / "loopback.json").unlink()
+        await asyncio.to_thread(remove_network, self._settings.folder)
 
     def _find(self, host: str, service: str, namespace: str, own_subdomain: str) -> Place | None:
         key = ObjectKey(namespace, service)

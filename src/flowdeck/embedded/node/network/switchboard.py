@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import flowdeck
+from flowdeck.embedded.node.network.removal import connect_to_switch
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from flowdeck.embedded.node.network.switch import main; main()"
@@ -91,15 +92,6 @@ class Switchboard:
             raise
         return talk
 
-    async def stop(self) -> None:
-        """Takes the whole network down. Quiet when there is none."""
-        async with self._turn:
-            if self._line is None and (line := await asyncio.to_thread(self._connect)):
-                self._line = line
-            if self._line is not None:
-                await self._talk(self._line, {"do": "stop"})
-        self.close()
-
     def close(self) -> None:
         """Hangs up; the switch goes on."""
         if self._line is not None:
@@ -140,26 +132,12 @@ class Switchboard:
         return answer, list(fds)
 
     def _reach(self) -> socket.socket:
-        line = self._connect()
+        line = connect_to_switch(self._plan.folder)
         if line is None:
             self._start()
-            line = self._connect()
+            line = connect_to_switch(self._plan.folder)
         if line is None:
             raise SwitchError("the network process does not answer")
-        return line
-
-    def _connect(self) -> socket.socket | None:
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        try:
-            # through a descriptor: the full path may be longer than a socket's name can be
-            folder = os.open(self._plan.folder, os.O_PATH | os.O_CLOEXEC)
-            try:
-                line.connect(f"/proc/self/fd/{folder}/switch.sock")
-            finally:
-                os.close(folder)
-        except (FileNotFoundError, ConnectionRefusedError):
-            line.close()
-            return None
         return line
 
     def _start(self) -> None:
