@@ -63,7 +63,9 @@ async def open_world(
 async def run_pod(world: World, pod: Tree, *, ready: bool = True, ip: str = "", node: str = "n1") -> Tree:
     """Plays scheduler and node: the pod runs."""
     if not pod["spec"].get("nodeName"):
-        await world.client.patch(POD, key_of(pod), {"spec": {"nodeName": node}})
+        meta, target = {"name": key_of(pod).name}, {"apiVersion": "v1", "kind": "Node", "name": node}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target}
+        await world.client.create_sub(POD, key_of(pod), "binding", binding)
     now = format_time(world.clock.now())
     condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": now}
     before = find_condition(pod, "Ready")
