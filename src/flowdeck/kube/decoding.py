@@ -57,17 +57,14 @@ def _walk(schema: "Schema", value: Any, struct: str, path: str, errors: list[str
     kind = type(value)
     if value is None or (schema.keeps_unknown and not schema.type):
         return
-    if schema.is_quantity:
+    if kind is dict and schema.type == "object":
+        _walk_object(schema, value, struct, path, errors)
+    elif schema.is_quantity:
         if not quantity.is_quantity(value):
             errors.append(quantity.ERROR)
     elif schema.is_int_or_string:
         if kind is not int and kind is not str:
             errors.append(_text(value, struct, path, "int32" if kind is not bool else "string"))
-    elif schema.type == "object":
-        if kind is dict:
-            _walk_object(schema, value, struct, path, errors)
-        else:
-            errors.append(_text(value, struct, path, go_type(schema)))
     elif schema.type == "array":
         if kind is not list:
             errors.append(_text(value, struct, path, go_type(schema)))
@@ -81,9 +78,7 @@ def _walk(schema: "Schema", value: Any, struct: str, path: str, errors: list[str
 
 
 def _walk_object(schema: "Schema", obj: dict[str, Any], struct: str, path: str, errors: list[str]) -> None:
-    inner = schema.name.rpartition(".")[2] or struct
-    plain = schema.plain_fields
-    of_values = schema.values.plain_type if schema.values else None
+    plain, of_values = schema.plain_fields
     for name, value in obj.items():
         kind = type(value)
         if kind is plain.get(name, of_values):
@@ -91,7 +86,7 @@ def _walk_object(schema: "Schema", obj: dict[str, Any], struct: str, path: str, 
         child = schema.property(name)
         if child is not None:
             where = path if path and not schema.declares(name) else f"{path}.{name}" if path else name
-            _walk(child, value, inner, where, errors)
+            _walk(child, value, schema.name.rpartition(".")[2] or struct, where, errors)
 
 
 def _scalar_error(schema: "Schema", value: Any, struct: str, path: str) -> str | None:

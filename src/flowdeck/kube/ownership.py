@@ -5,6 +5,7 @@ one leaf. Source: structured-merge-diff (typed).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -38,8 +39,13 @@ def step_of(schema: Schema, item: Any) -> str:
         return "v:" + orjson.dumps(item).decode()
     keys = schema.map_keys
     if len(keys) == 1 and type(value := item.get(keys[0])) is str:
-        return f'k:{{"{keys[0]}":{orjson.dumps(value).decode()}}}'
+        return _step_by_name(keys[0], value)
     return "k:" + orjson.dumps(_keys(schema, item), option=orjson.OPT_SORT_KEYS).decode()
+
+
+@lru_cache(maxsize=8192)
+def _step_by_name(key: str, value: str) -> str:
+    return f'k:{{"{key}":{orjson.dumps(value).decode()}}}'
 
 
 def _keys(schema: Schema, item: Tree) -> Tree:

@@ -52,6 +52,7 @@ class Schema:
         "_has_rules",
         "_items",
         "_plain",
+        "_plain_values",
         "_properties",
         "_rules",
         "_values",
@@ -114,6 +115,7 @@ class Schema:
         self._additional: Schema | None = None
         self._deep: dict[str, Schema | None] | None = None
         self._plain: dict[str, type] = {}
+        self._plain_values: type | None = None
         self._defaults: list[tuple[str, bytes, bool]] | None = None
         self._values: Schema | None = None
         self._checks: validation.Checks | None = None
@@ -194,11 +196,11 @@ class Schema:
         return _PLAIN_TYPES.get(self.type) if validation.is_unbounded(self.tree) else None
 
     @builtins.property
-    def plain_fields(self) -> Mapping[str, type]:
-        """`plain_type` of the fields that have one."""
+    def plain_fields(self) -> tuple[Mapping[str, type], type | None]:
+        """`plain_type` of the fields that have one, and of a map's values."""
         if self._deep is None:
             self._learn_fields()
-        return self._plain
+        return self._plain, self._plain_values
 
     def branch(self, tree: Tree) -> "Schema":
         """A schema of the same dialect: for the parts of `allOf`, `anyOf`, `oneOf`, `not`."""
@@ -264,6 +266,7 @@ class Schema:
             if child is not None and (plain := child.plain_type) is not None:
                 self._plain[name] = plain
         self._additional = self.values
+        self._plain_values = self._additional.plain_type if self._additional else None
         self._deep = known
         return known
 
