@@ -71,10 +71,9 @@ def _replica_set(obj: Tree, now: datetime) -> Sequence[Any]:
 
 
 def _replication_controller(obj: Tree, now: datetime) -> Sequence[Any]:
-    return (
-        *_replica_set({**obj, "spec": {**obj["spec"], "selector": None}}, now)[:-1],
-        labels_text(obj["spec"].get("selector")),
-    )
+    spec = obj.get("spec") or {}
+    without = {**obj, "spec": {**spec, "selector": None}}
+    return *_replica_set(without, now)[:-1], labels_text(spec.get("selector"))
 
 
 def _stateful_set(obj: Tree, now: datetime) -> Sequence[Any]:
