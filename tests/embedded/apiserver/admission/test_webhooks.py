@@ -21,13 +21,18 @@ from flowdeck.kube.kinds import (
     SERVICE,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import Kind, Tree
 from flowdeck.kube.schema import Schema
 from tests.embedded.apiserver.admission.makers import a_pod, a_request, admit
 from tests.embedded.apiserver.admission.webhook_server import Answer, WebhookServer, a_webhook, patching
 from tests.embedded.apiserver.in_memory import InMemoryStorage
 
+OLD_PODS = Kind("", "v1beta1", "Pod", "pods")
 PODS = [{"operations": ["CREATE", "UPDATE", "DELETE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]
+
+
+def _find_kind(group: str, version: str, kind: str) -> Kind | None:
+    return OLD_PODS if (version, kind) == ("v1beta1", "Pod") else None
 
 
 class Hooked:
@@ -36,7 +41,7 @@ class Hooked:
     def __init__(self, server: WebhookServer, client: WebhookClient, storage: InMemoryStorage) -> None:
         self.server = server
         self.storage = storage
-        caller = Caller(storage, client)
+        caller = Caller(storage, client, _find_kind)
         self.mutating = MutatingWebhooks(caller, earlier=[DefaultTolerationSeconds()])
         self.validating = ValidatingWebhooks(caller)
 
@@ -107,6 +112,17 @@ async def _mutated(world: Hooked, request: AdmissionRequest) -> Tree:
     await world.mutating.mutate(request)
     assert request.obj is not None
     return request.obj
+
+
+async def test_a_webhook_for_another_version_sees_that_version_and_its_change_is_kept(tmp_path: Path) -> None:
+    patch = patching({"op": "add", "path": "/metadata/labels", "value": {"a": "b"}})
+    async with hooked(tmp_path, lambda _: patch) as world:
+        world.register(mutating=True, rules=[PODS[0] | {"apiVersions": ["v1beta1"]}])
+        pod = await _mutated(world, a_request(a_pod()))
+        asked = world.server.asked[0]
+    assert (asked["kind"]["version"], asked["requestKind"]["version"]) == ("v1beta1", "v1")
+    assert asked["object"]["apiVersion"] == "v1beta1"
+    assert (pod["apiVersion"], pod["metadata"]["labels"]) == ("v1", {"a": "b"})
 
 
 async def test_our_own_plug_ins_see_what_a_webhook_has_changed(tmp_path: Path) -> None:
@@ -227,6 +243,9 @@ async def test_a_service_is_found_by_its_endpoints_and_named_in_its_certificate(
         ({"namespaceSelector": {"matchLabels": {"env": "prod"}}}, True),
         ({"namespaceSelector": {"matchLabels": {"env": "test"}}}, False),
         ({"objectSelector": {"matchLabels": {"app": "x"}}}, False),
+        ({"rules": [PODS[0] | {"apiVersions": ["v1beta1"]}]}, True),
+        ({"rules": [PODS[0] | {"apiVersions": ["v1beta1"]}], "matchPolicy": "Exact"}, False),
+        ({"rules": [PODS[0] | {"apiVersions": ["v0"]}]}, False),
         ({"matchConditions": [{"name": "c", "expression": "request.userInfo.username == 'bob'"}]}, True),
         ({"matchConditions": [{"name": "c", "expression": "object.metadata.name != 'p'"}]}, False),
     ],

@@ -13,7 +13,7 @@ import orjson
 
 from flowdeck.embedded.apiserver.contract import AdmissionRequest
 from flowdeck.embedded.apiserver.reviews import user_tree
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import Kind, Tree
 
 _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 
@@ -34,15 +34,14 @@ class Verdict:
     warnings: Sequence[str] = field(default_factory=list)
 
 
-def request_tree(request: AdmissionRequest, uid: str = "") -> Tree:
-    """The `request` of a review; expressions see it as well."""
-    kind = request.resource.kind
-    gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
-    gvr = {"group": kind.group, "version": kind.version, "resource": kind.plural}
+def request_tree(request: AdmissionRequest, uid: str = "", asked: Kind | None = None) -> Tree:
+    """The `request` of a review; expressions see it as well. `asked` is the kind that the client named, if another."""
+    gvk, gvr = _names(request.resource.kind)
+    asked_gvk, asked_gvr = _names(asked or request.resource.kind)
     tree: Tree = {"uid": uid, "kind": gvk, "resource": gvr}
     if request.subresource:
         tree["subResource"] = request.subresource
-    tree |= {"requestKind": gvk, "requestResource": gvr}
+    tree |= {"requestKind": asked_gvk, "requestResource": asked_gvr}
     if request.subresource:
         tree["requestSubResource"] = request.subresource
     if request.key.name:
@@ -60,10 +59,16 @@ def request_tree(request: AdmissionRequest, uid: str = "") -> Tree:
     }
 
 
-def review_body(request: AdmissionRequest, uid: str) -> bytes:
+def _names(kind: Kind) -> tuple[Tree, Tree]:
+    """GroupVersionKind and GroupVersionResource."""
+    shared = {"group": kind.group, "version": kind.version}
+    return {**shared, "kind": kind.kind}, {**shared, "resource": kind.plural}
+
+
+def review_body(request: AdmissionRequest, uid: str, asked: Kind) -> bytes:
     """The body that is posted to a webhook."""
-    review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request_tree(request, uid)}
-    return orjson.dumps(review)
+    tree = request_tree(request, uid, asked)
+    return orjson.dumps({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": tree})
 
 
 def read_verdict(body: bytes, uid: str) -> Verdict:

@@ -48,7 +48,7 @@ def chain(
 
     `ca_file` is the certificate of the cluster's authority, which service-account Secrets hold beside their token.
     """
-    caller = Caller(storage, WebhookClient(ServiceResolver(storage)))
+    caller = Caller(storage, WebhookClient(ServiceResolver(storage)), find_kind)
     own = (
         NamespaceLifecycle(storage),
         LimitRanger(storage),

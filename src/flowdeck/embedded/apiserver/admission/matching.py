@@ -1,16 +1,17 @@
 """Which requests a webhook or a policy is asked about: rules, namespace and object selectors, match conditions.
 
-Source: k8s.io/apiserver (pkg/admission/plugin/webhook/predicates, .../matchconditions). A rule is compared with the
-version that the request names; `matchPolicy: Equivalent` does not look for other versions of the resource.
+Source: k8s.io/apiserver (pkg/admission/plugin/webhook/predicates, .../matchconditions).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from flowdeck.embedded.apiserver.admission.owner_references_permission import FindKind
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
 from flowdeck.kube import cel
 from flowdeck.kube.kinds import NAMESPACE
-from flowdeck.kube.objects import ObjectKey, Tree, labels_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, labels_of
 from flowdeck.kube.selectors import label_selector_of
 
 VARIABLES = ("object", "oldObject", "request", "namespaceObject", "params", "variables")
@@ -32,6 +33,35 @@ def is_askable(request: AdmissionRequest) -> bool:
     """False for the objects that configure admission itself."""
     kind = request.resource.kind
     return kind.plural not in _NEVER_ASKED or kind.group != "admissionregistration.k8s.io"
+
+
+def as_matched(
+    rules: Sequence[Tree], request: AdmissionRequest, find_kind: FindKind, match_policy: str | None
+) -> AdmissionRequest | None:
+    """The request as the rules want to see it, or None when they do not want to.
+
+    With `matchPolicy: Equivalent` (the default) a rule that names another served version of the resource sees the
+    object in that version. All versions of a resource look alike here but for their name.
+    """
+    if matches_rules(rules, request):
+        return request
+    if match_policy == "Exact":
+        return None
+    kind = request.resource.kind
+    versions = {version for rule in rules for version in rule.get("apiVersions") or ()} - {kind.version, "*"}
+    for version in sorted(versions):
+        other = find_kind(kind.group, version, kind.kind)
+        if other is not None and other.plural == kind.plural:
+            seen = _in_version(request, other)
+            if matches_rules(rules, seen):
+                return seen
+    return None
+
+
+def _in_version(request: AdmissionRequest, kind: Kind) -> AdmissionRequest:
+    obj = None if request.obj is None else {**request.obj, "apiVersion": kind.api_version}
+    old = None if request.old is None else {**request.old, "apiVersion": kind.api_version}
+    return replace(request, resource=replace(request.resource, kind=kind), obj=obj, old=old)
 
 
 def matches_rules(rules: Sequence[Tree], request: AdmissionRequest) -> bool:

@@ -12,10 +12,10 @@ from typing import Any
 
 from flowdeck.embedded.apiserver.admission.admission_review import request_tree
 from flowdeck.embedded.apiserver.admission.matching import (
+    as_matched,
     evaluate,
     failing_condition,
     is_askable,
-    matches_rules,
     matches_selectors,
     values_of,
 )
@@ -25,7 +25,7 @@ from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
 from flowdeck.kube import cel
 from flowdeck.kube.errors import ApiError, Cause, Forbidden, Invalid, RequestEntityTooLarge, Unauthorized
 from flowdeck.kube.kinds import VALIDATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY_BINDING
-from flowdeck.kube.objects import ObjectKey, Tree, labels_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, labels_of
 from flowdeck.kube.selectors import label_selector_of
 
 _ERRORS: Mapping[str, type[ApiError]] = {
@@ -58,6 +58,10 @@ class Bound:
     @property
     def names(self) -> tuple[str, str]:
         return self.policy["metadata"]["name"], self.binding["metadata"]["name"]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        return tuple(self.binding["spec"].get("validationActions") or ("Deny",))
 
 
 class _ParamsMissing(Exception):
@@ -102,23 +106,28 @@ class ValidatingAdmissionPolicies(Plugin):
 
     def _findings(self, bound: Bound, request: AdmissionRequest) -> Iterator[Finding]:
         spec, binding = bound.policy["spec"], bound.binding["spec"]
-        constraints = (spec.get("matchConstraints") or {}, binding.get("matchResources") or {})
-        if not all(self._matches(tree, request) for tree in constraints if tree):
-            return
+        asked = request.resource.kind
+        for tree in (spec.get("matchConstraints") or {}, binding.get("matchResources") or {}):
+            seen = self._seen(tree, request)
+            if seen is None:
+                return
+            request = seen
         try:
             for params in self._params(spec, binding, request):
-                yield from self._violations(bound, request, params)
+                yield from self._violations(bound, request, asked, params)
         except (_ParamsMissing, cel.EvaluationError) as error:
             if spec.get("failurePolicy") != "Ignore":
-                yield Finding(*bound.names, ("Deny",), str(error))
+                yield Finding(*bound.names, bound.actions, str(error))
 
-    def _matches(self, tree: Tree, request: AdmissionRequest) -> bool:
+    def _seen(self, tree: Tree, request: AdmissionRequest) -> AdmissionRequest | None:
+        """The request as a policy or a binding sees it; None when it is not for it."""
         if not matches_selectors(tree, request, self.storage):
-            return False
-        if matches_rules(tree.get("excludeResourceRules") or (), request):
-            return False
+            return None
+        policy = tree.get("matchPolicy")
+        if as_matched(tree.get("excludeResourceRules") or (), request, self.find_kind, policy) is not None:
+            return None
         rules = tree.get("resourceRules")
-        return not rules or matches_rules(rules, request)
+        return as_matched(rules, request, self.find_kind, policy) if rules else request
 
     def _params(self, spec: Tree, binding: Tree, request: AdmissionRequest) -> Sequence[Tree | None]:
         """The parameter objects of a binding: its rules are judged with each."""
@@ -140,13 +149,14 @@ class ValidatingAdmissionPolicies(Plugin):
             raise _ParamsMissing("no params found for policy binding with `Deny` parameterNotFoundAction")
         return found
 
-    def _violations(self, bound: Bound, request: AdmissionRequest, params: Tree | None) -> Iterator[Finding]:
+    def _violations(
+        self, bound: Bound, request: AdmissionRequest, asked: Kind, params: Tree | None
+    ) -> Iterator[Finding]:
         spec = bound.policy["spec"]
-        values = values_of(request, self.storage, request_tree(request)) | {"params": params}
+        values = values_of(request, self.storage, request_tree(request, asked=asked)) | {"params": params}
         if failing_condition(spec.get("matchConditions") or (), values):
             return
         variables = {item["name"]: item["expression"] for item in spec.get("variables") or ()}
-        actions = tuple(bound.binding["spec"].get("validationActions") or ("Deny",))
         for rule in spec.get("validations") or ():
             try:
                 if _value(rule["expression"], values, variables) is True:
@@ -156,7 +166,7 @@ class ValidatingAdmissionPolicies(Plugin):
                 if spec.get("failurePolicy") == "Ignore":
                     continue
                 message = str(error)
-            yield Finding(*bound.names, actions, message, rule.get("reason") or "Invalid")
+            yield Finding(*bound.names, bound.actions, message, rule.get("reason") or "Invalid")
 
 
 def _value(expression: str, values: dict[str, Any], variables: Mapping[str, str]) -> Any:

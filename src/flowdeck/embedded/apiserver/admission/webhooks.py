@@ -17,19 +17,20 @@ from flowdeck.embedded.apiserver.admission.admission_review import (
     review_body,
 )
 from flowdeck.embedded.apiserver.admission.matching import (
+    as_matched,
     failing_condition,
     is_askable,
-    matches_rules,
     matches_selectors,
     values_of,
 )
+from flowdeck.embedded.apiserver.admission.owner_references_permission import FindKind
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, refusal
 from flowdeck.embedded.apiserver.admission.webhook_client import CallFailed, WebhookClient
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, AdmissionRequest, Storage
 from flowdeck.kube import cel, patches
 from flowdeck.kube.errors import ApiError, BadRequest, InternalError, Invalid, from_status
 from flowdeck.kube.kinds import MUTATING_WEBHOOK_CONFIGURATION, VALIDATING_WEBHOOK_CONFIGURATION
-from flowdeck.kube.objects import Kind, Tree
+from flowdeck.kube.objects import Kind, Tree, copy_of
 
 
 @dataclass
@@ -56,34 +57,38 @@ class Caller:
 
     storage: Storage
     client: WebhookClient
+    find_kind: FindKind
 
-    def is_concerned(self, hook: Tree, request: AdmissionRequest) -> bool:
-        """Whether the webhook is to be asked. Raises `Forbidden` when its conditions cannot be evaluated."""
-        if not matches_rules(hook.get("rules") or (), request):
-            return False
-        if not matches_selectors(hook, request, self.storage):
-            return False
+    def seen(self, hook: Tree, request: AdmissionRequest) -> AdmissionRequest | None:
+        """The request as the webhook is to see it; None when it is not to be asked.
+
+        Raises `Forbidden` when its conditions cannot be evaluated.
+        """
+        seen = as_matched(hook.get("rules") or (), request, self.find_kind, hook.get("matchPolicy"))
+        if seen is None or not matches_selectors(hook, request, self.storage):
+            return None
         conditions = hook.get("matchConditions")
         if not conditions:
-            return True
-        values = values_of(request, self.storage, request_tree(request))
+            return seen
+        values = values_of(seen, self.storage, request_tree(seen, asked=request.resource.kind))
         try:
-            return not failing_condition(conditions, values)
+            return None if failing_condition(conditions, values) else seen
         except cel.EvaluationError as error:
             if _ignores_failure(hook):
-                return False
+                return None
             raise refusal(request, str(error)) from error
 
-    async def ask(self, hook: Tree, request: AdmissionRequest) -> Verdict | None:
+    async def ask(self, hook: Tree, request: AdmissionRequest, asked: Kind) -> Verdict | None:
         """The verdict; None when there was none and that is to be ignored.
 
-        Raises `InternalError` when there was none, `BadRequest` for a dry run that the webhook cannot do.
+        `request` is the one that the webhook sees, `asked` the kind that the client named. Raises `InternalError` when
+        there was none, `BadRequest` for a dry run that the webhook cannot do.
         """
         name = hook["name"]
         if request.dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
             raise BadRequest(f'admission webhook "{name}" does not support dry run')
         try:
-            verdict = await self._verdict(hook, request)
+            verdict = await self._verdict(hook, request, asked)
         except CallFailed as error:
             if _ignores_failure(hook):
                 return None
@@ -93,9 +98,9 @@ class Caller:
             raise denied(name, verdict.status)
         return verdict
 
-    async def _verdict(self, hook: Tree, request: AdmissionRequest) -> Verdict:
+    async def _verdict(self, hook: Tree, request: AdmissionRequest, asked: Kind) -> Verdict:
         uid = str(uuid.uuid4())
-        answer = await self.client.post(hook, review_body(request, uid))
+        answer = await self.client.post(hook, review_body(request, uid, asked))
         try:
             return read_verdict(answer, uid)
         except BadAnswer as error:
@@ -122,34 +127,41 @@ class MutatingWebhooks(Plugin):
         hooks = self._hooks.all()
         if not hooks or not is_askable(request):
             return
-        seen: dict[int, Tree | None] = {}
+        left: dict[int, Tree | None] = {}
         before = request.obj
         for number, hook in enumerate(hooks):
-            if self.caller.is_concerned(hook, request):
-                await self._ask(hook, request)
-                seen[number] = request.obj
-        if request.obj is before:
+            if await self._ask(hook, request):
+                left[number] = request.obj
+        if request.obj is None or request.obj is before:
             return
+        request.obj = copy_of(request.obj)
         for plugin in self.earlier:
             await plugin.mutate(request)
         for number, hook in enumerate(hooks):
-            if hook.get("reinvocationPolicy") != "IfNeeded" or number not in seen:
-                continue
-            if seen[number] != request.obj and self.caller.is_concerned(hook, request):
+            is_wanted = hook.get("reinvocationPolicy") == "IfNeeded" and number in left
+            if is_wanted and left[number] != request.obj:
                 await self._ask(hook, request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """A delete is only refused or let pass: there is nothing to change."""
         if request.operation == "DELETE" and is_askable(request):
             for hook in self._hooks.all():
-                if self.caller.is_concerned(hook, request):
-                    await self.caller.ask(hook, request)
+                seen = self.caller.seen(hook, request)
+                if seen is not None:
+                    await self.caller.ask(hook, seen, request.resource.kind)
 
-    async def _ask(self, hook: Tree, request: AdmissionRequest) -> None:
-        verdict = await self.caller.ask(hook, request)
-        if verdict is None or not verdict.patch or request.obj is None:
-            return
-        request.obj = _patched(hook["name"], request.obj, verdict.patch)
+    async def _ask(self, hook: Tree, request: AdmissionRequest) -> bool:
+        """Lets a webhook change the object; says whether it was asked."""
+        seen = self.caller.seen(hook, request)
+        if seen is None:
+            return False
+        verdict = await self.caller.ask(hook, seen, request.resource.kind)
+        if verdict is not None and verdict.patch and seen.obj is not None:
+            self._change(hook, request, _patched(hook["name"], seen.obj, verdict.patch))
+        return True
+
+    def _change(self, hook: Tree, request: AdmissionRequest, obj: Tree) -> None:
+        request.obj = {**obj, "apiVersion": request.resource.kind.api_version}
         errors = request.resource.schema.type_errors(request.obj)
         if errors:
             raise InternalError(f'Internal error occurred: admission webhook "{hook["name"]}": {"; ".join(errors)}')
@@ -172,19 +184,21 @@ class ValidatingWebhooks(Plugin):
         hooks = self._hooks.all()
         if not hooks or not is_askable(request):
             return
-        concerned = [hook for hook in hooks if self.caller.is_concerned(hook, request)]
+        pairs = [(hook, self.caller.seen(hook, request)) for hook in hooks]
+        concerned = [(hook, seen) for hook, seen in pairs if seen is not None]
         if not concerned:
             return
+        kind = request.resource.kind
         async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(self._refusal(hook, request)) for hook in concerned]
+            answers = [tasks.create_task(self._refusal(hook, seen, kind)) for hook, seen in concerned]
         for answer in answers:
             error = answer.result()
             if error is not None:
                 raise error
 
-    async def _refusal(self, hook: Tree, request: AdmissionRequest) -> ApiError | None:
+    async def _refusal(self, hook: Tree, seen: AdmissionRequest, asked: Kind) -> ApiError | None:
         try:
-            await self.caller.ask(hook, request)
+            await self.caller.ask(hook, seen, asked)
         except ApiError as error:
             return error
         return None
