@@ -53,7 +53,7 @@ class EventRecorder:
         try:
             await self._write(key, event)
         except ApiError as error:
-            log.debug("event was not written", event=str(key), reason=reason, error=str(error))
+            log.debug("event was not written", name=str(key), reason=reason, error=str(error))
 
     async def _write(self, key: ObjectKey, event: Tree) -> None:
         if key not in self._counts:
