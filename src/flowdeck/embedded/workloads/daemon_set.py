@@ -18,10 +18,10 @@ from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import node_fit, pods
 from flowdeck.embedded.workloads.claims import SelectorIndex, claim
-from flowdeck.embedded.workloads.deployment.sizes import scaled_value
 from flowdeck.embedded.workloads.pod_control import create_pods, delete_pods
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL, hash_of, keep_history, truncate_history
 from flowdeck.embedded.workloads.templates import pod_of
+from flowdeck.kube.int_or_string import scaled_value
 from flowdeck.kube.kinds import DAEMON_SET, NODE, POD
 from flowdeck.kube.objects import (
     Kind,

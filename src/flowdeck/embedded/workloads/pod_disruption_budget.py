@@ -16,8 +16,8 @@ from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
 from flowdeck.embedded.workloads.claims import SelectorIndex
-from flowdeck.embedded.workloads.deployment.sizes import scaled_value
 from flowdeck.kube.conditions import Condition, set_condition
+from flowdeck.kube.int_or_string import scaled_value
 from flowdeck.kube.kinds import (
     DEPLOYMENT,
     POD,

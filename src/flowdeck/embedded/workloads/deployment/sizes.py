@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from flowdeck.embedded.workloads.pods import created_at
+from flowdeck.kube.int_or_string import scaled_value
 from flowdeck.kube.objects import Tree, annotations_of, get_in
 
 DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
@@ -30,14 +31,6 @@ def status_total(replica_sets: Sequence[Tree], field: str) -> int:
 
 def is_rolling(deployment: Tree) -> bool:
     return bool(get_in(deployment, "spec", "strategy", "type", default="RollingUpdate") == "RollingUpdate")
-
-
-def scaled_value(value: int | str, whole: int, *, round_up: bool) -> int:
-    """An IntOrString of `whole`: `3` is 3, `"25%"` a quarter."""
-    if isinstance(value, str) and value.endswith("%"):
-        exact = int(value[:-1]) * whole
-        return -(-exact // 100) if round_up else exact // 100
-    return int(value)
 
 
 def surge_and_unavailable(deployment: Tree) -> tuple[int, int]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowdeck.embedded.workloads import pods
-from flowdeck.embedded.workloads.deployment.sizes import scaled_value
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL
 from flowdeck.embedded.workloads.stateful_set.identity import (
     first_ordinal,
@@ -18,6 +17,7 @@ from flowdeck.embedded.workloads.stateful_set.identity import (
     replicas_of,
     wanted_ordinals,
 )
+from flowdeck.kube.int_or_string import scaled_value
 from flowdeck.kube.objects import Tree, get_in, is_being_deleted, labels_of
 
 
