@@ -22,6 +22,7 @@ from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.settings import ImageSettings
 from flowdeck.embedded.node.network.namespaces import NamespacedNetwork
+from flowdeck.embedded.node.network.plain import PlainNetwork
 from flowdeck.embedded.node.network.settings import NetworkSettings
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.roster import Roster
@@ -111,6 +112,9 @@ async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, clie
             await registration.register()
             log.info("node is ready", node=settings.name, driver=driver.name, port=server.port)
             tasks.create_task(registration.run(), name="registration")
+            for informer in (*informers, pods):
+                await informer.wait_synced()
+            await network.forget_all_but(roster.uids_here())
             tasks.create_task(roster.run(), name="pods")
     finally:
         await images.close()
@@ -130,7 +134,7 @@ async def _driver(settings: NodeSettings, zygote: Zygote) -> NamespacesDriver | 
 
 def _network(
     settings: NodeSettings, config: ClusterConfig, informers: Informers, *, has_namespaces: bool
-) -> NamespacedNetwork:
+) -> NamespacedNetwork | PlainNetwork:
     server = urlsplit(config.server)
     wanted = NetworkSettings(
         folder=settings.data / "network",
@@ -139,11 +143,7 @@ def _network(
         api_port=server.port or 443,
         cluster_domain=settings.cluster_domain,
     )
-    if has_namespaces:
-        return NamespacedNetwork(wanted, informers)
-    from flowdeck.embedded.node.network.plain import PlainNetwork
-
-    return PlainNetwork(wanted, informers)
+    return NamespacedNetwork(wanted, informers) if has_namespaces else PlainNetwork(wanted, informers)
 
 
 def _image_settings(settings: NodeSettings) -> ImageSettings:

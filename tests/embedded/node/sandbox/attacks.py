@@ -151,10 +151,8 @@ def make_a_device() -> object:
 
 @attack
 def use_a_device_of_the_machine() -> object:
-    found = [
-        name for name in os.listdir("/dev") if name in ("mem", "kmem", "kmsg", "vda", "sda", "nvme0n1", "fuse", "kvm")
-    ]
-    return found
+    wanted = {"mem", "kmem", "kmsg", "port", "vda", "sda", "nvme0n1", "fuse", "kvm", "loop-control"}
+    return sorted(wanted & set(os.listdir("/dev")))
 
 
 @attack

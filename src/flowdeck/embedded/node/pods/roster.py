@@ -47,6 +47,12 @@ class Roster:
         """The objects, as they were last seen."""
         return [worker.pod for worker in self._workers.values()]
 
+    def uids_here(self) -> set[str]:
+        """The pods of which anything may be left on this machine."""
+        folder = self._means.settings.data / "pods"
+        on_disk = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        return on_disk | {uid_of(pod) for pod in self._informer.list()}
+
     def _on_change(self, old: Tree | None, new: Tree | None) -> None:
         if (
             old is not None

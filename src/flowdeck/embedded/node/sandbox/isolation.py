@@ -15,7 +15,7 @@ from flowdeck.embedded.node.sandbox import linux, seccomp
 
 Plan = dict[str, Any]
 
-_REBUILT = {"proc", "sys", "dev", "tmp", "run", "lost+found"}
+_REBUILT = {"proc", "sys", "dev", "tmp", "run", "boot", "lost+found"}
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _MASKED = (
     "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/latency_stats",
@@ -108,8 +108,10 @@ class Root:
             elif entry.is_symlink():
                 with contextlib.suppress(FileExistsError):
                     os.symlink(os.readlink(entry.path), f"{self._top}/{entry.name}")
-            elif entry.is_dir():
+            elif entry.is_dir() and not _is_empty(entry.path):
                 self._copy_on_write(entry.path)
+            elif entry.is_dir():
+                os.makedirs(f"{self._top}/{entry.name}", exist_ok=True)
         for path in _further_mounts():
             if not any(_is_below(path, hidden) for hidden in self._root["hidden"]):
                 with contextlib.suppress(OSError):
@@ -287,6 +289,14 @@ def resolve_inside(top: str, path: str, *, folder: bool, depth: int = 0) -> str:
                 os.mkdir(real, 0o755)
         current = step
     return top + current
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:  # nobody of us may look: the overlay shows that, too
+        return False
 
 
 def _touch(path: str) -> None:

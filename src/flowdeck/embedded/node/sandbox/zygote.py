@@ -29,7 +29,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
-    gc.freeze()  # forks then share these pages
+    gc.freeze()
+    gc.disable()  # forks go on sharing these pages; they make no cycles worth collecting
     received = bytearray()
     fds: list[int] = []
     while True:
