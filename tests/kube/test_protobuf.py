@@ -59,8 +59,6 @@ def test_times_numbers_and_ports_are_read() -> None:
     assert job["spec"]["parallelism"] == -1
     port = field(3, 80) + field(4, field(1, 1) + field(3, b"w"))
     service = protobuf.decode(body("v1", "Service", field(2, field(1, port))))
-        body("v1", "Service", field(2, field(1, field(3, 80) + field(4, field(1, 1) + field(3, b"w")))))
-    )
     assert service["spec"]["ports"] == [{"port": 80, "targetPort": "w"}]
 
 
