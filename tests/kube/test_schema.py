@@ -127,6 +127,22 @@ def test_what_did_not_change_is_not_checked_again():
     assert len(told(schema, {"f": "too long still"}, {"f": "too long"})) == 1
 
 
+def test_true_is_not_one_when_an_object_is_compared_with_its_old_self():
+    assert told(of(f=INT, g=INT), {"f": True, "g": 2}, {"f": 1, "g": 1})[0].startswith(
+        'spec.f: Invalid value: "boolean"'
+    )
+    deployment = schema_for(DEPLOYMENT)
+    assert deployment.type_errors({"spec": {"replicas": True}}, {"spec": {"replicas": 1}}) != []
+
+
+def test_what_is_as_before_is_not_looked_at_again():
+    pod = schema_for(POD)
+    old = {"metadata": {"name": "p"}, "spec": {"unknown": 1}}
+    new = {"metadata": {"name": "p", "x": 1}, "spec": {"unknown": 1}, "y": 1}
+    assert pod.prune(new, old) == ["metadata.x", "y"]
+    assert new == old
+
+
 def test_unknown_fields_are_dropped_and_told_with_their_paths():
     schema = of(l={"type": "array", "items": {"type": "object", "properties": {"a": INT}}}, m={"type": "object"})
     obj = {"spec": {"l": [{"a": 1}, {"b": 2}], "m": {"x": 1}, "n": 1}, "kind": "K", "metadata": {"name": "n", "foo": 1}}

@@ -29,6 +29,7 @@ _UNTYPED = frozenset(
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
     }
 )
+_NOTHING: Tree = {}
 _ZEROS: tuple[object, ...] = ("", 0, False, {})
 _PLAIN_TYPES: Mapping[str, type] = {"string": str, "boolean": bool}
 
@@ -208,19 +209,21 @@ class Schema:
 
     # -- unknown fields
 
-    def prune(self, obj: Tree) -> list[str]:
+    def prune(self, obj: Tree, old: Tree | None = None) -> list[str]:
         """Drops unknown fields in place; returns their paths (`spec.foo[0].bar`) in order.
+
+        What is as in `old`, an object that was pruned, is not looked at.
 
         For built-in kinds it also does what decoding into Go's types would: nulls go, quantities and times become
         canonical text.
         """
         found: list[str] = []
-        self._prune(obj, None, found)
+        self._prune_object(obj, None, found, old or {})
         return found
 
     def _prune(self, value: Any, path: validation.Path, found: list[str]) -> None:
         if type(value) is dict:
-            self._prune_object(value, path, found)
+            self._prune_object(value, path, found, _NOTHING)
         elif type(value) is list and (items := self.items) is not None and items.is_deep:
             for index, item in enumerate(value):
                 if items.canonical is not None:
@@ -228,7 +231,7 @@ class Schema:
                 else:
                     items._prune(item, (path, index), found)
 
-    def _prune_object(self, obj: Tree, path: validation.Path, found: list[str]) -> None:
+    def _prune_object(self, obj: Tree, path: validation.Path, found: list[str], old: Tree) -> None:
         known = self._deep if self._deep is not None else self._learn_fields()
         is_open, values = self.is_open, self._additional
         drops_nulls = self._context.is_openapi
@@ -246,7 +249,7 @@ class Schema:
                 continue
             if value is None and drops_nulls:
                 changed = [*(changed or ()), name]
-            elif child is not None:
+            elif child is not None and (not old or not validation.is_unchanged(old.get(name), value)):
                 if child.canonical is not None:
                     obj[name] = child.canonical(value)
                 else:
@@ -336,7 +339,7 @@ class Schema:
 
     def check(self, value: Any, old: Any, path: validation.Path, errors: list[FieldError]) -> None:
         """`validate` without CEL, at a path; adds to `errors`. Plain metadata is somebody else's task."""
-        if (old is not None and old == value) or self.tree is OBJECT_META:
+        if (old is not None and validation.is_unchanged(old, value)) or self.tree is OBJECT_META:
             return
         kind = type(value)
         if kind is dict:
@@ -383,12 +386,14 @@ class Schema:
 
     # -- decoding
 
-    def type_errors(self, obj: Tree) -> list[str]:
+    def type_errors(self, obj: Tree, old: Tree | None = None) -> list[str]:
         """What decoding `obj` into Go's types would say, the first error first; for custom kinds, of `metadata` only.
 
         `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`: the text that
-        follows `Deployment in version "v1" cannot be handled as a Deployment: ` in a 400.
+        follows `Deployment in version "v1" cannot be handled as a Deployment: ` in a 400. What is as in `old` is right.
         """
+        if old:
+            obj = {name: value for name, value in obj.items() if not validation.is_unchanged(old.get(name), value)}
         if self._context.is_openapi:
             return decoding.type_errors(self, obj)
         meta = self.property("metadata") if self.is_root else None

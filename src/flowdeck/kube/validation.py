@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+import orjson
 
 from flowdeck.kube.errors import (
     FieldError,
@@ -66,6 +67,13 @@ def text_of(path: Path) -> str:
 
 def _in_body(path: Path) -> str:
     return f"{text_of(path) if path else ''} in body"
+
+
+def is_unchanged(old: Any, value: Any) -> bool:
+    """Equal as JSON: Python takes `true` for 1. May say no when only the order of keys differs."""
+    if type(old) is not type(value) or old != value:
+        return False
+    return not isinstance(value, dict | list) or orjson.dumps(old) == orjson.dumps(value)
 
 
 def is_unbounded(tree: Tree) -> bool:

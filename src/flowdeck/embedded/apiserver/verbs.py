@@ -306,7 +306,8 @@ class Verbs:
             meta["name"] = key.name
         if current["metadata"].get("resourceVersion") == (meta or {}).get("resourceVersion"):
             new = {**new, "metadata": {k: v for k, v in (meta or {}).items() if k != "resourceVersion"}}
-        return self._read_body(resource, key.namespace, key.name, new, options)
+        old = None if resource.is_custom else current  # a custom kind's schema may have changed since
+        return self._read_body(resource, key.namespace, key.name, new, options, old)
 
     # ---- delete ---------------------------------------------------------------------------------------------------
 
@@ -340,15 +341,24 @@ class Verbs:
 
     # ---- the steps that writes share ------------------------------------------------------------------------------
 
-    def _read_body(self, resource: Resource, namespace: str, name: str, obj: Any, options: WriteOptions) -> Tree:
+    def _read_body(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: Any,
+        options: WriteOptions,
+        old: Tree | None = None,
+    ) -> Tree:
         """Checks an object from outside against the URL it was sent to, and drops what its schema does not know.
 
-        Gives a tree whose top level and metadata are fresh, in the stored version; raises `BadRequest`.
+        Gives a tree whose top level and metadata are fresh, in the stored version; raises `BadRequest`. What is as in
+        `old` was checked before.
         """
         if not isinstance(obj, dict):
             raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
         tree: Tree = {**obj, "metadata": dict(obj.get("metadata") or {})}
-        tree = self._check_body(resource, namespace, name, tree, options)
+        tree = self._check_body(resource, namespace, name, tree, options, old)
         return tree if resource.conversion is None else resource.conversion.to_storage(tree)
 
     def _as_stored(self, resource: Resource) -> Resource:
@@ -358,14 +368,16 @@ class Verbs:
         kind = resource.kind
         return self.registry.find(kind.group, resource.storage_version, kind.plural) or resource
 
-    def _check_body(self, resource: Resource, namespace: str, name: str, obj: Tree, options: WriteOptions) -> Tree:
+    def _check_body(
+        self, resource: Resource, namespace: str, name: str, obj: Tree, options: WriteOptions, old: Tree | None
+    ) -> Tree:
         kind = resource.kind
         _check_type(resource, obj)
-        if errors := resource.schema.type_errors(obj):
+        if errors := resource.schema.type_errors(obj, old):
             raise BadRequest(
                 f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {"; ".join(errors)}'
             )
-        unknown = resource.schema.prune(obj)
+        unknown = resource.schema.prune(obj, old)
         if unknown and options.field_validation == "Strict":
             told = ", ".join(f'unknown field "{path}"' for path in unknown)
             raise BadRequest(f"strict decoding error: {told}")
