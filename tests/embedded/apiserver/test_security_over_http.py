@@ -338,3 +338,24 @@ async def test_exec_over_a_websocket_needs_the_right_to_create(front: Front) -> 
         )
     assert refused.value.response.status_code == 403
     assert b'cannot create resource \\"pods/exec\\"' in refused.value.response.body
+
+
+async def test_a_policy_refuses_to_open_a_shell(front: Front) -> None:
+    import websockets
+
+    group = "/apis/admissionregistration.k8s.io/v1"
+    rules = [{"operations": ["CONNECT"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/exec"]}]
+    validation = {"expression": "object.command[0] != 'sh'", "message": "no shells"}
+    spec = {"matchConstraints": {"resourceRules": rules}, "validations": [validation]}
+    await front.make(f"{group}/validatingadmissionpolicies", {"metadata": {"name": "p"}, "spec": spec})
+    bound = {"policyName": "p", "validationActions": ["Deny"]}
+    await front.make(f"{group}/validatingadmissionpolicybindings", {"metadata": {"name": "b"}, "spec": bound})
+    await front.make(PODS, a_pod())
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await websockets.connect(
+            f"wss{front.url.removeprefix('https')}{PODS}/p/exec?command=sh&stdout=true",
+            ssl=pki.client_context(front.keys, front.keys.admin),
+            subprotocols=[websockets.Subprotocol("v5.channel.k8s.io")],
+        )
+    assert refused.value.response.status_code == 422
+    assert b"denied request: no shells" in refused.value.response.body

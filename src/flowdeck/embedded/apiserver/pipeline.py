@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from flowdeck.embedded.apiserver import resource_handlers
+from flowdeck.embedded.apiserver.admission.connect import admit_connect
 from flowdeck.embedded.apiserver.contract import (
     ANONYMOUS,
     Answer,
@@ -181,6 +182,7 @@ class Pipeline:
             handler = self.subresources.get(names) or self.subresources.get(("*", info.subresource))
             if handler is None or info.subresource not in info.resource.subresources:
                 raise _page_not_found()
+            await admit_connect(self.handlers.verbs.plugins, info)
             return await handler(info)
         if info.resource.virtual is not None:
             return await info.resource.virtual(info)
@@ -207,6 +209,7 @@ class Pipeline:
             upgrade = self.upgrades.get((plural, info.subresource))
             if upgrade is None:
                 raise MethodNotAllowed("this resource does not speak WebSocket")
+            await admit_connect(self.handlers.verbs.plugins, info)
         except ApiError as error:
             await _refuse_websocket(error_answer(error), scope, receive, send)
             return
@@ -246,10 +249,9 @@ def error_answer(error: ApiError) -> Answer:
 
 
 async def _send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    if answer.raw is not None:
-        body = answer.raw
-    else:
-        body = orjson.dumps(answer.obj) if answer.obj is not None else b""
+    body = answer.raw or b""
+    if answer.raw is None and answer.obj is not None:
+        body = orjson.dumps(answer.obj)
     headers = _headers(answer)
     if answer.stream is not None:
         await _send_stream(answer, headers, receive, send)
