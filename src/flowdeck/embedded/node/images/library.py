@@ -131,7 +131,7 @@ class LocalImages:
         for recipe, fallback in zip(recipes, [*recipes[1:], None], strict=True):
             try:
                 environment = await self._environments.build(recipe, tell)
-            except ImageError as error:
+            except ImageError:
                 if fallback is None:
                     raise
                 tell(f"{row.versioned} {reference.version} cannot be installed here; taking another version")

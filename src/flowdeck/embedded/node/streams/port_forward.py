@@ -12,9 +12,13 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from flowdeck.embedded.node.streams.spdy import Data, Frame, Framer, GoneAway, Opened, Ping, Reset, SpdyError
 from flowdeck.embedded.node.streams.web_socket import PROTOCOL_ERROR, WebSocket
 from flowdeck.kube.errors import ApiError
+
+log = structlog.get_logger()
 
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 CHANNELS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io")
@@ -111,7 +115,8 @@ class Tunnel:
                 for connection in self._by_data_stream.values():
                     if connection.task:
                         connection.task.cancel()
-        except* SpdyError:
+        except* SpdyError as broken:
+            log.warning("a port-forward broke the protocol", pod=self._pod, error=str(broken.exceptions[0]))
             await self._web.close(PROTOCOL_ERROR, "malformed SPDY frame")
         await self._web.close()
 
