@@ -5,6 +5,7 @@ Source: kubernetes/kubernetes (pkg/kubelet/prober, pkg/probe).
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -72,7 +73,8 @@ async def _connected(host: str, port: int, reach: Reach) -> socket.socket:
     try:
         return await reach.dial(host, port)
     except OSError as error:
-        raise OSError(f"dial tcp {host}:{port}: connect: {(error.strerror or str(error)).lower()}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(f"dial tcp {host}:{port}: connect: {why.lower()}") from error
 
 
 async def _check_grpc(grpc: Tree, pod_ip: str, reach: Reach) -> None:
