@@ -15,7 +15,8 @@ async def create_pods(
 ) -> tuple[list[Tree], ApiError | None]:
     """Creates the pods in batches of 1, 2, 4, ...: a quota that refuses them all is asked once, not N times.
 
-    Gives what was created, and the first error. Events tell of each.
+    Gives what was created, and the first error; that a namespace takes no more because it is on its way out is none.
+    Events tell of each.
     """
     made: list[Tree] = []
     at, size = 0, 1
@@ -25,6 +26,8 @@ async def create_pods(
         made += done
         for pod in done:
             await events.event(owner, reason="SuccessfulCreate", message=f"Created pod: {pod['metadata']['name']}")
+        if error is not None and any(cause.reason == "NamespaceTerminating" for cause in error.causes):
+            return made, None
         if error is not None:
             message = f"Error creating: {error.message}"
             await events.event(owner, type="Warning", reason="FailedCreate", message=message)
