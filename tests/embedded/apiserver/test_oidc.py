@@ -100,6 +100,7 @@ async def test_claims_name_the_user_and_the_groups(tmp_path: Path, settings, cla
         ({}, {"aud": "another"}, "expected audience 'flowdeck' got"),
         ({"username_claim": "email"}, {}, "claim not present"),
         ({"username_claim": "email"}, {"email": "a@b", "email_verified": False}, "email not verified"),
+        ({"groups_claim": "groups"}, {"groups": 7}, "neither a text nor a list of texts"),
         ({"required_claims": {"hd": "acme.com"}}, {"hd": "evil.com"}, "required claim hd value does not match"),
     ],
 )

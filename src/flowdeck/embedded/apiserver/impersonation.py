@@ -23,7 +23,11 @@ def impersonate(user: User, headers: Iterable[tuple[bytes, bytes]], authorizer: 
     `headers` are ASGI's, with lower-case names. Raises `Forbidden` for a user who may not act as asked, `BadRequest`
     for a group, uid or extra without a user.
     """
-    asked = [(name[len(_PREFIX) :].decode(), value.decode()) for name, value in headers if name.startswith(_PREFIX)]
+    asked = [
+        (name[len(_PREFIX) :].decode(errors="replace"), value.decode(errors="replace"))
+        for name, value in headers
+        if name.startswith(_PREFIX)
+    ]
     if not asked:
         return user
     names = [value for name, value in asked if name == "user" and value]

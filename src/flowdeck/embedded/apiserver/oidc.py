@@ -130,9 +130,17 @@ class Oidc:
             raise Unauthorized(f"oidc: parse username claims {provider.username_claim!r}: claim not present")
         if provider.username_claim == "email" and claims.get("email_verified", True) is not True:
             raise Unauthorized("oidc: email not verified")
-        found = claims.get(provider.groups_claim) if provider.groups_claim else ()
-        groups = [found] if isinstance(found, str) else found or ()
-        return User(f"{self._prefix()}{name}", groups=tuple(f"{provider.groups_prefix}{group}" for group in groups))
+        return User(f"{self._prefix()}{name}", groups=self._groups(claims))
+
+    def _groups(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        provider = self._provider
+        found = claims.get(provider.groups_claim) if provider.groups_claim else None
+        groups = [found] if isinstance(found, str) else found or []
+        if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+            raise Unauthorized(
+                f"oidc: parse groups claim {provider.groups_claim!r}: neither a text nor a list of texts"
+            )
+        return tuple(f"{provider.groups_prefix}{group}" for group in groups)
 
     def _prefix(self) -> str:
         prefix = self._provider.username_prefix
