@@ -7,7 +7,7 @@ Source: k8s.io/kubernetes (pkg/registry/core/pod/strategy.go, pkg/registry/core/
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage
@@ -42,34 +42,10 @@ class Containers:
         answer.headers = {}
         return answer
 
-    async def exec(self, info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        await self._stream("exec", info, scope, receive, send)
-
-    async def attach(self, info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        await self._stream("attach", info, scope, receive, send)
-
-    async def port_forward(self, info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+    async def stream(self, info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        """`exec`, `attach` and `portforward`, over a WebSocket."""
         try:
-            pod = self._pod(info)
-            path = f"/portForward/{_place(pod)}"
-            ports = [("port", port) for text in info.queries.get("ports", ()) for port in text.split(",")]
-            url = self._url(pod, path, ports)
-        except ApiError as error:
-            await receive()
-            await refuse(send, error)
-            return
-        await self.nodes.bridge(url, scope, receive, send)
-
-    async def _stream(
-        self, verb: Literal["exec", "attach"], info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any
-    ) -> None:
-        try:
-            pod = self._pod(info)
-            container = container_of(pod, info.query.get("container", ""))
-            query = [(theirs, "1") for ours, theirs in _STREAMS.items() if info.query.get(ours) in _TRUE]
-            if verb == "exec":
-                query += [("command", word) for word in info.queries.get("command", ())]
-            url = self._url(pod, f"/{verb}/{_place(pod)}/{container}", query)
+            url = self._stream_url(info)
         except ApiError as error:
             await receive()
             await refuse(send, error)
@@ -77,9 +53,22 @@ class Containers:
         await self.nodes.bridge(url, scope, receive, send)
 
     async def not_upgraded(self, info: RequestInfo) -> Answer:
-        """For requests on `exec` and its like that are no WebSocket."""
-        self._pod(info)
+        """For requests on `exec` and its like that are no WebSocket: clients try SPDY when a WebSocket was refused,
+        and show what that answers, so it says first what is wrong with the request itself."""
+        self._stream_url(info)
         raise BadRequest("Upgrade request required: streams are WebSockets (SPDY is not spoken here)")
+
+    def _stream_url(self, info: RequestInfo) -> str:
+        """Where the node serves the stream. Raises `NotFound`, `BadRequest`."""
+        pod = self._pod(info)
+        if info.subresource == "portforward":
+            ports = [("port", port) for text in info.queries.get("ports", ()) for port in text.split(",")]
+            return self._url(pod, f"/portForward/{_place(pod)}", ports)
+        container = container_of(pod, info.query.get("container", ""))
+        query = [(theirs, "1") for ours, theirs in _STREAMS.items() if info.query.get(ours) in _TRUE]
+        if info.subresource == "exec":
+            query += [("command", word) for word in info.queries.get("command", ())]
+        return self._url(pod, f"/{info.subresource}/{_place(pod)}/{container}", query)
 
     def _pod(self, info: RequestInfo) -> Tree:
         assert info.key is not None
