@@ -18,7 +18,8 @@ def problems(pod: Tree, place: Place, snapshot: Snapshot, namespaces: NamespaceL
     """The reasons of the first filter that a node does not pass; empty when the pod may go there."""
     if why := _static_problem(pod, place.node):
         return [why]
-    if not _ports_of(pod).isdisjoint(_taken_ports(place.pods)):
+    ports = set(_host_ports(pod))
+    if ports and not ports.isdisjoint(_taken_ports(place.pods)):
         return ["node(s) didn't have free ports for the requested pod ports"]
     if lacking := place.lacking(demand_of(pod)):
         return ["Too many pods" if name == PODS else f"Insufficient {name}" for name in lacking]
@@ -42,10 +43,6 @@ def _static_problem(pod: Tree, node: Tree) -> str:
     if not fits_node_selector(pod, node):
         return "node(s) didn't match Pod's node affinity/selector"
     return ""
-
-
-def _ports_of(pod: Tree) -> set[tuple[str, int]]:
-    return set(_host_ports(pod))
 
 
 def _host_ports(pod: Tree) -> Iterator[tuple[str, int]]:

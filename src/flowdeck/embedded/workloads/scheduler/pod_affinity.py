@@ -52,7 +52,7 @@ def affinity_problem(pod: Tree, place: Place, snapshot: Snapshot, namespaces: Na
         if any(matches(term, pod, other, namespaces) for other in _near(place, term, snapshot)):
             return "node(s) didn't match pod anti-affinity rules"
     for other_place in snapshot.all:
-        for other in other_place.pods:
+        for other in other_place.keeping_away:
             if any(
                 _is_near(place, other_place, term) and matches(term, other, pod, namespaces)
                 for term in terms_of(other, "podAntiAffinity")

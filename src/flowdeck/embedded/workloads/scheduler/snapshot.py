@@ -38,6 +38,11 @@ class Place:
         status = self.node.get("status") or {}
         return amounts_of(status.get("allocatable") or status.get("capacity"))
 
+    @property
+    def keeping_away(self) -> list[Tree]:
+        """The pods that do not want certain others near them."""
+        return [pod for pod in self.pods if "podAntiAffinity" in (pod["spec"].get("affinity") or ())]
+
     def put(self, pod: Tree) -> None:
         self.pods.append(pod)
         self.used = add(self.used, demand_of(pod))
