@@ -68,6 +68,7 @@ async def test_a_port_is_given_back_when_the_last_pod_of_the_job_is_gone(tmp_pat
         ("http://web/path", "http://127.0.0.1:{web}/path"),
         ("http://web.default.svc.cluster.local/x?y=1", "http://127.0.0.1:{web}/x?y=1"),
         ("https://kubernetes.default.svc", "https://127.0.0.1:6444"),
+        ("http://a-node-0-0.a:8080/", "http://{host}:8080/"),
         ("the web is wide", "the web is wide"),
         ("/var/web:80", "/var/web:80"),
         ("example.com:80", "example.com:80"),

@@ -22,6 +22,9 @@ from flowdeck.embedded.node.network.services import Services, is_headless
 from flowdeck.embedded.node.network.settings import NetworkSettings
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of, labels_of, uid_of
 
+RENDEZVOUS_PORTS = frozenset({29500, 23456, 2222, 9999, 36543, 6666})
+"""What training jobs meet on: Trainer's port, then those of PyTorch, TensorFlow, XGBoost, Paddle and JAX in v1."""
+
 log = structlog.get_logger()
 
 
@@ -113,7 +116,12 @@ class PlainNetwork:
         if known is None and service != own_subdomain:
             return None
         name = f"{host}.{service}.{namespace}" if host else f"{service}.{namespace}"
-        return Place(self._loopback.address_of(name), lambda port: self._loopback.port_of(name, port))
+        return Place(self._loopback.address_of(name), lambda port: self._port_of_member(name, port))
+
+    def _port_of_member(self, name: str, port: int) -> int:
+        """Only ports that every job wants, and that the listener is told itself, are others here: a server that was
+        started with `--port 8080` listens on 8080."""
+        return self._loopback.port_of(name, port) if port in RENDEZVOUS_PORTS else port
 
     def _place_of_service(self, key: ObjectKey, address: str, port: int) -> tuple[str, int]:
         if key == API_SERVICE:
