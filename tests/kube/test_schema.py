@@ -150,6 +150,14 @@ def test_unknown_fields_are_dropped_and_told_with_their_paths():
     assert obj == {"spec": {"l": [{"a": 1}, {}], "m": {}}, "kind": "K", "metadata": {"name": "n"}}
 
 
+def test_the_first_unknown_field_is_found_without_changing_the_object():
+    schema = of(l={"type": "array", "items": {"type": "object", "properties": {"a": INT}}}, m={"type": "object"})
+    obj = {"spec": {"l": [{"a": 1}, {"b": 2}], "n": 1}}
+    assert schema.unknown(obj) == "spec.l[1].b"
+    assert schema.unknown({"spec": {"l": []}, "kind": "K"}) == ""
+    assert obj == {"spec": {"l": [{"a": 1}, {"b": 2}], "n": 1}}
+
+
 def test_preserved_fields_stay_while_known_ones_inside_are_pruned():
     inner = {"type": "object", "properties": {"a": INT}}
     schema = of(f={"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"known": inner}})

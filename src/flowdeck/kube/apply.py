@@ -261,14 +261,24 @@ def _entries_before_apply(live: Tree | None, schema: Schema, writer: Writer) -> 
     return entries
 
 
+def refuse_undeclared(config: Tree, schema: Schema) -> None:
+    """Raises `InternalError` for the first field of `config` that its schema does not know: apply drops none."""
+    if unknown := schema.unknown(config):
+        raise _untyped(config, f".{unknown}: field not declared in schema")
+
+
 def _fields_applied(config: Tree, schema: Schema) -> Fields:
     try:
         return ownership.fields_of(schema, config)
     except InternalError as error:
-        meta = config.get("metadata") or {}
-        key = "/".join(filter(None, (meta.get("namespace"), meta.get("name"))))
-        told = f"{key}; {config.get('apiVersion')}, Kind={config.get('kind')}"
-        raise InternalError(f"failed to create typed patch object ({told}): {error.message}") from error
+        raise _untyped(config, error.message) from error
+
+
+def _untyped(config: Tree, why: str) -> InternalError:
+    meta = config.get("metadata") or {}
+    key = "/".join(filter(None, (meta.get("namespace"), meta.get("name"))))
+    told = f"{key}; {config.get('apiVersion')}, Kind={config.get('kind')}"
+    return InternalError(f"failed to create typed patch object ({told}): {why}")
 
 
 def _without_abandoned(merged: Tree, schema: Schema, last: Fields, entries: Iterable[_Entry]) -> Tree:

@@ -5,7 +5,7 @@ Nodes are made when they are first looked at, so a schema costs what is used of 
 """
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -220,6 +220,23 @@ class Schema:
         found: list[str] = []
         self._prune_object(obj, None, found, old or {})
         return found
+
+    def unknown(self, obj: Tree) -> str:
+        """The path of the first field that the schema does not know; `""` when it knows all. Changes nothing."""
+        return next(self._unknown(obj, None), "")
+
+    def _unknown(self, value: Any, path: validation.Path) -> Iterator[str]:
+        if type(value) is dict:
+            known = self._deep if self._deep is not None else self._learn_fields()
+            for name, item in value.items():
+                child = known.get(name, self._additional)
+                if name not in known and child is None and not self.is_open:
+                    yield validation.text_of((path, name))
+                elif child is not None and child.is_deep and type(item) in (dict, list):
+                    yield from child._unknown(item, (path, name))
+        elif type(value) is list and (items := self.items) is not None and items.is_deep:
+            for index, item in enumerate(value):
+                yield from items._unknown(item, (path, index))
 
     def _prune(self, value: Any, path: validation.Path, found: list[str]) -> None:
         if type(value) is dict:

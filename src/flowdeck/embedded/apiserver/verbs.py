@@ -255,6 +255,8 @@ class Verbs:
     async def _apply(
         self, resource: Resource, key: ObjectKey, config: Tree, options: WriteOptions, subresource: str
     ) -> tuple[Tree, bool]:
+        if isinstance(config, dict):
+            apply.refuse_undeclared(config, resource.schema)
         config = self._read_body(resource, key.namespace, key.name, config, options)
         resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
