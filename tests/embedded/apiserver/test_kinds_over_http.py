@@ -1,4 +1,4 @@
-"""Discovery, OpenAPI, tables, definitions and subresources as clients meet them over TLS, with a node that plays along."""
+"""Discovery, OpenAPI, tables, definitions, subresources as clients meet them over TLS, with a node that plays along."""
 
 import asyncio
 import contextlib
@@ -96,7 +96,6 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     tasks = [asyncio.create_task(work) for work in (*(server.run() for server in servers), manager.run())]
     for server in servers:
         await server.wait_ready()
-    await api.client.create(api.kind_of(ACCOUNT), ACCOUNT)
     await api.client.create(api.kind_of(a_node(0)), a_node(servers[1].port))
     context = pki.client_context(keys, keys.admin)
     url = f"https://127.0.0.1:{servers[0].port}"
@@ -107,9 +106,6 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     api.close()
-
-
-ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
 
 
 def a_node(port: int) -> Tree:
@@ -230,18 +226,19 @@ async def test_a_definition_is_served_until_it_is_deleted(front: Front) -> None:
     assert scaled.json()["spec"] == {"replicas": 5}
     changed = (await front.http.get(f"{FOOS}/f")).json()
     assert (changed["spec"]["replicas"], changed["metadata"]["generation"]) == (5, 2)
-    status = await front.http.patch(
-        f"{FOOS}/f/status", json={"spec": {"replicas": 9}, "status": {"replicas": 5}}, headers=MERGE
-    )
+    patch = {"spec": {"replicas": 9}, "status": {"replicas": 5}}
+    status = await front.http.patch(f"{FOOS}/f/status", json=patch, headers=MERGE)
     assert (status.json()["spec"]["replicas"], status.json()["status"]) == (5, {"replicas": 5})
     assert (
         "/apis/example.com/v1/namespaces/{namespace}/foos"
         in (await front.http.get("/openapi/v3/apis/example.com/v1")).json()["paths"]
     )
-    await front.http.delete(f"{CRDS}/foos.example.com")
-    async with asyncio.timeout(5):
-        while (await front.http.get(f"{CRDS}/foos.example.com")).status_code != 404:
-            await asyncio.sleep(0.01)
+    watch = f"{CRDS}?watch=1&fieldSelector=metadata.name=foos.example.com&timeoutSeconds=5"
+    async with front.http.stream("GET", watch) as events:
+        await front.http.delete(f"{CRDS}/foos.example.com")
+        async for line in events.aiter_lines():
+            if line.startswith('{"type":"DELETED"'):
+                break
     assert (await front.told("GET", FOOS))[0] == 404
 
 

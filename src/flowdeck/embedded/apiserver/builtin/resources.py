@@ -19,6 +19,9 @@ _LEFT_OUT = (
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
 )
 
+_LEFT_OUT_SUBRESOURCES = ("pods/resize",)
+"""The node gives a running container no other resources."""
+
 SELECTABLE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "pods": (
         "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
@@ -80,7 +83,11 @@ def _resource(
     handlers: Mapping[str, Handler],
 ) -> Resource:
     kind = Kind(group, version, entry["responseKind"]["kind"], entry["resource"], entry["scope"] == "Namespaced")
-    subresources = {item["subresource"]: _subresource(item, kind) for item in entry.get("subresources") or ()}
+    subresources = {
+        item["subresource"]: _subresource(item, kind)
+        for item in entry.get("subresources") or ()
+        if f"{kind.plural}/{item['subresource']}" not in _LEFT_OUT_SUBRESOURCES
+    }
     return Resource(
         kind=kind,
         singular=entry["singularResource"],

@@ -51,10 +51,17 @@ class Nodes:
 
     @cached_property
     def _http(self) -> "httpx.AsyncClient":
+        """Keeps no idle connections, so there is nothing to close at the end."""
         import httpx
 
         timeout = httpx.Timeout(None, connect=_CONNECT_S)
-        return httpx.AsyncClient(verify=self._context, timeout=timeout, follow_redirects=False, trust_env=False)
+        return httpx.AsyncClient(
+            verify=self._context,
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            follow_redirects=False,
+            trust_env=False,
+        )
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
