@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,17 @@ async def test_a_policy_refuses_to_open_a_shell(front: Front) -> None:
         )
     assert refused.value.response.status_code == 422
     assert b"denied request: no shells" in refused.value.response.body
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "a: &a [x]\n" + "".join(f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n" for p, n in pairwise("abcdefghi")),
+        "a: &a [*a]\n",
+    ],
+)
+async def test_a_yaml_bomb_does_not_go_off(front: Front, bomb: str) -> None:
+    headers = {"Content-Type": "application/yaml"}
+    answer = await front.admin.post("/api/v1/namespaces/default/configmaps", content=bomb, headers=headers)
+    assert answer.status_code == 400
+    assert "excessive aliasing" in answer.json()["message"]

@@ -20,6 +20,8 @@ from flowdeck.kube.objects import Tree
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = protobuf.MEDIA_TYPE
+MAX_VALUES = 1_000_000
+"""In a YAML document, its aliases written out."""
 
 Shape = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", "APIGroupDiscoveryList"]
 
@@ -137,9 +139,26 @@ def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON,
     import yaml
 
     try:
-        return yaml.safe_load(body)
+        tree = yaml.safe_load(body)
     except yaml.YAMLError as error:
         raise BadRequest(f"error parsing YAML: {error}") from error
+    if b"*" in body:
+        _size(tree, {})
+    return tree
+
+
+def _size(tree: Any, known: dict[int, int]) -> int:
+    """How many values a tree has when its aliases are written out. Raises `BadRequest` for a few bytes that stand for
+    more than anybody needs, or for themselves."""
+    if not isinstance(tree, dict | list):
+        return 1
+    if id(tree) not in known:
+        known[id(tree)] = MAX_VALUES + 1
+        parts = tree.values() if isinstance(tree, dict) else tree
+        known[id(tree)] = 1 + sum(_size(part, known) for part in parts)
+    if known[id(tree)] > MAX_VALUES:
+        raise BadRequest("error parsing YAML: document contains excessive aliasing")
+    return known[id(tree)]
 
 
 def metadata_only(obj: Tree, version: str = "v1") -> Tree:
