@@ -1,16 +1,16 @@
 """Structural schemas, compiled once: unknown fields, defaults, types and bounds, CEL, merge keys.
 
 Nodes are made when they are first looked at, so a schema costs what is used of it. How values are checked stands in
-`validation.py`, how Go would fail to decode them in `decoding.py`, CEL in `rules.py`.
+`validation.py`, how unknown fields go in `pruning.py`, how Go would fail to decode in `decoding.py`, CEL in `rules.py`.
 """
 
 import builtins
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from flowdeck.kube import decoding, rules, validation
+from flowdeck.kube import decoding, pruning, rules, validation
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.object_meta import OBJECT_META
 from flowdeck.kube.objects import Tree
@@ -29,7 +29,6 @@ _UNTYPED = frozenset(
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
     }
 )
-_NOTHING: Tree = {}
 _ZEROS: tuple[object, ...] = ("", 0, False, {})
 _PLAIN_TYPES: Mapping[str, type] = {"string": str, "boolean": bool}
 
@@ -65,6 +64,7 @@ class Schema:
         "is_int_or_string",
         "is_nullable",
         "is_open",
+        "is_openapi",
         "is_quantity",
         "is_root",
         "keeps_unknown",
@@ -84,6 +84,8 @@ class Schema:
         """The definition that it comes from, `io.k8s.api.core.v1.PodSpec`, or `""`."""
         self._context = context
         self.is_root = is_root
+        self.is_openapi = context.is_openapi
+        """It describes a built-in kind."""
         self.type: str = tree.get("type", "")
         self.format: str = tree.get("format", "")
         self.is_nullable: bool = tree.get("nullable", False)
@@ -139,7 +141,7 @@ class Schema:
         if found is not None:
             return found
         tree = self.tree.get("properties", {}).get(name)
-        if self.is_embedded and not self._context.is_openapi and name in _OBJECT_FIELDS:
+        if self.is_embedded and not self.is_openapi and name in _OBJECT_FIELDS:
             tree = self._object_field(name, tree)
         if tree is None:
             return self.values
@@ -179,11 +181,6 @@ class Schema:
         return name in self.tree.get("properties", ()) or (self.is_embedded and name in _OBJECT_FIELDS)
 
     @builtins.property
-    def is_openapi(self) -> bool:
-        """It describes a built-in kind."""
-        return self._context.is_openapi
-
-    @builtins.property
     def is_map_list(self) -> bool:
         return self.list_type == "map" and bool(self.map_keys)
 
@@ -218,66 +215,24 @@ class Schema:
         canonical text.
         """
         found: list[str] = []
-        self._prune_object(obj, None, found, old or {})
+        pruning.prune_object(self, obj, None, found, old or {})
         return found
 
     def unknown(self, obj: Tree) -> str:
         """The path of the first field that the schema does not know; `""` when it knows all. Changes nothing."""
-        return next(self._unknown(obj, None), "")
+        return next(pruning.unknown(self, obj, None), "")
 
-    def _unknown(self, value: Any, path: validation.Path) -> Iterator[str]:
-        if type(value) is dict:
-            known = self._deep if self._deep is not None else self._learn_fields()
-            for name, item in value.items():
-                child = known.get(name, self._additional)
-                if name not in known and child is None and not self.is_open:
-                    yield validation.text_of((path, name))
-                elif child is not None and child.is_deep and type(item) in (dict, list):
-                    yield from child._unknown(item, (path, name))
-        elif type(value) is list and (items := self.items) is not None and items.is_deep:
-            for index, item in enumerate(value):
-                yield from items._unknown(item, (path, index))
-
-    def _prune(self, value: Any, path: validation.Path, found: list[str]) -> None:
-        if type(value) is dict:
-            self._prune_object(value, path, found, _NOTHING)
-        elif type(value) is list and (items := self.items) is not None and items.is_deep:
-            for index, item in enumerate(value):
-                if items.canonical is not None:
-                    value[index] = items.canonical(item)
-                else:
-                    items._prune(item, (path, index), found)
-
-    def _prune_object(self, obj: Tree, path: validation.Path, found: list[str], old: Tree) -> None:
-        known = self._deep if self._deep is not None else self._learn_fields()
-        is_open, values = self.is_open, self._additional
-        drops_nulls = self._context.is_openapi
-        changed: list[str] | None = None
-        for name, value in obj.items():
-            if name in known:
-                child = known[name]
-            elif values is not None:
-                child = values if values.is_deep else None
-            elif is_open:
-                continue
-            else:
-                found.append(validation.text_of((path, name)))
-                changed = [*(changed or ()), name]
-                continue
-            if value is None and drops_nulls:
-                changed = [*(changed or ()), name]
-            elif child is not None and (not old or not validation.is_unchanged(old.get(name), value)):
-                if child.canonical is not None:
-                    obj[name] = child.canonical(value)
-                else:
-                    child._prune(value, (path, name), found)
-        for name in changed or ():
-            del obj[name]
+    @builtins.property
+    def fields(self) -> "tuple[Mapping[str, Schema | None], Schema | None]":
+        """Each declared field with its schema where pruning must go on, else None; and the schema of other fields."""
+        if self._deep is None:
+            self._learn_fields()
+        return self._deep or {}, self._additional
 
     def _learn_fields(self) -> "dict[str, Schema | None]":
         """Field -> its schema where pruning must go on, else None."""
         names = list(self.tree.get("properties", ()))
-        if self.is_embedded and not self._context.is_openapi:
+        if self.is_embedded and not self.is_openapi:
             names += _OBJECT_FIELDS
         known: dict[str, Schema | None] = {}
         for name in names:
@@ -329,7 +284,7 @@ class Schema:
     def _learn_defaults(self) -> list[tuple[str, bytes, bool]]:
         found = []
         for name, tree in self.tree.get("properties", {}).items():
-            if "default" not in tree or (self._context.is_openapi and tree["default"] in _ZEROS):
+            if "default" not in tree or (self.is_openapi and tree["default"] in _ZEROS):
                 continue
             found.append((name, orjson.dumps(tree["default"]), bool(tree.get("nullable"))))
         self._defaults = found
@@ -411,7 +366,7 @@ class Schema:
         """
         if old:
             obj = {name: value for name, value in obj.items() if not validation.is_unchanged(old.get(name), value)}
-        if self._context.is_openapi:
+        if self.is_openapi:
             return decoding.type_errors(self, obj)
         meta = self.property("metadata") if self.is_root else None
         return decoding.type_errors(meta, obj.get("metadata"), "ObjectMeta", "metadata") if meta else []
