@@ -16,7 +16,7 @@ _ORDERED = ("x-kubernetes-list-map-keys", "additionalPrinterColumns", "x-kuberne
 
 def shared_folder(name: str) -> Path:
     """A folder of upstream's facts: in `FLOWDECK_SHARED`, else in `shared` beside the repository; skips without it."""
-    folder = Path(os.environ.get("FLOWDECK_SHARED") or _ROOT.parent / "shared") / name  # noqa: TID251
+    folder = Path(os.environ.get("FLOWDECK_SHARED") or _ROOT.parent / "shared") / name
     if not folder.is_dir():
         pytest.skip(f"upstream's facts are absent: no folder {folder}; set FLOWDECK_SHARED")
     return folder
