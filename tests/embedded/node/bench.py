@@ -5,6 +5,7 @@ share the machine's network. (The real ones have their own tests.)
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -28,6 +29,7 @@ from flowdeck.embedded.node.pods.runtime import PodRuntime
 from flowdeck.embedded.node.sandbox.client import Zygote
 from flowdeck.embedded.node.sandbox.driver import NamespacesDriver, PlainDriver
 from flowdeck.embedded.node.settings import NodeSettings
+from flowdeck.kube.errors import AlreadyExists
 from flowdeck.kube.kinds import EVENT, NODE, POD
 from flowdeck.kube.objects import ObjectKey, Tree
 
@@ -196,9 +198,10 @@ async def open_bench(folder: Path, driver: str, *, crash_loop_start_s: float = 0
     api = ApiServer.open(folder / "store.db", keys, clock)
     await api.bootstrap()
     client = api.client
-    await client.create(NODE, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE_NAME}})
+    with contextlib.suppress(AlreadyExists):
+        await client.create(NODE, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE_NAME}})
     data = folder / "node"
-    data.mkdir(mode=0o711)
+    data.mkdir(mode=0o711, exist_ok=True)
     settings = NodeSettings(
         data=data, name=NODE_NAME, kubeconfig=folder / "kubeconfig", hidden=(folder,), is_root=os.geteuid() == 0,
         crash_loop_start_s=crash_loop_start_s,

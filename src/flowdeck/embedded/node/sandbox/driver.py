@@ -4,6 +4,7 @@ namespaces   Linux, as root or with user namespaces: own files, processes, names
 plain        anywhere: a process group with private folders; nothing else is kept apart
 """
 
+import asyncio
 import os
 import shutil
 import sys
@@ -117,15 +118,17 @@ async def find(folder: Path) -> Running | Tree | None:
 
     An attempt whose monitor is gone without a word is told as ended with reason `ContainerStatusUnknown`.
     """
-    if (ended := files.read(str(folder / "exit.json"))) is not None:
-        return ended
-    claim = files.read(str(folder / "claim"))
-    if claim is None:
-        return None
-    connected = await connect(folder) if identity.is_alive(claim) else None
-    if connected is not None:
-        return await Running.over(folder, connected)
-    return files.read(str(folder / "exit.json")) or lost(folder, claim)
+    while (claim := files.read(str(folder / "claim"))) is not None:
+        lived = identity.is_alive(claim)
+        connected = await connect(folder) if lived else None
+        if connected is not None:
+            return await Running.over(folder, connected)
+        if (ended := files.read(str(folder / "exit.json"))) is not None:
+            return ended
+        if not lived:
+            return lost(folder, claim)
+        await asyncio.sleep(0.005)  # it has just claimed the attempt, and listens soon
+    return None
 
 
 def lost(folder: Path, claim: Tree) -> Tree:
