@@ -2,16 +2,18 @@
 
 import base64
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from flowdeck.controller.clock import FakeClock
-from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, StaticToken, Union
+from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.contract import Attributes, Decision, User
 from flowdeck.embedded.apiserver.impersonation import impersonate
 from flowdeck.embedded.apiserver.pki import prepare, split_pem
+from flowdeck.embedded.apiserver.tokens import Authenticated
 from flowdeck.kube.errors import BadRequest, Forbidden, Unauthorized
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,8 +52,15 @@ async def test_a_broken_certificate_is_refused(certificate: bytes, clock: FakeCl
         await ClientCertificates(clock).authenticate({}, certificate[:cut])
 
 
+class OneToken:
+    """Knows the administrator's token."""
+
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
+        return Authenticated(ADMIN) if token == "s3cret" else None
+
+
 def union(clock: FakeClock, *, allow_anonymous: bool = True) -> Union:
-    tokens = BearerTokens([StaticToken("s3cret", ADMIN)])
+    tokens = BearerTokens([OneToken()])
     return Union([ClientCertificates(clock), tokens], allow_anonymous=allow_anonymous)
 
 

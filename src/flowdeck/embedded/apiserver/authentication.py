@@ -2,7 +2,7 @@
 
     Union                 asks each in turn; what the pipeline uses
       ClientCertificates  CN and O of the certificate that TLS verified
-      BearerTokens        the `Authorization` header, by TokenAuthenticators: StaticToken, ServiceAccountTokens, Oidc
+      BearerTokens        the `Authorization` header, by TokenAuthenticators: ServiceAccountTokens, Oidc
       Anonymous           everybody else
 
 Source: kubernetes (pkg/kubeapiserver/authenticator/config.go), k8s.io/apiserver (pkg/authentication).
@@ -11,7 +11,6 @@ Source: kubernetes (pkg/kubeapiserver/authenticator/config.go), k8s.io/apiserver
 import base64
 import binascii
 import hashlib
-import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -102,19 +101,6 @@ class BearerTokens:
         if refusal is not None:
             raise refusal
         return None
-
-
-@dataclass(frozen=True)
-class StaticToken:
-    """One fixed secret that stands for one user: the administrator's login."""
-
-    token: str
-    user: User
-
-    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
-        if audiences or not self.token or not hmac.compare_digest(token.encode(), self.token.encode()):
-            return None
-        return Authenticated(self.user)
 
 
 def _with_group(user: User) -> User:
