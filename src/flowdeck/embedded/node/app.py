@@ -74,7 +74,7 @@ async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, clie
     pods = Informer(POD, _OnlyOurPods(client, settings.name), clock)  # type: ignore[arg-type]
     driver = await _driver(settings, zygote)
     network = _network(settings, config, informers, has_namespaces=driver.has_own_root)
-    images = LocalImages(_image_settings(settings), clock)
+    images = LocalImages(_image_settings(settings, can_unpack=driver.has_own_root), clock)
     allocatable = machine.allocatable(settings.data, settings.max_pods)
     means = Means(
         settings=settings,
@@ -146,7 +146,7 @@ def _network(
     return NamespacedNetwork(wanted, informers) if has_namespaces else PlainNetwork(wanted, informers)
 
 
-def _image_settings(settings: NodeSettings) -> ImageSettings:
+def _image_settings(settings: NodeSettings, *, can_unpack: bool) -> ImageSettings:
     return ImageSettings(
         folder=settings.data / "images",
         table=settings.data.parent / "images.toml",
@@ -154,6 +154,7 @@ def _image_settings(settings: NodeSettings) -> ImageSettings:
         find_links=settings.find_links,
         index_url=settings.index_url,
         offline=settings.offline,
+        can_unpack=can_unpack,
     )
 
 

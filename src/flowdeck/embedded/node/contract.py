@@ -30,6 +30,8 @@ class Image:
     command: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = ""
+    user: str = ""
+    """Who a container runs as, unless its spec says: `1000`, `1000:1000`, or a name of the image's `/etc/passwd`."""
     warm_socket: Path | None = None
     """Unix socket of this environment's fork server, when one is kept warm."""
 

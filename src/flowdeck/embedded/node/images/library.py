@@ -15,6 +15,7 @@ from flowdeck.embedded.node.images.settings import ImageSettings
 from flowdeck.embedded.node.images.table import Row, Source, Table, shipped_rows, user_rows
 from flowdeck.kube.objects import Tree
 
+_NO_ROOT = "an unpacked image needs a root of its own, which this machine cannot give it (driver `plain`)"
 _NO_DIGEST = "0" * 64
 
 
@@ -105,6 +106,8 @@ class LocalImages:
                 return _image(reference, row, digest=_NO_DIGEST)
             case Source.PLATFORM:
                 return _image(reference, row, digest=_NO_DIGEST, environment=Path(sys.prefix))
+            case Source.ARCHIVE if not self._settings.can_unpack:
+                return None
             case Source.ARCHIVE:
                 return self._archives.find(str(reference), row)
             case Source.ENVIRONMENT:
@@ -120,6 +123,8 @@ class LocalImages:
         row = self._rows().find(reference)
         if row is None:
             raise ImageError("ErrImagePull", _unknown(str(reference)))
+        if row.source is Source.ARCHIVE and not self._settings.can_unpack:
+            raise ImageError("ErrImagePull", _NO_ROOT)
         if row.source is Source.ARCHIVE:
             return await self._archives.unpack(str(reference), row)
 

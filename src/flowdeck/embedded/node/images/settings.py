@@ -19,6 +19,8 @@ class ImageSettings:
     """More places with wheels: folders or URLs."""
     index_url: str = ""
     """The package index; empty: what `UV_*`, `PIP_*` or pip's configuration say, else PyPI."""
+    can_unpack: bool = True
+    """False where containers cannot have a root of their own (plain driver): archives are then refused."""
     offline: bool = False
     """Build only from uv's cache and `find_links`."""
     build_timeout_s: float = 1800

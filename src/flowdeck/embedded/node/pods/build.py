@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowdeck.embedded.node.contract import Image
+from flowdeck.embedded.node.contract import Image, ImageError
 from flowdeck.embedded.node.control_groups import Limits
 from flowdeck.embedded.node.environment import ConfigError, Facts, environment, expand
+from flowdeck.embedded.node.images.users import user_of
 from flowdeck.embedded.node.machine import GPU, gpu_devices
 from flowdeck.embedded.node.pods.attempts import attempt_folder
 from flowdeck.embedded.node.pods.means import Means
@@ -43,7 +44,7 @@ def build(
 ) -> ContainerSpec:
     """Raises `ConfigError` when the container cannot be made as it is specified."""
     name = container["name"]
-    user, group = _user(pod, container)
+    user, group = _user(pod, container, image)
     env = environment(container, facts)
     argv = _argv(container, image, env)
     env, argv = means.network.rewrite(pod, {**image.env, "HOSTNAME": hostname_of(pod), **env}, argv)
@@ -115,14 +116,20 @@ def _argv(container: Tree, image: Image, env: Mapping[str, str]) -> list[str]:
     return argv
 
 
-def _user(pod: Tree, container: Tree) -> tuple[int | None, int | None]:
+def _user(pod: Tree, container: Tree, image: Image) -> tuple[int | None, int | None]:
     of_pod = pod["spec"].get("securityContext") or {}
     own = container.get("securityContext") or {}
 
     def wanted(name: str) -> object:
         return own[name] if own.get(name) is not None else of_pod.get(name)
 
+    try:
+        of_image = user_of(image)
+    except ImageError as error:
+        raise ConfigError(str(error)) from error
     user, group = wanted("runAsUser"), wanted("runAsGroup")
+    if user is None:
+        user, group = of_image[0], of_image[1] if group is None else group
     if wanted("runAsNonRoot") and not user:
         why = "container's runAsUser breaks non-root policy" if user == 0 else (
             "container has runAsNonRoot and image will run as root"
