@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdeck.client.base import Client
+from flowdeck.components.base import AdmissionRule
 from flowdeck.controller.clock import Clock, FakeClock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.manager import Manager
@@ -40,9 +41,10 @@ class World:
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     @classmethod
-    async def open(cls, folder: Path) -> "World":
+    async def open(cls, folder: Path, *, rules: Sequence[AdmissionRule] = ()) -> "World":
+        """A world without controllers; `rules` are the admission rules of components."""
         clock = FakeClock()
-        api = ApiServer.open(folder / "store.db", Pki(folder / "pki"), clock)
+        api = ApiServer.open(folder / "store.db", Pki(folder / "pki"), clock, rules=rules)
         await api.bootstrap()
         return cls(clock, api)
 
@@ -51,10 +53,22 @@ class World:
         return self.api.client
 
     async def start(self, make: MakeControllers) -> None:
-        """Starts controllers; `make` gets the cached client and the clock."""
+        """Starts controllers, and lets them settle; `make` gets the cached client and the clock."""
+        self.begin(make)
+        await self.settle()
+
+    def begin(self, make: MakeControllers) -> None:
+        """Starts controllers, which work whenever the test waits for something."""
         self.manager = Manager(self.client, self.clock, lambda client: make(client, self.clock))
         self._tasks.append(asyncio.create_task(self.manager.run()))
-        await self.settle()
+
+    async def kill(self) -> None:
+        """Ends the controllers wherever they are, as a crash would; `start` starts others on what is stored."""
+        self.manager = None
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
         """Returns when no controller has anything to do and every change was seen."""

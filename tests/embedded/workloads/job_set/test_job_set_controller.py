@@ -1,12 +1,13 @@
 """A JobSet from creation to its end, with real Jobs, on the embedded API server."""
 
+import asyncio
+import random
+
 import pytest
 from job_set_makers import a_replicated_job
 from tests.world.world import World
 
 from flowdeck.controller.events import EventRecorder
-from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.pki import Pki
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.garbage_collection import GarbageCollector
 from flowdeck.embedded.workloads.job.back_off import BackOff
@@ -21,17 +22,7 @@ from flowdeck.kube.objects import ObjectKey
 JS = ObjectKey("default", "js")
 
 
-@pytest.fixture
-async def sets(tmp_path):
-    """A world with JobSets, Jobs and garbage collection."""
-    world = await World.open(tmp_path)
-    world.api.close()
-    pki = Pki(tmp_path / "pki")
-    world.api = ApiServer.open(tmp_path / "sets.db", pki, world.clock, rules=RULES)
-    await world.api.bootstrap()
-    for definition in definitions():
-        await world.create(definition)
-
+def controllers(world):
     def make(client, clock):
         def events(name):
             return EventRecorder(client, clock, name)
@@ -44,7 +35,17 @@ async def sets(tmp_path):
             GarbageCollector(client=client, events=events("gc"), store=world.api.store, registry=world.api.registry),
         ]
 
-    await world.start(make)
+    return make
+
+
+@pytest.fixture
+async def sets(tmp_path):
+    """A world with JobSets, Jobs and garbage collection."""
+    world = await World.open(tmp_path, rules=RULES)
+    for definition in definitions():
+        await world.create(definition)
+
+    await world.start(controllers(world))
     yield world
     await world.close()
 
@@ -176,3 +177,24 @@ async def test_what_may_not_change_does_not(sets):
     assert denied.value.message.endswith("field is immutable")
     with pytest.raises(Invalid):
         await sets.client.patch(JOB_SET, JS, {"spec": {"network": {"subdomain": "x"}}})
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_however_often_the_controllers_die_nothing_is_lost_or_made_twice(sets, seed):
+    chance = random.Random(seed)
+    await sets.create(a_job_set(a_replicated_job("a", 2, parallelism=3), a_replicated_job("b", parallelism=1)))
+    while not await sets.condition(JOB_SET, "js", "Completed"):
+        for _ in range(chance.randrange(40)):
+            await asyncio.sleep(0)
+        await sets.kill()
+        running = [pod for pod in await pods(sets) if pod["status"]["phase"] == "Pending"]
+        if running and chance.random() < 0.7:
+            name = chance.choice(running)["metadata"]["name"]
+            key = ObjectKey("default", name)
+            await sets.client.patch_status(POD, key, {"status": {"phase": "Succeeded"}})
+        sets.begin(controllers(sets))
+    await sets.settle()
+    assert len(await pods(sets)) == 7
+    jobs = {job["metadata"]["name"]: job["status"] for job in await sets.list(JOB)}
+    assert {name: status["succeeded"] for name, status in jobs.items()} == {"js-a-0": 3, "js-a-1": 3, "js-b-0": 1}
+    assert not any(status.get("failed") or status.get("uncountedTerminatedPods") for status in jobs.values())
