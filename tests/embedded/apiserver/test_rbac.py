@@ -10,6 +10,7 @@ from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer, Ru
 from flowdeck.kube.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, PERSISTENT_VOLUME, POD, ROLE, ROLE_BINDING
 from flowdeck.kube.objects import ObjectKey, Tree
 from tests.embedded.apiserver.in_memory import InMemoryStorage
+from tests.world.world import World
 
 BOB = User("bob", groups=("dev", "system:authenticated"))
 NODE = User("system:node:n1", groups=("system:nodes", "system:authenticated"))
@@ -287,3 +288,28 @@ def test_a_nodes_refusal_says_that_nothing_relates_it_to_the_object() -> None:
     storage = a_cluster(*_PODS)
     decision = FirstThatAllows([NodeAuthorizer(storage), RbacAuthorizer(storage)]).authorize(asked)
     assert decision.reason == "no relationship found between node 'n1' and this object"
+
+
+async def test_a_default_role_gets_back_at_a_start_what_it_lacks(world: World) -> None:
+    key = ObjectKey("", "system:discovery")
+    await world.client.patch(CLUSTER_ROLE, key, {"rules": []})
+    extra = {"kind": "Group", "name": "ops", "apiGroup": "rbac.authorization.k8s.io"}
+    binding = await world.client.get(CLUSTER_ROLE_BINDING, key)
+    await world.client.patch(CLUSTER_ROLE_BINDING, key, {"subjects": [extra]})
+    await world.api.bootstrap()
+    assert (await world.client.get(CLUSTER_ROLE, key))["rules"]
+    assert (await world.client.get(CLUSTER_ROLE_BINDING, key))["subjects"] == [extra, *binding["subjects"]]
+
+
+async def test_a_default_role_that_its_owner_keeps_is_left_alone(world: World) -> None:
+    key = ObjectKey("", "system:discovery")
+    own = {"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}, "rules": []}
+    await world.client.patch(CLUSTER_ROLE, key, own)
+    await world.api.bootstrap()
+    assert not (await world.client.get(CLUSTER_ROLE, key)).get("rules")
+
+
+async def test_a_second_start_writes_nothing(world: World) -> None:
+    revision = world.api.store.revision
+    await world.api.bootstrap()
+    assert world.api.store.revision == revision

@@ -1,6 +1,5 @@
 """The API server, put together: store, registry, admission, who may do what, the paths that are served."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +34,8 @@ from flowdeck.embedded.apiserver.token_requests import TokenRequests
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Store
-from flowdeck.kube.errors import AlreadyExists, NotFound
-from flowdeck.kube.objects import Kind, Tree
+from flowdeck.kube.errors import NotFound
+from flowdeck.kube.objects import Kind, Tree, key_of
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
@@ -131,8 +130,12 @@ class ApiServer:
     async def bootstrap(self) -> None:
         """Creates what must exist before anybody asks: namespaces, default roles."""
         for obj in [*_namespaces(), *bootstrap_roles.bootstrap_objects()]:
-            with contextlib.suppress(AlreadyExists):
-                await self.client.create(self.kind_of(obj), obj)
+            kind, key = self.kind_of(obj), key_of(obj)
+            stored = await self.client.find(kind, key)
+            if stored is None:
+                await self.client.create(kind, obj)
+            elif patch := bootstrap_roles.what_is_missing(stored, obj):
+                await self.client.patch(kind, key, patch)
 
     def close(self) -> None:
         self.store.close()

@@ -6,9 +6,10 @@ controllers are left out: ours run inside the API process and need none.
 
 from collections.abc import Sequence
 
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import Tree, annotations_of
 
 GROUP = "rbac.authorization.k8s.io"
+AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "deletecollection", "patch", "update")
 _ALL = (*_WRITE, *_READ)
@@ -108,6 +109,19 @@ def bootstrap_objects() -> list[Tree]:
     return [*_cluster_roles(), *_cluster_role_bindings(), *_kube_system()]
 
 
+def what_is_missing(stored: Tree, wanted: Tree) -> Tree | None:
+    """A merge patch that adds the rules or subjects that a stored default object lacks, as after an upgrade.
+
+    None when nothing is missing, and for objects whose `autoupdate` annotation is not `true` (any more).
+    """
+    if annotations_of(stored).get(AUTO_UPDATE) != "true" or "aggregationRule" in wanted:
+        return None
+    word = "rules" if "rules" in wanted else "subjects"
+    had = stored.get(word) or []
+    missing = [item for item in wanted[word] if item not in had]
+    return {word: [*had, *missing]} if missing else None
+
+
 def _cluster_roles() -> list[Tree]:
     everything = [_rule("*", "*", ["*"]), {"nonResourceURLs": ["*"], "verbs": ["*"]}]
     reviews = _rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", ["create"])
@@ -176,7 +190,7 @@ def _object(kind: str, name: str, *, namespace: str = "", labels: dict[str, str]
     if namespace:
         metadata["namespace"] = namespace
     metadata["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults", **(labels or {})}
-    metadata["annotations"] = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+    metadata["annotations"] = {AUTO_UPDATE: "true"}
     return {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": metadata}
 
 
