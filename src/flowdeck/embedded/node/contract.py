@@ -69,8 +69,8 @@ class PodNetwork:
 
     ip: str
     namespace_path: Path | None = None
-    """A network namespace to enter (a bind mount, or `/proc/<pid>/fd/<n>`); None: the host's network. Without root, the
-    user namespace that owns it must be entered first."""
+    """A network namespace to enter (`/proc/<pid>/fd/<n>`); None: the host's network. Without root, the user namespace
+    that owns it must be entered first."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Extra lines of `/etc/hosts`: name -> address."""
     resolver: str = ""

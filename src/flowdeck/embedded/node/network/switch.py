@@ -147,9 +147,8 @@ class Switch:
         return {"pid": os.getpid(), "rootless": self._rootless, "pods": self._pods, "spaces": spaces}
 
     def _path(self, name: str) -> str:
-        if self._rootless:
-            return f"/proc/{os.getpid()}/fd/{self._held[name]}"
-        return self._pin_of(f"{name}@{self._pods[name]}")
+        """Not the pin: whoever enters may have a mount namespace of its own, in which it does not show."""
+        return f"/proc/{os.getpid()}/fd/{self._held[name]}"
 
     def _pin_of(self, entry: str) -> str:
         return os.path.join(self._spaces, entry)
