@@ -7,6 +7,7 @@ from flowdeck.client.base import Client
 from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
+from flowdeck.embedded.apiserver.crds import CustomKindCleanup
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Store
 from flowdeck.embedded.workloads.cluster_role_aggregation import ClusterRoleAggregationController
@@ -68,6 +69,7 @@ def controllers(
     collector_events = recorder("garbage-collector-controller")
     return (
         NamespaceController(client=client, clock=clock, store=store, registry=registry),
+        CustomKindCleanup(client=client, clock=clock),
         ServiceAccountController(client=client, root_ca=root_ca),
         ClusterRoleAggregationController(client=client),
         GarbageCollector(client=client, events=collector_events, store=store, registry=registry),
