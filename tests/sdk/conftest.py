@@ -1,0 +1,78 @@
+"""Official SDKs, unmodified, each in an environment of its own, against a platform in processes of its own.
+
+An environment is made once per machine, in the user's cache folder. Where that cannot be done (no network, no wheels)
+the tests are skipped and say why.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from flowdeck.testing.platform import RunningPlatform, platform
+
+TRAINER_SDK = "kubeflow==0.5.0"
+RUN_TIMEOUT_S = 300
+HERE = Path(__file__).parent
+
+Run = Callable[[RunningPlatform, str], str]
+"""Runs a scenario of `trainer_scenarios.py` against a platform; gives its output, fails with it."""
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "flowdeck" / "sdk"
+
+
+def environment(requirement: str) -> Path:
+    """The Python of an environment with that package; skips the test when it cannot be made."""
+    folder = _cache() / requirement
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        for command in (
+            ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
+            ["pip", "install", "--quiet", "--python", str(python), requirement],
+        ):
+            done = subprocess.run([find_uv_bin(), *command], capture_output=True, text=True)
+            if done.returncode != 0:
+                pytest.skip(f"no environment with {requirement}: {done.stderr.strip()[-400:]}")
+        (folder / "ready").touch()
+    return python
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    python = environment(TRAINER_SDK)
+
+    def run_scenario(where: RunningPlatform, scenario: str) -> str:
+        env = {**os.environ, "KUBECONFIG": str(where.kubeconfig), "PYTHONPATH": ""}
+        done = subprocess.run(
+            [python, str(HERE / "trainer_scenarios.py"), scenario],
+            env=env,
+            cwd=where.data,
+            capture_output=True,
+            text=True,
+            timeout=RUN_TIMEOUT_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run_scenario
+
+
+@pytest.fixture(scope="session")
+def api_only() -> Iterator[RunningPlatform]:
+    """A platform without a node: objects are made, nothing runs."""
+    with platform(options=["--no-node"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def whole() -> Iterator[RunningPlatform]:
+    """A platform that runs pods, in the driver that works everywhere."""
+    with platform(options=["--driver", "plain"]) as running:
+        yield running
