@@ -345,3 +345,110 @@ async def test_too_much_memory_is_told_as_such(bench: Bench) -> None:
     await bench.run(a_pod(containers=[container]))
     ended = state_of(await bench.finished("p"))["state"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+
+
+async def test_attach_to_a_terminal(bench: Bench) -> None:
+    container = a_shell("stty size; read x; stty size; echo got $x", stdin=True, tty=True)
+    await bench.run(a_pod(containers=[container]))
+    await bench.until("p", is_ready)
+    streams = await bench.runtime.attach(ObjectKey("default", "p"), "main", stdin=True, tty=True)
+    await streams.resize(99, 33)
+    await streams.write_stdin(b"hello\n")
+    output = b"".join([data async for _, data in streams.output()])
+    assert b"33 99" in output
+    assert b"got hello" in output
+    await bench.finished("p")
+    assert "got hello" in await bench.log("p")
+
+
+async def test_input_that_nobody_reads_hinders_nobody(bench: Bench) -> None:
+    await bench.run(a_pod(containers=[a_shell("sleep 0.5; wc -c", stdin=True)]))
+    await bench.until("p", is_ready)
+    streams = await bench.runtime.attach(ObjectKey("default", "p"), "main", stdin=True, tty=False)
+    await streams.write_stdin(b"x" * 300_000)
+    await streams.close_stdin()
+    assert b"".join([data async for _, data in streams.output()]).strip() == b"300000"
+
+
+async def test_logs_are_rotated_and_read_as_one(bench: Bench) -> None:
+    object.__setattr__(bench.means.settings, "log_max_bytes", 10_000)
+    await bench.run(a_script("seq 1 400"))
+    await bench.finished("p")
+    lines = (await bench.log("p")).splitlines()
+    assert lines == [str(number) for number in range(1, 401)]
+    assert len(await bench.runtime.log_files(ObjectKey("default", "p"), "main", previous=False)) > 1
+
+
+async def test_long_lines_are_kept_in_parts(bench: Bench) -> None:
+    await bench.run(a_pod("python", "-c", "print('x' * 40_000); print('end', end='')"))
+    await bench.finished("p")
+    (file,) = await bench.runtime.log_files(ObjectKey("default", "p"), "main", previous=False)
+    tags = [line.split(" ", 3)[2] for line in file.read_text().splitlines()]
+    assert tags == ["P", "P", "F", "F"]
+
+
+async def test_the_previous_log_is_there_after_a_restart(bench: Bench) -> None:
+    await bench.run(a_script("cat /proc/self/stat | cut -d' ' -f1; exit 1", restartPolicy="OnFailure"))
+    await bench.until("p", lambda pod: state_of(pod).get("restartCount", 0) >= 2)
+    before = await bench.log("p", previous=True)
+    assert before.isdigit()
+
+
+async def test_an_empty_dir_that_grows_too_large_evicts_the_pod(bench: Bench) -> None:
+    volumes = [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]
+    mounts = [{"name": "v", "mountPath": "/v"}]
+    container = a_shell("head -c 3000000 /dev/zero > /v/big; sleep 60", volumeMounts=mounts)
+    await bench.run(a_pod(containers=[container], volumes=volumes))
+    pod = await bench.until("p", lambda pod: pod["status"].get("phase") == "Failed")
+    assert pod["status"]["reason"] == "Evicted"
+    assert pod["status"]["message"] == 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '
+
+
+async def test_a_memory_volume_is_shared_by_the_containers(bench: Bench) -> None:
+    if not bench.means.driver.has_own_root:
+        pytest.skip("without namespaces it is a folder like any other")
+    volumes = [{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "2Mi"}}]
+    mounts = [{"name": "v", "mountPath": "/v"}]
+    pod = a_pod(
+        containers=[a_shell("cat /v/x; df -k --output=fstype,size /v | tail -1", volumeMounts=mounts)],
+        initContainers=[a_shell("echo hi > /v/x", name="init", volumeMounts=mounts)],
+        volumes=volumes,
+    )
+    assert (await bench.output_of(pod)).split() == ["hi", "tmpfs", "2048"]
+
+
+async def test_the_user_and_the_group_of_a_pod(bench: Bench) -> None:
+    if os.geteuid() != 0 or not bench.means.driver.has_own_root:
+        pytest.skip("needs root and a root file system of its own")
+    volumes = [{"name": "v", "emptyDir": {}}]
+    mounts = [{"name": "v", "mountPath": "/v"}]
+    security = {"runAsUser": 1234, "runAsGroup": 2345, "fsGroup": 3456, "supplementalGroups": [4567]}
+    pod = a_pod(
+        containers=[a_shell("id -u; id -g; id -G; touch /v/x; stat -c %g /v/x; touch y", volumeMounts=mounts)],
+        volumes=volumes,
+        securityContext=security,
+    )
+    assert (await bench.output_of(pod)).splitlines() == ["1234", "2345", "2345 3456 4567", "3456"]
+
+
+@pytest.mark.parametrize(
+    ("security", "reason"),
+    [
+        ({"privileged": True}, "CreateContainerError"),
+        ({"capabilities": {"add": ["SYS_ADMIN"]}}, "CreateContainerError"),
+        ({"runAsNonRoot": True}, "CreateContainerConfigError"),
+    ],
+)
+async def test_rights_that_are_not_given_are_told(bench: Bench, security: Tree, reason: str) -> None:
+    await bench.run(a_pod(containers=[a_container("true", securityContext=security)]))
+    pod = await bench.until("p", lambda pod: state_of(pod).get("state", {}).get("waiting", {}).get("message"))
+    assert state_of(pod)["state"]["waiting"]["reason"] == reason
+
+
+async def test_a_startup_probe_that_never_passes_restarts_the_container(bench: Bench) -> None:
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
+    container = a_shell("trap 'exit 0' TERM; sleep 60 & wait", startupProbe=probe)
+    await bench.run(a_pod(containers=[container], restartPolicy="Always"))
+    pod = await bench.until("p", lambda pod: state_of(pod).get("restartCount", 0) == 1)
+    assert state_of(pod)["started"] is False
+    assert await bench.event("p", "Killing") == "Container main failed startup probe, will be restarted"

@@ -28,6 +28,7 @@ async def main(folder: Path) -> None:
             id="0" * 64, folder=pod / "main", pod_folder=pod, argv=wanted["argv"], env=wanted.get("env", {}), log=log,
             log_max_bytes=1 << 20, log_max_files=1, user=wanted.get("user"), group=wanted.get("user"), mounts=mounts,
             read_only_root=wanted.get("read_only_root", False), share_processes=wanted.get("share", False),
+            memory_limit=wanted.get("memory_limit", 0),
             environment=Path(wanted["environment"]) if wanted.get("environment") else None,
         )
     )  # fmt: skip

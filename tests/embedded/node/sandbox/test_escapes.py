@@ -128,3 +128,9 @@ os.execv("/bin/sh", ["sh", "-c", f"echo x >> /proc/self/fd/{kept}"])
     done = starter.run("/v/evil", mounts=mounts)
     assert done["exit_code"] != 0
     assert done["log"].startswith("read-only\n"), done
+
+
+def test_too_much_memory_without_control_groups_ends_a_container(starter: Starter) -> None:
+    script = "x = b'x' * 300_000_000; import time; time.sleep(30)"
+    done = starter.run("/usr/bin/python3", "-c", script, memory_limit=100_000_000)
+    assert (done["exit_code"], done["reason"]) == (137, "OOMKilled")

@@ -90,8 +90,7 @@ class Root:
         hidden = [self._top + path for path in self._root["hidden"] if self._hide(self._top + path)]
         for entry in sorted(self._root["mounts"], key=lambda entry: str(entry["target"]).count("/")):
             self._bind(entry)
-        if self._root["image"] is None:
-            self._folders(self._plan["cwd"])
+        self._work_folder(self._plan["cwd"])
         for path in hidden:
             linux.make_read_only(path)
         if self._root["read_only"]:
@@ -238,10 +237,13 @@ class Root:
             if os.path.isdir(inner):
                 linux.mount("none", inner, "tmpfs", linux.MS_RDONLY, "size=4k,mode=555")
 
-    def _folders(self, path: str) -> None:
-        """The working directory exists, as a container runtime makes it."""
+    def _work_folder(self, path: str) -> None:
+        """The working directory exists, as a container runtime makes it; a fresh one is the user's."""
         with contextlib.suppress(OSError):
-            resolve_inside(self._top, path, folder=True)
+            is_new = not os.path.lexists(self._top + path)
+            target = resolve_inside(self._top, path, folder=True)
+            if is_new and not self._plan["rootless"]:
+                os.chown(target, self._plan["uid"], self._plan["gid"])
 
 
 def _sub_path(volume: int, path: str) -> int:

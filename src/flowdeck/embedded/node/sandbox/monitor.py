@@ -29,6 +29,9 @@ from flowdeck.embedded.node.sandbox.log import LogFile
 DRAIN_S = 1.0
 """How long output may still come after the end of a container without namespaces, whose orphans may hold the pipes."""
 
+MOST_INPUT_BYTES = 1 << 20
+"""What is kept of input that the command does not read."""
+
 STDIN, STDOUT, STDERR, CLOSE_STDIN, RESIZE, PROBLEM = range(6)
 """First byte of a frame of an attached connection; then its length (4 bytes, big-endian), then the data."""
 
@@ -77,6 +80,10 @@ class Monitor:
         self._sources: set[int] = set()
         self._namespaces: list[int] = []
         self.stdin: int | None = None
+        self._input = bytearray()
+        """Sent by attached connections, not yet taken by the command."""
+        self._input_ends = False
+        self._waits_for_input = False
         self.terminal: int | None = None
         self._pid = 0
         self._started_at: float | None = None
@@ -144,6 +151,7 @@ class Monitor:
         outs = [*os.pipe(), *os.pipe()]
         if self._plan["stdin"] and not self._plan["tty"]:
             stdin, self.stdin = os.pipe()
+            os.set_blocking(self.stdin, False)
             return stdin, outs
         return os.open("/dev/null", os.O_RDWR), outs
 
@@ -178,7 +186,8 @@ class Monitor:
                 elif "inside" in message:
                     self._namespaces = list(fds)
                 elif "terminal" in message:
-                    self.terminal = self.stdin = fds[-1]
+                    self.terminal, self.stdin = fds[-1], os.dup(fds[-1])
+                    os.set_blocking(self.stdin, False)
         channel.close()
         if not self._failure:
             if self.terminal is not None:
@@ -212,11 +221,13 @@ class Monitor:
         self._selector.unregister(fd)
         os.close(fd)
         if fd == self.terminal:
-            self.terminal = self.stdin = None
+            self.terminal = None
 
     def _on_output(self, stream: int, fd: int) -> None:
         try:
             data = os.read(fd, 65536)
+        except BlockingIOError:
+            return
         except OSError:  # the other side of a terminal is gone
             data = b""
         if not data:
@@ -234,6 +245,41 @@ class Monitor:
         self._watch(accepted.fileno(), connection.on_readable)
         if self._started_at is not None:
             connection.tell({"started": True, "pid": self._pid})
+
+    def put_in(self, data: bytes) -> None:
+        """Hands input to the command, as fast as it takes it; what comes when there is no end of it is dropped."""
+        if self.stdin is not None and len(self._input) < MOST_INPUT_BYTES:
+            self._input += data
+            self._pass_input()
+
+    def end_input(self) -> None:
+        """Closes the command's standard input once it has read what was sent; a terminal stays open."""
+        if self.terminal is None:
+            self._input_ends = True
+            self._pass_input()
+
+    def _pass_input(self) -> None:
+        if self.stdin is None:
+            return
+        try:
+            while self._input:
+                del self._input[: os.write(self.stdin, self._input)]
+        except BlockingIOError:
+            pass
+        except OSError:  # nobody reads any more
+            self._input.clear()
+        self._watch_input(bool(self._input))
+        if self._input_ends and not self._input:
+            os.close(self.stdin)
+            self.stdin = None
+
+    def _watch_input(self, wanted: bool) -> None:
+        if wanted is not self._waits_for_input and self.stdin is not None:
+            self._waits_for_input = wanted
+            if wanted:
+                self._selector.register(self.stdin, selectors.EVENT_WRITE, self._pass_input)
+            else:
+                self._selector.unregister(self.stdin)
 
     def forget(self, connection: "_Connection") -> None:
         if connection in self._connections:
@@ -376,12 +422,10 @@ class _Connection:
 
     def _take_frame(self, kind: int, data: bytes) -> None:
         monitor = self._monitor
-        if kind == STDIN and monitor.stdin is not None:
-            with contextlib.suppress(OSError):
-                os.write(monitor.stdin, data)
-        elif kind == CLOSE_STDIN and monitor.stdin is not None and monitor.terminal is None:
-            os.close(monitor.stdin)
-            monitor.stdin = None
+        if kind == STDIN:
+            monitor.put_in(data)
+        elif kind == CLOSE_STDIN:
+            monitor.end_input()
         elif kind == RESIZE and monitor.terminal is not None:
             width, height = struct.unpack("!HH", data)
             child.resize(monitor.terminal, width, height)

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ GRACE_S = 10.0
 
 
 def stop_all(data: Path) -> None:
-    """Ends all containers below `data` (the node's folder): SIGTERM, a while, SIGKILL; then the pods' holders."""
+    """Ends all containers below `data` (the node's folder): SIGTERM, a while, SIGKILL; then the pods' holders
+    and their network."""
     running = list(_running(data))
     deadlines = {folder: time.monotonic() + _grace_s(folder) for folder, _ in running}
     for folder, _ in running:
@@ -30,6 +32,10 @@ def stop_all(data: Path) -> None:
     for path in data.glob("pods/*/holder-*.claim"):
         if holder := files.read(str(path)):
             identity.end(holder)
+    if sys.platform == "linux":
+        from flowdeck.embedded.node.network.removal import remove_network
+
+        remove_network(data / "network")
 
 
 def _running(data: Path) -> Iterator[tuple[Path, Tree]]:
