@@ -56,9 +56,11 @@ def _signal(folder: Path, number: int) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
+            monitor.settimeout(5)
             monitor.connect(socket_path(folder, fd))
+            monitor.recv(4096)  # what everybody is told first: only who waits for it is listened to
             monitor.sendall(b'{"signal": %d}\n' % number)
-    except (FileNotFoundError, ConnectionRefusedError, BrokenPipeError, ConnectionResetError):
+    except (FileNotFoundError, TimeoutError, ConnectionRefusedError, BrokenPipeError, ConnectionResetError):
         return  # it has just ended
     finally:
         os.close(fd)
