@@ -27,6 +27,7 @@ from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.apiserver.signing import CertificateSigner
 from flowdeck.embedded.workloads import boot_objects, catalog
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
@@ -192,6 +193,8 @@ def _manager(platform: Platform) -> Manager:
                 job_back_off=BackOff(platform.settings.jobs.back_off_start_s, platform.settings.jobs.back_off_max_s),
             )
         )
+        authority = platform.settings.data / "pki" / "ca.pem"
+        made.append(CertificateSigner(client=client, clock=platform.clock, authority=authority))
         for part in platform.components:
             made += part.controllers(_context(platform, part, client))
         return made

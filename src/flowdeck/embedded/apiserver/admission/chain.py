@@ -7,6 +7,7 @@ from random import Random
 from flowdeck.client.base import Reader
 from flowdeck.components.base import AdmissionRule
 from flowdeck.controller.clock import Clock
+from flowdeck.embedded.apiserver.admission.certificate_requests import CertificateRequests
 from flowdeck.embedded.apiserver.admission.component_rules import ComponentRules
 from flowdeck.embedded.apiserver.admission.default_storage_class import DefaultStorageClass
 from flowdeck.embedded.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
@@ -63,6 +64,7 @@ def chain(
         PersistentVolumeClaimResize(storage),
         RuntimeClass(storage),
         RoleEscalation(authorizer, rbac),
+        CertificateRequests(authorizer),
         ComponentRules(rules, reader, clock),
     )
     return (

@@ -47,6 +47,10 @@ SELECTABLE_FIELDS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Beside `metadata.name` and `metadata.namespace`. Source: k8s.io/kubernetes (pkg/apis/*/v1/conversion.go)."""
 
+_DEPRECATIONS = {
+    "componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
+    "endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
 _STORAGE_VERSIONS = {"horizontalpodautoscalers.autoscaling": "v2"}
 
 
@@ -99,6 +103,7 @@ def _resource(
         strategy=BuiltinStrategy(kind, rules_of(kind, dependencies, has_status="status" in subresources)),
         storage_version=_STORAGE_VERSIONS.get(kind.resource, version),
         conversion=CONVERSIONS.get(f"{kind.resource}/{version}"),
+        deprecation=_DEPRECATIONS.get(kind.resource, ""),
         selectable_fields=SELECTABLE_FIELDS.get(kind.resource, ()),
         virtual=handlers.get(kind.resource),
     )
