@@ -159,6 +159,12 @@ async def test_only_what_is_served_can_be_accepted(front: Front) -> None:
     assert both.json()["kind"] == "PodList"
 
 
+async def test_yaml_is_served_to_who_asks(front: Front) -> None:
+    answer = await front.http.get("/api/v1/namespaces/default", headers={"accept": "application/yaml"})
+    assert answer.headers["content-type"] == "application/yaml"
+    assert "\nkind: Namespace\n" in f"\n{answer.text}"
+
+
 async def test_tables_and_metadata_are_served(front: Front) -> None:
     await front.make(PODS, a_pod())
     table = (await front.http.get(PODS, headers=TABLE)).json()

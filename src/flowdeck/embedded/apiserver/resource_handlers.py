@@ -4,7 +4,7 @@ Objects are rendered in the form that the `Accept` header asks for: as they are,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
@@ -12,7 +12,6 @@ from typing import Any, cast
 import orjson
 
 from flowdeck.controller.clock import Clock
-from flowdeck.embedded.apiserver import negotiation
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.forms import MetadataOnly, Negotiator, Tabular, Whole
@@ -88,7 +87,7 @@ class ResourceHandlers:
             answer.warnings = [resource.deprecation, *answer.warnings]
         return answer
 
-    def _handler(self, info: RequestInfo) -> Callable[[RequestInfo, Resource], Any] | None:
+    def _handler(self, info: RequestInfo) -> Callable[[RequestInfo, Resource], Awaitable[Answer]] | None:
         return {
             "get": self._get,
             "list": self._list,
@@ -334,7 +333,7 @@ class _Frames:
 def _encoded(form: Form, obj: Tree, code: int = 200) -> Answer:
     if form.content_type == JSON:
         return Answer(obj=obj, code=code)
-    return Answer(raw=encode(obj, negotiation.Form(YAML)), code=code, content_type=YAML)
+    return Answer(raw=encode(obj, YAML), code=code, content_type=YAML)
 
 
 def _frame(type_: str, obj: bytes) -> bytes:
