@@ -74,6 +74,17 @@ async def test_foreground_deletion_goes_down_all_levels_from_the_bottom(gc):
     assert not await gc.list(CONFIG_MAP, "default", labels="")
 
 
+async def test_owners_in_a_circle_do_not_wait_for_each_other_for_ever(gc):
+    a = await an_object(gc, "a")
+    b = await an_object(gc, "b", a)
+    patch = {"metadata": {"ownerReferences": [owner_reference(b, controller=False)]}}
+    await gc.client.patch(CONFIG_MAP, key("a"), patch)
+    await gc.settle()
+    await gc.client.delete(CONFIG_MAP, key("a"), propagation="Foreground")
+    await gc.settle()
+    assert not await gc.list(CONFIG_MAP, "default")
+
+
 async def test_orphans_stay_and_forget_their_owner(gc):
     a = await an_object(gc, "a")
     await an_object(gc, "b", a)

@@ -9,7 +9,7 @@ index says nothing of: whether it exists is looked up, under the name and uid th
 Source: Kubernetes (pkg/controller/garbagecollector).
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -24,6 +24,7 @@ from flowdeck.kube.objects import ObjectKey, Tree, finalizers_of, is_being_delet
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
+REMEMBERED = 1000
 _UNOWNED = frozenset({"events"})
 """Resources without owners, of which there are many."""
 
@@ -51,6 +52,8 @@ class GarbageCollector:
     kind: None = None
     _dependents: dict[str, set[StoreKey]] = field(default_factory=lambda: defaultdict(set))
     """Owner uid -> the objects that name it."""
+    _gone: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Uids that were seen to be deleted: no use in looking for them in other namespaces."""
 
     @property
     def watches(self) -> Sequence[Feeds]:
@@ -75,7 +78,10 @@ class GarbageCollector:
         if before != after:
             self._index(key, before, after)
         if change.is_deletion:
-            for dependent in self._dependents.pop(uid_of(obj), ()):
+            dependents = self._dependents.pop(uid_of(obj), ())
+            if dependents:
+                self._gone.append(uid_of(obj))
+            for dependent in dependents:
                 add(_queue_key(dependent))
         elif is_being_deleted(obj):
             if not {ORPHAN, FOREGROUND}.isdisjoint(finalizers_of(obj)):
@@ -144,6 +150,8 @@ class GarbageCollector:
             await self._drop_references(key, lost)
             return
         waits = Owner.WAITS in states.values()
+        if waits and self._is_in_a_circle(obj):
+            await self._unblock(served, obj)
         await self.client.delete(
             served.kind,
             ObjectKey(key.namespace, key.name),
@@ -160,6 +168,17 @@ class GarbageCollector:
             return "Orphan"
         return "Foreground" if FOREGROUND in finalizers_of(obj) else "Background"
 
+    def _is_in_a_circle(self, obj: Tree) -> bool:
+        """One of its dependents waits for its own dependents: maybe, in the end, for this object."""
+        entries = (self.store.get(key) for key in self._live_dependents(uid_of(obj)))
+        return any(entry is not None and _waits(entry.tree) for entry in entries)
+
+    async def _unblock(self, served: Resource, obj: Tree) -> None:
+        """Nobody waits for this object any more."""
+        if any(ref.get("blockOwnerDeletion") for ref in _owners(obj)):
+            refs = [{**ref, "blockOwnerDeletion": False} for ref in _owners(obj)]
+            await self._patch(served, obj, {"ownerReferences": refs})
+
     # ---- owners -----------------------------------------------------------------------------------------------------
 
     def _owner_of(self, dependent: StoreKey, ref: Tree) -> Owner:
@@ -169,7 +188,7 @@ class GarbageCollector:
         entry = self.store.get(key)
         if entry is None or uid_of(entry.tree) != ref["uid"]:
             return Owner.ABSENT
-        if is_being_deleted(entry.tree) and FOREGROUND in finalizers_of(entry.tree):
+        if _waits(entry.tree):
             return Owner.WAITS
         return Owner.THERE
 
@@ -202,7 +221,7 @@ class GarbageCollector:
 
     def _lives_elsewhere(self, ref: Tree) -> bool:
         served = self.registry.by_kind(ref["apiVersion"].rpartition("/")[0], ref["kind"])
-        if served is None or not served.kind.namespaced:
+        if served is None or not served.kind.namespaced or ref["uid"] in self._gone:
             return False
         return any(uid_of(entry.tree) == ref["uid"] for entry in self.store.scan(served.kind.resource))
 
@@ -233,3 +252,8 @@ def _queue_key(key: StoreKey) -> ObjectKey:
 
 def _owners(obj: Tree) -> Sequence[Tree]:
     return tuple(obj["metadata"].get("ownerReferences") or ())
+
+
+def _waits(obj: Tree) -> bool:
+    """It is being deleted in the foreground."""
+    return is_being_deleted(obj) and FOREGROUND in finalizers_of(obj)
