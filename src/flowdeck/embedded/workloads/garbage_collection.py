@@ -128,9 +128,15 @@ class GarbageCollector:
             await self._drop_finalizer(served, obj, ORPHAN)
         elif FOREGROUND in finalizers_of(obj):
             for dependent in dependents:
-                await self.reconcile(_queue_key(dependent))
+                await self._let_follow(dependent)
             if not any(self._blocks(dependent, uid_of(obj)) for dependent in self._live_dependents(uid_of(obj))):
                 await self._drop_finalizer(served, obj, FOREGROUND)
+
+    async def _let_follow(self, dependent: StoreKey) -> None:
+        """Deletes a dependent whose owner waits for it; one that is on its way out already sees to itself."""
+        entry, served = self.store.get(dependent), self._served(dependent.resource)
+        if entry is not None and served is not None and not is_being_deleted(entry.tree):
+            await self._check_owners(served, dependent, entry.tree)
 
     def _live_dependents(self, uid: str) -> list[StoreKey]:
         return sorted(key for key in self._dependents.get(uid, ()) if self.store.get(key))
