@@ -14,9 +14,9 @@ from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.pki import Pki
+from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job_set import admission as job_set_rules
 from flowdeck.embedded.workloads.job_set.controller import JobSetController
-from flowdeck.kube.job_set.types import job_set_definition
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
 from tests.world.world import World
 
@@ -38,7 +38,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     )
     await api.bootstrap()
     world = World(clock, api)
-    for definition in (*COMPONENT.custom_resource_definitions(), job_set_definition()):
+    for definition in (*COMPONENT.custom_resource_definitions(), *definitions()):
         await world.client.apply(CUSTOM_RESOURCE_DEFINITION, definition, manager="test")
     for obj in COMPONENT.objects():
         await world.client.apply(api.kind_of(obj), obj, manager="test")

@@ -3,11 +3,10 @@
 Pod overhead (RuntimeClass) and container defaults (LimitRange) are not added: see the component's README, known gaps.
 """
 
-from collections import defaultdict
-
 from flowdeck.components.training.draft import Draft, Wanted, pod_spec_of
-from flowdeck.kube.objects import Kind, Tree, get_in
-from flowdeck.kube.quantity import ZERO, Quantity, parse_quantity
+from flowdeck.kube.objects import Kind, Tree
+from flowdeck.kube.pod_resources import Amounts, add, pod_requests
+from flowdeck.kube.quantity import Quantity
 
 
 def pod_group(draft: Draft, kind: Kind, spec: Tree) -> Wanted:
@@ -32,32 +31,10 @@ def pod_metadata_of(job: Tree) -> Tree:
     return metadata
 
 
-def _total_requests(draft: Draft) -> dict[str, Quantity]:
-    total: dict[str, Quantity] = defaultdict(lambda: ZERO)
+def _total_requests(draft: Draft) -> Amounts:
+    total: Amounts = {}
     for job in draft.jobs:
-        for name, amount in _pod_requests(pod_spec_of(job)).items():
-            total[name] += Quantity(amount.value * draft.counts[job["name"]], amount.family)
+        count = draft.counts[job["name"]]
+        requests = pod_requests({"spec": pod_spec_of(job)})
+        total = add(total, {name: Quantity(amount.value * count, amount.family) for name, amount in requests.items()})
     return total
-
-
-def _pod_requests(pod_spec: Tree) -> dict[str, Quantity]:
-    """What a pod takes: all containers and sidecars together, or its hungriest init container where that is more."""
-    together: dict[str, Quantity] = defaultdict(lambda: ZERO)
-    peak: dict[str, Quantity] = {}
-    for container in pod_spec.get("initContainers") or ():
-        is_sidecar = container.get("restartPolicy") == "Always"
-        for name, amount in _requests(container).items():
-            if is_sidecar:
-                together[name] += amount
-            peak[name] = max(peak.get(name, ZERO), together[name] if is_sidecar else together[name] + amount)
-    for container in pod_spec.get("containers") or ():
-        for name, amount in _requests(container).items():
-            together[name] += amount
-    return {name: max(together[name], peak.get(name, ZERO)) for name in {*together, *peak}}
-
-
-def _requests(container: Tree) -> dict[str, Quantity]:
-    """Requests, where absent the limits."""
-    limits = get_in(container, "resources", "limits", default={})
-    requests = get_in(container, "resources", "requests", default={})
-    return {name: parse_quantity(amount) for name, amount in (limits | requests).items()}
