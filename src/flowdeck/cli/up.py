@@ -1,7 +1,6 @@
 """`flowdeck up`: starts the platform on this machine."""
 
 import asyncio
-import logging
 import os
 import signal
 import subprocess
@@ -10,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-import structlog
 import typer
 
 from flowdeck import app as platform_app
+from flowdeck import logs
 from flowdeck.cli.common import DataOption, Refusal, data_folder, read_state
 from flowdeck.embedded.apiserver.oidc import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
@@ -62,7 +61,8 @@ def up(
     if detach:
         _start_detached(settings)
         return
-    _log_to_stderr()
+    logs.configure()
+    os.umask(0o077)
     _run(settings, ready_fd)
 
 
@@ -91,14 +91,6 @@ def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> fr
     if enable:
         left_out |= set(COMPONENTS) - set(enable)
     return frozenset(left_out)
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def _run(settings: Settings, ready_fd: int) -> None:
@@ -144,12 +136,12 @@ def _start_detached(settings: Settings) -> None:
         raise Refusal(
             f"a platform is running on {settings.data} already ({running.server}): stop it with `flowdeck down`"
         )
-    logs = settings.data / "logs"
+    log_file = settings.data / "logs" / "flowdeck.log"
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    logs.mkdir(mode=0o700, exist_ok=True)
+    log_file.parent.mkdir(mode=0o700, exist_ok=True)
     reader, writer = os.pipe()
     arguments = [word for word in sys.argv[1:] if word != "--detach"]
-    with (logs / "flowdeck.log").open("ab") as output:
+    with log_file.open("ab") as output:
         start = output.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "flowdeck.cli.main", *arguments, "--ready-fd", str(writer)],
@@ -164,7 +156,7 @@ def _start_detached(settings: Settings) -> None:
         is_ready = pipe.readline() == "ready\n"
     if not is_ready:
         code = process.wait()
-        raise Refusal(f"the platform did not start (exit code {code}):\n{_read_from(logs / 'flowdeck.log', start)}")
+        raise Refusal(f"the platform did not start (exit code {code}):\n{_read_from(log_file, start)}")
     state = read_state(settings.data)
     typer.echo(
         f"Flowdeck is ready at {state.server if state else ''}\n\n  export KUBECONFIG={settings.data / 'kubeconfig'}"

@@ -1,17 +1,28 @@
-"""`python -m flowdeck.embedded.node --kubeconfig F --data DIR --name N`: runs one node process."""
+"""`python -m flowdeck.embedded.node --kubeconfig F --data DIR --name N`: runs one node process.
+
+There is never more than one on a data folder: it holds a lock, and a second one waits until the first has ended. One
+that a platform started ends with it (`--until-eof`), however that dies; its pods go on.
+"""
 
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
+from flowdeck import logs
 from flowdeck.embedded.node.app import run_node
 from flowdeck.embedded.node.settings import NodeSettings
 
+LOCK_RETRY_S = 0.05
 
-def _settings() -> NodeSettings:
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="flowdeck.embedded.node", description="Runs the pods of one Node.")
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="the node's folder")
@@ -22,7 +33,11 @@ def _settings() -> NodeSettings:
     parser.add_argument("--find-links", action="append", default=[])
     parser.add_argument("--index-url", default="")
     parser.add_argument("--offline", action="store_true")
-    given = parser.parse_args()
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
+    return parser.parse_args(given)
+
+
+def _settings(given: argparse.Namespace) -> NodeSettings:
     data = given.data.resolve()
     platform = data.parent
     return NodeSettings(
@@ -42,15 +57,46 @@ def _settings() -> NodeSettings:
     )
 
 
-async def _main() -> None:
-    node = asyncio.ensure_future(run_node(_settings()))
+def _lock_file(data: Path) -> IO[str]:
+    data.mkdir(mode=0o711, parents=True, exist_ok=True)
+    return (data / "lock").open("a")
+
+
+async def _run(settings: NodeSettings) -> None:
+    """Runs the node once no other process holds its folder."""
+    with _lock_file(settings.data) as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(LOCK_RETRY_S)
+        await run_node(settings)
+
+
+async def _main(given: argparse.Namespace) -> None:
+    node = asyncio.ensure_future(_run(_settings(given)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.cancel)
+    if given.until_eof:
+        loop.add_reader(sys.stdin.fileno(), _end_at_eof, loop, node)
     with contextlib.suppress(asyncio.CancelledError):
         await node
 
 
-if __name__ == "__main__":
+def _end_at_eof(loop: asyncio.AbstractEventLoop, node: "asyncio.Future[None]") -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        node.cancel()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a node until it is told to end; `arguments` are the command line's without the program's name."""
     os.umask(0o022)
-    asyncio.run(_main())
+    logs.configure()
+    asyncio.run(_main(_arguments(arguments)))
+
+
+if __name__ == "__main__":
+    main()

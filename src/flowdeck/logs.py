@@ -1,0 +1,23 @@
+"""How the platform's processes log: lines with key-values on standard error, tracebacks without local variables."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure() -> None:
+    """Once, at the start of a process. Local variables stay out of tracebacks: they may hold secrets."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
