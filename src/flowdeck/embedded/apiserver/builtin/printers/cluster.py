@@ -97,7 +97,7 @@ def _event(obj: Tree, now: datetime) -> Sequence[Any]:
         last_shown,
         obj.get("type", ""),
         obj.get("reason", ""),
-        f"{about['kind'].lower()}/{about['name']}" if about.get("name") else about.get("kind", "").lower(),
+        f"{about.get('kind', '').lower()}/{about['name']}" if about.get("name") else about.get("kind", "").lower(),
         subobject,
         _event_source(obj),
         (obj.get("message") or obj.get("note") or "").strip(),
@@ -193,7 +193,7 @@ def _policy(obj: Tree, now: datetime) -> Sequence[Any]:
     return (
         name_of(obj),
         len(get_in(obj, "spec", "validations", default=())),
-        f"{parameters['apiVersion']}/{parameters['kind']}" if parameters else UNSET,
+        f"{parameters.get('apiVersion', '')}/{parameters.get('kind', '')}" if parameters else UNSET,
         age_of(obj, now),
     )
 

@@ -53,13 +53,13 @@ def _external_ip(service: Tree, spec: Tree) -> str:
 
 
 def _ports(ports: list[Tree]) -> str:
-    shown = [
-        f"{port['port']}:{port['nodePort']}/{port.get('protocol', 'TCP')}"
-        if port.get("nodePort")
-        else f"{port['port']}/{port.get('protocol', 'TCP')}"
-        for port in ports
-    ]
-    return ",".join(shown) or NONE
+    return ",".join(map(_port, ports)) or NONE
+
+
+def _port(port: Tree) -> str:
+    number, node_port = port.get("port", 0), port.get("nodePort")
+    shown = f"{number}:{node_port}" if node_port else str(number)
+    return f"{shown}/{port.get('protocol', 'TCP')}"
 
 
 def _endpoints(obj: Tree, now: datetime) -> Sequence[Any]:

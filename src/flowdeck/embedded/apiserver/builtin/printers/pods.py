@@ -82,7 +82,7 @@ def _is_initialized(conditions: Sequence[Tree]) -> bool:
 
 def _initializing(spec: Tree, status: Tree) -> tuple[str | None, int, str, int]:
     """The word while init containers are at work, else None; with the counts so far."""
-    declared = {c["name"]: c for c in spec.get("initContainers") or ()}
+    declared = {c.get("name"): c for c in spec.get("initContainers") or ()}
     restarts = sidecar_restarts = ready = 0
     last, last_sidecar = "", ""
     word: str | None = None

@@ -105,14 +105,15 @@ def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
 def containers_and_images(template: Tree) -> tuple[str, str]:
     """`web,proxy` and `nginx:1,envoy`."""
     containers = (template.get("spec") or {}).get("containers") or []
-    return ",".join(c["name"] for c in containers), ",".join(c.get("image", "") for c in containers)
+    return ",".join(c.get("name", "") for c in containers), ",".join(c.get("image", "") for c in containers)
 
 
 def selector_text(selector: Tree | None) -> str:
     """A `{matchLabels, matchExpressions}` selector; `<none>` when it selects all, as upstream shows it."""
     if selector is None:
         return NONE
-    return format_label_selector(label_selector_of(selector)) or NONE
+    expressions = [{"key": "", "operator": "", **item} for item in selector.get("matchExpressions") or ()]
+    return format_label_selector(label_selector_of({**selector, "matchExpressions": expressions})) or NONE
 
 
 def labels_text(labels: Tree | None) -> str:

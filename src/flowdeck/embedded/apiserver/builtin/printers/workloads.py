@@ -162,9 +162,9 @@ def _controller_revision(obj: Tree, now: datetime) -> Sequence[Any]:
     owner = next((r for r in obj["metadata"].get("ownerReferences") or () if r.get("controller")), None)
     shown = NONE
     if owner:
-        group = owner["apiVersion"].partition("/")[0] if "/" in owner["apiVersion"] else ""
-        kind = owner["kind"].lower()
-        shown = f"{kind}.{group}/{owner['name']}" if group else f"{kind}/{owner['name']}"
+        group, slash, _ = owner.get("apiVersion", "").partition("/")
+        kind, name = owner.get("kind", "").lower(), owner.get("name", "")
+        shown = f"{kind}.{group}/{name}" if slash else f"{kind}/{name}"
     return name_of(obj), shown, obj.get("revision", 0), age_of(obj, now)
 
 

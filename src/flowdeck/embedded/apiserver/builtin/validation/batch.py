@@ -41,9 +41,10 @@ def validate_job(job: Tree) -> Errors:
     selector = spec.get("selector")
     if selector is None:
         return [*errors, required("spec.selector")]
-    errors += label_selector(selector, "spec.selector")
+    wrong = label_selector(selector, "spec.selector")
+    errors += wrong
     labels = labels_of(spec.get("template") or {})
-    if not label_selector_of(selector).matches(labels):
+    if not wrong and not label_selector_of(selector).matches(labels):
         text = "`selector` does not match template `labels`"
         errors.append(invalid("spec.template.metadata.labels", labels, text))
     return errors + _indexed_name(job)

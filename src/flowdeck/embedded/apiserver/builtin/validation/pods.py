@@ -100,7 +100,7 @@ def _host_network(spec: Tree, path: str) -> Errors:
         return []
     text = "must match `hostPort` when `hostNetwork` is true"
     return [
-        invalid(f"{path}.containers[{i}].ports[{j}].containerPort", port["containerPort"], text)
+        invalid(f"{path}.containers[{i}].ports[{j}].containerPort", port.get("containerPort", 0), text)
         for i, container in enumerate(spec.get("containers") or ())
         for j, port in enumerate(container.get("ports") or ())
         if port.get("hostPort") != port.get("containerPort")
@@ -235,11 +235,11 @@ def _additions_only(spec: Tree, was: Tree) -> Errors:
 
 
 def _gates_change(spec: Tree, was: Tree) -> Errors:
-    before = {gate["name"] for gate in was.get("schedulingGates") or ()}
+    before = {gate.get("name") for gate in was.get("schedulingGates") or ()}
     return [
         forbidden(
             f"spec.schedulingGates[{index}].name",
-            f"only deletion is allowed, but found new scheduling gate '{gate['name']}'",
+            f"only deletion is allowed, but found new scheduling gate '{gate.get('name', '')}'",
         )
         for index, gate in enumerate(spec.get("schedulingGates") or ())
         if gate.get("name") not in before
