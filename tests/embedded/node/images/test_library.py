@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdeck.controller.clock import FakeClock, SystemClock
+from flowdeck.clock import FakeClock, SystemClock
 from flowdeck.embedded.node.contract import ImageError
 from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.references import parse_reference

@@ -25,7 +25,7 @@ from typing import Any
 
 import uv
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.node.contract import ImageError, Progress
 from flowdeck.embedded.node.images.installers import installer_env
 from flowdeck.embedded.node.images.settings import ImageSettings

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.node.contract import Image, ImageError, Progress
 from flowdeck.embedded.node.images.archives import Archives
 from flowdeck.embedded.node.images.environments import PLATFORM_PYTHON, Environment, Environments, Recipe

@@ -8,6 +8,7 @@ from pathlib import Path
 from flowdeck.embedded.node.contract import Image, ImageError
 from flowdeck.embedded.node.control_groups import Limits
 from flowdeck.embedded.node.environment import ConfigError, Facts, environment, expand
+from flowdeck.embedded.node.images.private import make_private
 from flowdeck.embedded.node.images.users import user_of
 from flowdeck.embedded.node.machine import GPU, gpu_devices
 from flowdeck.embedded.node.pods.attempts import attempt_folder
@@ -50,6 +51,7 @@ def build(
     env, argv = means.network.rewrite(pod, {**image.env, "HOSTNAME": hostname_of(pod), **env}, argv)
     folder = attempt_folder(place.folder, name, attempt)
     folder.mkdir(parents=True, exist_ok=True)
+    python = image.environment and make_private(image.environment, folder / "python", user=user, group=group)
     gpus = _gpus(container, pod, means)
     if means.gpus.has_any:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
@@ -83,7 +85,8 @@ def build(
         drop_capabilities=get_in(security, "capabilities", "drop", default=()),
         share_processes=bool(pod["spec"].get("shareProcessNamespace")),
         image_root=image.root,
-        environment=image.environment,
+        environment=python,
+        shared_environment=image.environment if python != image.environment else None,
         devices=gpu_devices(gpus) if gpus else (),
         control_groups=control.folders,
         oom_counters=control.oom_counters,

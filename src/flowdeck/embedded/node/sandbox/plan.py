@@ -69,7 +69,9 @@ class ContainerSpec:
     share_processes: bool = False
     image_root: Path | None = None
     environment: Path | None = None
-    """A Python environment, which must be visible at its path."""
+    """A Python environment, which must be visible at its path, and writable where it is the container's own."""
+    shared_environment: Path | None = None
+    """The one that `environment` was made over, if it is the container's own."""
     devices: Sequence[str] = ()
     """Below `/dev`: `nvidia0`."""
     limits: Mapping[str, int] = field(default_factory=dict)

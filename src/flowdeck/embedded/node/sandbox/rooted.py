@@ -36,6 +36,9 @@ def to_plan(spec: ContainerSpec, *, holder: Tree, hidden: Sequence[str], rootles
         os.chown(home, user, group)
     mounts = [{"source": str(home), "target": HOME, "read_only": False}]
     mounts += [_visible(path) for path in _needed(spec, hidden)]
+    if spec.shared_environment:
+        own = str(spec.environment)
+        mounts.append({"source": own, "target": own, "read_only": False})
     mounts += [mount.to_tree() for mount in spec.mounts]
     everyday = {"size": "50%", "mode": "1777"}
     return common_plan(spec) | {
@@ -81,7 +84,7 @@ def _needed(spec: ContainerSpec, hidden: Sequence[str]) -> Iterator[str]:
     if spec.environment is None:
         return
     config = spec.environment / "pyvenv.cfg"
-    paths = [str(spec.environment)]
+    paths = [str(spec.shared_environment or spec.environment)]
     if config.is_file():
         for line in config.read_text().splitlines():
             name, _, value = line.partition("=")

@@ -1,0 +1,61 @@
+"""A container's own Python environment over the shared one: what it installs or upgrades stays its own.
+
+    folder/bin/python          the same interpreter, which finds `folder/pyvenv.cfg` and so has `folder` as its prefix
+    folder/bin/*               the shared environment's programs, started with this interpreter
+    folder/lib/.../_shared.pth brings the shared packages in, after the container's own
+
+Made in a few milliseconds: it holds links and small files only.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+_LONGEST_SHEBANG = 120
+_HEAD_BYTES = 1024
+
+
+def make_private(shared: Path, folder: Path, *, user: int | None = None, group: int | None = None) -> Path:
+    """The environment that a container shall use: `folder`, made anew; or `shared`, where that is no virtual one.
+
+    With `user`, all of it belongs to that user (only root can give it away).
+    """
+    if not (shared / "pyvenv.cfg").is_file():
+        return shared
+    shutil.rmtree(folder, ignore_errors=True)
+    packages = next((shared / "lib").glob("python3.*")) / "site-packages"
+    own = folder / packages.relative_to(shared)
+    (folder / "bin").mkdir(parents=True)
+    own.mkdir(parents=True)
+    shutil.copyfile(shared / "pyvenv.cfg", folder / "pyvenv.cfg")
+    (own / "_shared.pth").write_text(f"import site; site.addsitedir({str(packages)!r})\n")
+    for entry in os.scandir(shared / "bin"):
+        _bring(Path(entry.path), folder / "bin" / entry.name, shared)
+    if user is not None and os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, user, -1 if group is None else group, follow_symlinks=False)
+    return folder
+
+
+def _bring(program: Path, target: Path, shared: Path) -> None:
+    if program.name.startswith("python") and program.is_symlink():
+        link = os.readlink(program)
+        target.symlink_to(link if not os.path.isabs(link) else os.path.realpath(program))
+        return
+    with program.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        if head.startswith(b"#!") and bytes(shared / "bin" / "python") in head:
+            target.write_bytes(_restarted(head + file.read(), target.parent / "python"))
+            target.chmod(0o755)
+            return
+    target.symlink_to(program)
+
+
+def _restarted(script: bytes, python: Path) -> bytes:
+    """The script for another interpreter; a path that is too long for the kernel's first line goes through sh."""
+    lines = script.split(b"\n")
+    body = b"\n".join(lines[3:] if lines[0].endswith(b"/bin/sh") else lines[1:])
+    start = b"#!" + bytes(python)
+    if len(start) > _LONGEST_SHEBANG:
+        start = b"#!/bin/sh\n'''exec' '" + bytes(python) + b"' \"$0\" \"$@\"\n' '''"
+    return start + b"\n" + body
