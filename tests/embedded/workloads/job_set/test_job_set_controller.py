@@ -179,6 +179,12 @@ async def test_what_may_not_change_does_not(sets):
         await sets.client.patch(JOB_SET, JS, {"spec": {"network": {"subdomain": "x"}}})
 
 
+async def test_the_order_of_starting_is_said_in_one_way_only(sets):
+    dependent = a_replicated_job("b", dependsOn=[{"name": "a", "status": "Ready"}])
+    with pytest.raises(Invalid, match="StartupPolicy and DependsOn APIs are mutually exclusive"):
+        await sets.create(a_job_set(a_replicated_job("a"), dependent, startupPolicy={"startupPolicyOrder": "InOrder"}))
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_however_often_the_controllers_die_nothing_is_lost_or_made_twice(sets, seed):
     chance = random.Random(seed)
