@@ -18,9 +18,9 @@ import msgspec
 import structlog
 
 from flowdeck.client.base import Client
+from flowdeck.clock import Clock, SystemClock
 from flowdeck.components.base import Component, Context
 from flowdeck.components.training.settings import PROGRESS_NAMES
-from flowdeck.controller.clock import Clock, SystemClock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.manager import Manager

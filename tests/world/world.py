@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from flowdeck.client.base import Client
+from flowdeck.clock import Clock, FakeClock
 from flowdeck.components.base import AdmissionRule
-from flowdeck.controller.clock import Clock, FakeClock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver.apiserver import ApiServer

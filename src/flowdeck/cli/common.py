@@ -14,7 +14,7 @@ import yaml
 from flowdeck.app import StateFile
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import ClusterConfig, ConfigError, load_kubeconfig
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.objects import Tree
 

@@ -17,7 +17,7 @@ import flowdeck
 from flowdeck.cli.common import DataOption, Refusal, data_folder, read_objects, read_state
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey

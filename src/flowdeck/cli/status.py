@@ -12,7 +12,7 @@ from flowdeck.app import StateFile
 from flowdeck.cli.common import DataOption, Refusal, data_folder, is_alive, read_state
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import NODE

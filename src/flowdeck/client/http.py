@@ -14,7 +14,7 @@ import orjson
 
 from flowdeck.client.base import ObjectList, PatchType, Propagation, WatchEvent
 from flowdeck.client.kubeconfig import ClusterConfig, Credentials
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.kube.errors import ApiError, NotFound, ServiceUnavailable, TooManyRequests, Unauthorized, from_status
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, controller_of, key_of, uid_of
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import parse_time
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from flowdeck.client.base import Client, Reader
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.kube.objects import Kind, Tree
 

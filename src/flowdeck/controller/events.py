@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import structlog
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.kube.errors import AlreadyExists, ApiError, NotFound
 from flowdeck.kube.kinds import EVENT
 from flowdeck.kube.objects import ObjectKey, Tree

@@ -11,7 +11,7 @@ from random import Random
 import structlog
 
 from flowdeck.client.base import Reader, WatchEvent
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.index import Index
 from flowdeck.kube.errors import ApiError, Expired
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of, uid_of

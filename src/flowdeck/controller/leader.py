@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import LEASE
 from flowdeck.kube.objects import ObjectKey, Tree, copy_of

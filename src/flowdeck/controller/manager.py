@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from flowdeck.client.base import Client
+from flowdeck.clock import Clock
 from flowdeck.controller.cached import CachedClient
-from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import Controller, Feeds, Terminal
 from flowdeck.controller.informer import Informers
 from flowdeck.controller.queue import WorkQueue

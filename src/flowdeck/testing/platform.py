@@ -13,7 +13,7 @@ import msgspec
 from flowdeck.app import StateFile
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 
 
 class PlatformError(Exception):

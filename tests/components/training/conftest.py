@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from flowdeck.client.base import Client
+from flowdeck.clock import Clock, FakeClock
 from flowdeck.components.base import Context
 from flowdeck.components.training.component import COMPONENT
 from flowdeck.components.training.settings import TrainingSettings
-from flowdeck.controller.clock import Clock, FakeClock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.apiserver.apiserver import ApiServer

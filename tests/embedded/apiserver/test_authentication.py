@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.contract import Attributes, Decision, User
 from flowdeck.embedded.apiserver.impersonation import impersonate

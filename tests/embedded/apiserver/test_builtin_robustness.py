@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.resources import builtin_resources
 from flowdeck.embedded.apiserver.builtin.rules import Dependencies

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from flowdeck.controller.clock import FakeClock, SystemClock
+from flowdeck.clock import FakeClock, SystemClock
 from flowdeck.embedded.apiserver.authentication import BearerTokens
 from flowdeck.embedded.apiserver.oidc import Oidc, Provider
 from flowdeck.embedded.apiserver.pki import prepare, server_context

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.authentication import BearerTokens
 from flowdeck.embedded.apiserver.bootstrap_roles import bootstrap_objects
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, User

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer, Listener

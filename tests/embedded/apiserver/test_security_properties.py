@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.authentication import ClientCertificates
 from flowdeck.embedded.apiserver.contract import Attributes, User
 from flowdeck.embedded.apiserver.pki import prepare, split_pem

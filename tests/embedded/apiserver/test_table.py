@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.builtin.printers.words import human_duration
 from flowdeck.embedded.apiserver.contract import Resource
 from flowdeck.embedded.apiserver.crds import resources_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.pki import prepare
 from flowdeck.embedded.apiserver.tokens import EXTENDED_S, WARN_ONLY_S, ServiceAccountTokens, TokenOrder
 from flowdeck.kube.errors import Unauthorized

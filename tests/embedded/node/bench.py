@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.informer import Informer
 from flowdeck.embedded.apiserver import pki

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder, Events
 from flowdeck.kube.conditions import find_condition

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdeck.client.base import Client
+from flowdeck.clock import Clock
 from flowdeck.components.training.children import Children
 from flowdeck.components.training.decide import Step, decide, failed, is_finished, is_permanent
 from flowdeck.components.training.metrics import Phases
@@ -20,7 +21,6 @@ from flowdeck.components.training.types import (
     Reason,
     train_job_of,
 )
-from flowdeck.controller.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status

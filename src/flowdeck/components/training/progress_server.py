@@ -29,10 +29,10 @@ import msgspec
 import uvicorn
 
 from flowdeck.client.base import Client
+from flowdeck.clock import Clock
 from flowdeck.components.training.progress import audience_of
 from flowdeck.components.training.settings import SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, TrainingSettings
 from flowdeck.components.training.types import GROUP, TRAIN_JOB, VERSION
-from flowdeck.controller.clock import Clock
 from flowdeck.kube.errors import (
     ApiError,
     BadRequest,

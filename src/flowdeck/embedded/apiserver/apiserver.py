@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from flowdeck.clock import Clock
 from flowdeck.components.base import AdmissionRule
-from flowdeck.controller.clock import Clock
 from flowdeck.embedded.apiserver import bootstrap_roles, pki
 from flowdeck.embedded.apiserver.admission.chain import chain
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import ANONYMOUS, Authenticator, User
 from flowdeck.embedded.apiserver.tokens import Authenticated, TokenAuthenticator
 from flowdeck.kube.errors import Unauthorized

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
 from flowdeck.embedded.apiserver.builtin.definitions import CLEANUP
 from flowdeck.embedded.apiserver.contract import Resource, Storage, Subresource

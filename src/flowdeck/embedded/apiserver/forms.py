@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin.printers.words import Printer
 from flowdeck.embedded.apiserver.contract import RequestInfo, Resource
 from flowdeck.embedded.apiserver.negotiation import JSON, Form, Shape, metadata_only, negotiate

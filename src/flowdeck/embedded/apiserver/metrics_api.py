@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy, Rules
 from flowdeck.embedded.apiserver.contract import Answer, Handler, RequestInfo, Resource, Storage
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes

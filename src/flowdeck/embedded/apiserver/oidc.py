@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import User
 from flowdeck.embedded.apiserver.tokens import Authenticated, issuer_of
 from flowdeck.kube.errors import Unauthorized

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import orjson
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.forms import MetadataOnly, Negotiator, Tabular, Whole

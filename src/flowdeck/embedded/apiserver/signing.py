@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.embedded.apiserver.pki import split_pem
 from flowdeck.kube.conditions import Condition, is_true, set_condition

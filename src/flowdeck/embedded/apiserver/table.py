@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin.printers import cluster, network, pods, storage, workloads
 from flowdeck.embedded.apiserver.builtin.printers.words import Column, Printer, human_duration, name_of
 from flowdeck.embedded.apiserver.contract import Resource

@@ -6,7 +6,7 @@ Source: kubernetes (pkg/registry/core/serviceaccount/storage/token.go, pkg/apis/
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage, User
 from flowdeck.embedded.apiserver.negotiation import decode
 from flowdeck.embedded.apiserver.node_authorizer import is_node

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Storage, User
 from flowdeck.kube.errors import Unauthorized
 from flowdeck.kube.kinds import NODE, POD, SECRET, SERVICE_ACCOUNT

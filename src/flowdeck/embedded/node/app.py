@@ -12,7 +12,7 @@ import structlog
 from flowdeck.client.base import ObjectList, Reader, WatchEvent
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import ClusterConfig, load_kubeconfig
-from flowdeck.controller.clock import Clock, SystemClock
+from flowdeck.clock import Clock, SystemClock
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.informer import Informer, Informers
 from flowdeck.embedded.apiserver.authentication import ClientCertificates

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.node import machine
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.kube.errors import AlreadyExists, ApiError, Conflict, NotFound

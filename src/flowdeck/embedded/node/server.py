@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Authenticator
 from flowdeck.embedded.node.contract import Runtime
 from flowdeck.embedded.node.streams import port_forward, terminal

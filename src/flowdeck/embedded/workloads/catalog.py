@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
 from flowdeck.embedded.apiserver.crds import CustomKindCleanup

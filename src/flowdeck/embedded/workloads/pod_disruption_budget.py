@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from flowdeck.client.base import Client, PatchType
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
 from flowdeck.embedded.workloads.pods import created_at, is_finished
 from flowdeck.kube.kinds import NODE, POD

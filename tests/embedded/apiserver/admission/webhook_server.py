@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver.pki import prepare, server_context
 from flowdeck.kube.objects import Tree
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from flowdeck.controller.clock import FakeClock
+from flowdeck.clock import FakeClock
 from flowdeck.embedded.node.pods.probes import ProbeFailed, Rhythm, Tally, ask, port_of, probe_until
 
 CONTAINER = {"name": "main", "ports": [{"name": "web", "containerPort": 8080}]}

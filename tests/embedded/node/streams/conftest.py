@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from flowdeck.controller.clock import SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.authentication import ClientCertificates
 from flowdeck.embedded.apiserver.server import HttpServer, Listener

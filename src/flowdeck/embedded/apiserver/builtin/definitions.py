@@ -8,7 +8,7 @@ Source: k8s.io/apiextensions-apiserver (pkg/controller/status/naming_controller.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Storage
 from flowdeck.kube.conditions import Condition, set_condition
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION

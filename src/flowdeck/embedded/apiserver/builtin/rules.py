@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin import jobs
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.defaults import (

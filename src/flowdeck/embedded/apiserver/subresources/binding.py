@@ -5,7 +5,7 @@ Source: k8s.io/kubernetes (pkg/registry/core/pod/storage/storage.go, BindingREST
 
 from dataclasses import dataclass, replace
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.negotiation import decode

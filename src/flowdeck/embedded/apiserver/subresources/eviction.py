@@ -6,7 +6,7 @@ Source: k8s.io/kubernetes (pkg/registry/core/pod/storage/eviction.go).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, Storage
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.negotiation import decode

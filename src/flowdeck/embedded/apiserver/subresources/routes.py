@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import Handler, Storage, Upgrade
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.registry import Registry

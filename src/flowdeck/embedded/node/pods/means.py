@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.events import Events
 from flowdeck.embedded.node.contract import Images, Network
 from flowdeck.embedded.node.control_groups import ControlGroups

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.node.streams.usage import NodeUsage
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.embedded.node.environment import Facts
 from flowdeck.embedded.node.volumes.atomic import write_all
 from flowdeck.embedded.node.volumes.host_path import host_path

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client, PatchType
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status

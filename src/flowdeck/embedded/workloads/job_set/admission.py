@@ -1,8 +1,8 @@
 """The JobSet webhooks of a real cluster, in the process. The rules themselves are in `kube/job_set/admission.py`."""
 
 from flowdeck.client.base import Reader
+from flowdeck.clock import Clock
 from flowdeck.components.base import AdmissionRule, Review
-from flowdeck.controller.clock import Clock
 from flowdeck.kube.job_set import admission
 from flowdeck.kube.kinds import JOB_SET
 from flowdeck.kube.objects import Tree

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, Terminal, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowdeck.client.base import Client, PatchType
-from flowdeck.controller.clock import Clock
+from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.controller.events import Events
 from flowdeck.embedded.workloads.pods import is_finished
