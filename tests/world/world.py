@@ -16,7 +16,7 @@ from typing import Any
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock, FakeClock
-from flowdeck.components.base import AdmissionRule
+from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver.apiserver import ApiServer

@@ -7,7 +7,6 @@ import pytest
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import FakeClock
-from flowdeck.components.base import AdmissionRule, Review
 from flowdeck.components.training.admission import (
     default_train_job,
     rules,
@@ -22,6 +21,7 @@ from flowdeck.components.training.runtimes.mpi import deepspeed_distributed
 from flowdeck.components.training.runtimes.torchtune import torchtune_llama_1b, torchtune_qwen
 from flowdeck.components.training.snapshot import snapshot_of
 from flowdeck.components.training.types import runtime_of, train_job_of
+from flowdeck.controller.admission import AdmissionRule, Review
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of
 from flowdeck.kube.times import parse_time
 from tests.components.training.makers import (

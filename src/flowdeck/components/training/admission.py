@@ -13,7 +13,6 @@ from datetime import datetime
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
-from flowdeck.components.base import AdmissionRule, Review
 from flowdeck.components.training.draft import (
     Draft,
     Plugin,
@@ -37,6 +36,7 @@ from flowdeck.components.training.types import (
     runtime_of,
     train_job_of,
 )
+from flowdeck.controller.admission import AdmissionRule, Review
 from flowdeck.kube.errors import ApiError, FieldError, forbidden, invalid, required
 from flowdeck.kube.job_set import admission as job_set_rules
 from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET, PRIORITY_CLASS

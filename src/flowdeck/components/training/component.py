@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from flowdeck.components.base import AdmissionRule, Context
+from flowdeck.components.base import Context
 from flowdeck.components.training import admission
 from flowdeck.components.training.children import Children
 from flowdeck.components.training.controller import RuntimeController, TrainJobController
@@ -17,6 +17,7 @@ from flowdeck.components.training.progress import Progress
 from flowdeck.components.training.progress_server import ProgressServer, certificates_in
 from flowdeck.components.training.settings import PROGRESS_URL, TrainingSettings
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME, definitions
+from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
 from flowdeck.kube.objects import Tree
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from flowdeck.clock import Clock
-from flowdeck.components.base import AdmissionRule
+from flowdeck.controller.admission import AdmissionRule
 from flowdeck.embedded.apiserver import bootstrap_roles, pki
 from flowdeck.embedded.apiserver.admission.chain import chain
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union

@@ -4,7 +4,7 @@ import pytest
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock, FakeClock
-from flowdeck.components.base import AdmissionRule, Review
+from flowdeck.controller.admission import AdmissionRule, Review
 from flowdeck.embedded.apiserver.admission.component_rules import ComponentRules
 from flowdeck.embedded.apiserver.admission.default_storage_class import DefaultStorageClass
 from flowdeck.embedded.apiserver.admission.node_restriction import NodeRestriction

@@ -6,7 +6,7 @@ from random import Random
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
-from flowdeck.components.base import AdmissionRule
+from flowdeck.controller.admission import AdmissionRule
 from flowdeck.embedded.apiserver.admission.certificate_requests import CertificateRequests
 from flowdeck.embedded.apiserver.admission.component_rules import ComponentRules
 from flowdeck.embedded.apiserver.admission.default_storage_class import DefaultStorageClass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
-from flowdeck.components.base import AdmissionRule
+from flowdeck.controller.admission import AdmissionRule
 from flowdeck.embedded.apiserver.admission.plugin import Plugin
 from flowdeck.embedded.apiserver.contract import AdmissionRequest
 from flowdeck.kube.errors import Forbidden

@@ -2,7 +2,7 @@
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
-from flowdeck.components.base import AdmissionRule, Review
+from flowdeck.controller.admission import AdmissionRule, Review
 from flowdeck.kube.job_set import admission
 from flowdeck.kube.kinds import JOB_SET
 from flowdeck.kube.objects import Tree
