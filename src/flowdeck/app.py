@@ -36,6 +36,7 @@ from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.settings import Settings
+from flowdeck.state import StateFile
 
 MANAGER = "flowdeck"
 NODE_RESTART_S = 0.2
@@ -46,17 +47,6 @@ log = structlog.get_logger()
 
 class DataFolderInUse(Exception):
     """Another platform runs on this data folder."""
-
-
-class StateFile(msgspec.Struct, kw_only=True):
-    """`DATA/state.json`: what `status`, `down` and tests need to know about a running platform."""
-
-    server: str
-    kubeconfig: str
-    pids: dict[str, int]
-    """By process name: `api`, `node`."""
-    components: list[str]
-    version: str
 
 
 def components(settings: Settings) -> Sequence[Component]:
@@ -241,13 +231,16 @@ def _write_state(platform: Platform) -> None:
 
 
 async def _keep_node(platform: Platform) -> None:
-    """Runs the node process, and starts it again whenever it ends; stops it (not its pods) at the end."""
+    """Runs the node process, and starts it again whenever it ends; stops it (not its pods) at the end.
+
+    Its standard input is a pipe of ours: when we are killed it ends, and so does the node process.
+    """
     logs = platform.settings.data / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     while True:
         with (logs / "node.log").open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *_node_command(platform), stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+                *_node_command(platform), stdout=output, stderr=output, stdin=asyncio.subprocess.PIPE
             )
         platform.node_pid = process.pid
         _write_state(platform)
@@ -265,5 +258,8 @@ def _node_command(platform: Platform) -> Sequence[str]:
     settings = platform.settings
     command = [sys.executable, "-m", "flowdeck.embedded.node"]
     command += ["--kubeconfig", str(settings.data / "node" / "kubeconfig"), "--data", str(settings.data / "node")]
-    command += ["--name", settings.node.name, "--driver", settings.node.driver]
+    command += ["--name", settings.node.name, "--driver", settings.node.driver, "--until-eof"]
+    command += [f"--find-links={place}" for place in settings.node.find_links]
+    command += [f"--index-url={settings.node.index_url}"] if settings.node.index_url else []
+    command += ["--offline"] if settings.node.offline else []
     return command

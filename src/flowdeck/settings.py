@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowdeck.components.training.settings import TrainingSettings
-from flowdeck.embedded.apiserver.oidc import Provider
+from flowdeck.embedded.apiserver.settings import Provider
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ from typing import Annotated, cast
 
 import typer
 
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal, cluster_of, read_objects, talk
+from flowdeck.cli.cluster import cluster_of, read_objects, talk
+from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
 from flowdeck.cli.resources import kind_named, kinds_of
 from flowdeck.client.base import Propagation
 from flowdeck.client.http import HttpClient

@@ -14,13 +14,15 @@ import typer
 from rich.console import Console
 
 import flowdeck
-from flowdeck.cli.common import DataOption, Refusal, data_folder, read_objects, read_state
+from flowdeck.cli.cluster import read_objects
+from flowdeck.cli.common import DataOption, Refusal, data_folder
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock
 from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.state import read_state
 from flowdeck.testing.platform import RunningPlatform
 
 SDK = "kubeflow==0.5.0"

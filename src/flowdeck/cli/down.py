@@ -7,7 +7,8 @@ from typing import Annotated
 import psutil
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder, is_alive, read_state
+from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.state import is_alive, read_state
 
 GRACE_S = 20.0
 

@@ -6,7 +6,8 @@ import orjson
 import typer
 import yaml
 
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal, cluster_of, talk
+from flowdeck.cli.cluster import cluster_of, talk
+from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
 from flowdeck.cli.resources import discover, kind_named
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.objects import Kind, ObjectKey, Tree

@@ -13,6 +13,10 @@ app = typer.Typer(
 )
 
 
+def add_to(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="image")
+
+
 @app.command("list", epilog="Example: flowdeck image list -o json")
 def list_images(
     data: DataOption = None,

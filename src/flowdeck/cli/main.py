@@ -1,28 +1,38 @@
 """`flowdeck`: the commands, and how their errors are told."""
 
+import importlib
 import sys
 
 import typer
 
-from flowdeck.cli import apply, delete, demo, down, get, image, logs, node, status, up, version, wait
 from flowdeck.cli.common import Refusal
 
-app = typer.Typer(
-    name="flowdeck",
-    help="The Kubeflow platform, whole, in Python: on this machine in a second, or on any Kubernetes cluster.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-for _command in (up, down, status, demo, apply, get, delete, logs, wait, node, version):
-    _command.add_to(app)
-app.add_typer(image.app, name="image")
+COMMANDS = ("up", "down", "status", "demo", "apply", "get", "delete", "logs", "wait", "image", "node", "version")
+
+
+def build(wanted: str = "") -> typer.Typer:
+    """The command line; with one command's name only that one is loaded, so that it starts quickly."""
+    app = typer.Typer(
+        name="flowdeck",
+        help="The Kubeflow platform, whole, in Python: on this machine in a second, or on any Kubernetes cluster.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.callback()(_keep_command_names)
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        importlib.import_module(f"flowdeck.cli.{name}").add_to(app)
+    return app
+
+
+def _keep_command_names() -> None:
+    """Without a callback, a program with one command would take no command's name."""
 
 
 def main() -> None:
     """Entry point of the `flowdeck` program. Exit code 1 for a refusal, 2 for a wrong call, 130 when interrupted."""
     try:
-        app()
+        build(sys.argv[1] if len(sys.argv) > 1 else "")()
     except Refusal as error:
         typer.echo(f"flowdeck: {error}", err=True)
         sys.exit(1)

@@ -8,14 +8,14 @@ import orjson
 import psutil
 import typer
 
-from flowdeck.app import StateFile
-from flowdeck.cli.common import DataOption, Refusal, data_folder, is_alive, read_state
+from flowdeck.cli.common import DataOption, Refusal, data_folder
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import NODE
+from flowdeck.state import StateFile, is_alive, read_state
 
 
 def add_to(app: typer.Typer) -> None:

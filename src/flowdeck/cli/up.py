@@ -1,8 +1,6 @@
 """`flowdeck up`: starts the platform on this machine."""
 
-import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,14 +9,12 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from flowdeck import app as platform_app
-from flowdeck import logs
-from flowdeck.cli.common import DataOption, Refusal, data_folder, read_state
-from flowdeck.embedded.apiserver.oidc import Provider
+from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
+from flowdeck.state import read_state
 
 COMPONENTS = ("training",)
-READY_TIMEOUT_S = 60.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,9 +57,9 @@ def up(
     if detach:
         _start_detached(settings)
         return
-    logs.configure()
-    os.umask(0o077)
-    _run(settings, ready_fd)
+    from flowdeck.cli.serve import serve
+
+    serve(settings, ready_fd)
 
 
 def _providers(issuer_url: str, client_id: str, username_claim: str, groups_claim: str) -> tuple[Provider, ...]:
@@ -91,42 +87,6 @@ def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> fr
     if enable:
         left_out |= set(COMPONENTS) - set(enable)
     return frozenset(left_out)
-
-
-def _run(settings: Settings, ready_fd: int) -> None:
-    import uvloop
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, ready_fd))
-    except platform_app.DataFolderInUse as error:
-        raise Refusal(str(error)) from error
-    except OSError as error:
-        raise Refusal(f"cannot start on {settings.server.host}:{settings.server.port}: {error}") from error
-
-
-async def _serve(settings: Settings, ready_fd: int) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with platform_app.running(settings) as platform:
-        ready = asyncio.create_task(platform.wait_ready())
-        stop = asyncio.create_task(stopped.wait())
-        await asyncio.wait((ready, stop), return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            ready.result()
-            _tell_ready(platform, ready_fd)
-        await stop
-        ready.cancel()
-
-
-def _tell_ready(platform: platform_app.Platform, ready_fd: int) -> None:
-    if ready_fd >= 0:
-        os.write(ready_fd, b"ready\n")
-        os.close(ready_fd)
-        return
-    kubeconfig = platform.settings.data / "kubeconfig"
-    typer.echo(f"Flowdeck is ready at {platform.server}\n\n  export KUBECONFIG={kubeconfig}\n", err=True)
 
 
 def _start_detached(settings: Settings) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal, cluster_of, talk
+from flowdeck.cli.cluster import cluster_of, talk
+from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
 from flowdeck.cli.resources import kind_named
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.conditions import is_true

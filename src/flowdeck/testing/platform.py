@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from flowdeck.app import StateFile
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock
+from flowdeck.state import StateFile
 
 
 class PlatformError(Exception):

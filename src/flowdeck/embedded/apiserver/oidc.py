@@ -7,12 +7,11 @@ not known. Source: k8s.io/apiserver (plugin/pkg/authenticator/token/oidc/oidc.go
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import User
+from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.embedded.apiserver.tokens import Authenticated, issuer_of
 from flowdeck.kube.errors import Unauthorized
 
@@ -24,26 +23,6 @@ KEYS_HOLD_S = 600.0
 RETRY_S = 10.0
 """The provider is asked at most this often, so that forged tokens cannot make us flood it."""
 _TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provider:
-    """An issuer whose users are let in, and how its claims name them."""
-
-    issuer_url: str
-    """The `iss` claim, `https://...`; its discovery document is below it."""
-    client_id: str
-    """Must be among the token's audiences."""
-    username_claim: str = "sub"
-    username_prefix: str | None = None
-    """None: `ISSUER#` for every claim but `email`; `-`: no prefix."""
-    groups_claim: str = ""
-    """A text or a list of texts; `""`: no groups."""
-    groups_prefix: str = ""
-    required_claims: Mapping[str, str] = field(default_factory=dict)
-    signing_algorithms: tuple[str, ...] = ("RS256",)
-    ca_file: Path | None = None
-    """Who signed the provider's certificate, when it is none of the system's authorities."""
 
 
 class Oidc:

@@ -1,0 +1,70 @@
+"""What commands share that talk to a cluster: finding it, talking to it, reading files of objects."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from flowdeck.cli.common import Refusal, data_folder
+from flowdeck.client.http import HttpClient
+from flowdeck.client.kubeconfig import ClusterConfig, ConfigError, load_kubeconfig
+from flowdeck.clock import SystemClock
+from flowdeck.kube.errors import ApiError
+from flowdeck.kube.objects import Tree
+from flowdeck.state import read_state
+
+T = TypeVar("T")
+
+
+def cluster_of(kubeconfig: Path | None, data: Path | None) -> ClusterConfig:
+    """The cluster that a command is for: `--kubeconfig`, else the platform in the data folder."""
+    path = kubeconfig or data_folder(data) / "kubeconfig"
+    if kubeconfig is None and read_state(data_folder(data)) is None:
+        raise Refusal(
+            f"no platform is running on {data_folder(data)}: start one with `flowdeck up`, or give --kubeconfig"
+        )
+    try:
+        return load_kubeconfig(path)
+    except ConfigError as error:
+        raise Refusal(str(error)) from error
+
+
+def talk(config: ClusterConfig, work: Callable[[HttpClient], Coroutine[Any, Any, T]]) -> T:
+    """Runs `work` with a client; the API's errors become refusals."""
+
+    async def run() -> T:
+        async with HttpClient(config, SystemClock()) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(run())
+    except ApiError as error:
+        raise Refusal(f"Error from server ({error.reason}): {error}") from error
+    except OSError as error:
+        raise Refusal(f"cannot reach {config.server}: {error}") from error
+
+
+def read_objects(source: str) -> Sequence[Tree]:
+    """The objects in a YAML or JSON file, in all such files of a folder, or in standard input (`-`)."""
+    if source == "-":
+        texts = [sys.stdin.read()]
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise Refusal(f"{source} does not exist")
+        files = (
+            sorted(f for f in path.rglob("*") if f.suffix in (".yaml", ".yml", ".json")) if path.is_dir() else [path]
+        )
+        texts = [file.read_text() for file in files]
+    try:
+        found = [obj for text in texts for obj in yaml.safe_load_all(text) if obj]
+    except yaml.YAMLError as error:
+        raise Refusal(f"{source} is not YAML: {error}") from error
+    flat = [item for obj in found for item in (obj["items"] if obj.get("kind") == "List" else [obj])]
+    for obj in flat:
+        if not (isinstance(obj, dict) and obj.get("kind") and obj.get("apiVersion")):
+            raise Refusal(f"{source}: every object needs apiVersion and kind")
+    return flat

@@ -1,0 +1,50 @@
+"""What `flowdeck up` does in the process that stays: runs the platform until it is told to end."""
+
+import asyncio
+import os
+import signal
+
+import typer
+import uvloop
+
+from flowdeck import app as platform_app
+from flowdeck import logs
+from flowdeck.cli.common import Refusal
+from flowdeck.settings import Settings
+
+
+def serve(settings: Settings, ready_fd: int) -> None:
+    """Runs the platform until SIGINT or SIGTERM; writes `ready` to `ready_fd` (if not negative) once it is."""
+    logs.configure()
+    os.umask(0o077)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, ready_fd))
+    except platform_app.DataFolderInUse as error:
+        raise Refusal(str(error)) from error
+    except OSError as error:
+        raise Refusal(f"cannot start on {settings.server.host}:{settings.server.port}: {error}") from error
+
+
+async def _serve(settings: Settings, ready_fd: int) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with platform_app.running(settings) as platform:
+        ready = asyncio.create_task(platform.wait_ready())
+        stop = asyncio.create_task(stopped.wait())
+        await asyncio.wait((ready, stop), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
+            _tell_ready(platform, ready_fd)
+        await stop
+        ready.cancel()
+
+
+def _tell_ready(platform: platform_app.Platform, ready_fd: int) -> None:
+    if ready_fd >= 0:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)
+        return
+    kubeconfig = platform.settings.data / "kubeconfig"
+    typer.echo(f"Flowdeck is ready at {platform.server}\n\n  export KUBECONFIG={kubeconfig}\n", err=True)
