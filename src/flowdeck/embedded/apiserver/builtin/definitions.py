@@ -99,5 +99,6 @@ def _conflict(definition: Tree, others: Iterable[Tree]) -> tuple[str, str] | Non
 def _note_storage(definition: Tree) -> None:
     stored = definition["status"].setdefault("storedVersions", [])
     for version in definition["spec"]["versions"]:
-        if version.get("storage") and version.get("name") not in stored:
-            stored.append(version["name"])
+        name = version.get("name")
+        if version.get("storage") and name and name not in stored:
+            stored.append(name)

@@ -111,9 +111,9 @@ def _completion(spec: Tree, path: str) -> Errors:
     if spec.get("parallelism", 0) > _MAX_INDEXED_PARALLELISM:
         text = f"must be less than or equal to {_MAX_INDEXED_PARALLELISM} when completion mode is Indexed"
         errors.append(invalid(f"{path}.parallelism", spec["parallelism"], text))
-    if completions is not None and spec.get("maxFailedIndexes", 0) > completions:
-        text = "must be less than or equal to completions"
-        errors.append(invalid(f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], text))
+    most = spec.get("maxFailedIndexes")
+    if completions is not None and most is not None and most > completions:
+        errors.append(invalid(f"{path}.maxFailedIndexes", most, "must be less than or equal to completions"))
     return errors
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowdeck.kube import rules
 from flowdeck.kube.errors import FieldError, forbidden, invalid, not_supported, required
+from flowdeck.kube.json_path import compile_path
 from flowdeck.kube.names import dns_1035_label, dns_subdomain
 from flowdeck.kube.objects import Tree, annotations_of, get_in
 
@@ -134,6 +135,14 @@ def _versions(spec: Tree) -> Iterator[FieldError]:
         )
 
 
+def _is_path(text: str) -> bool:
+    try:
+        compile_path(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _columns(version: Tree, path: str) -> Iterator[FieldError]:
     for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
         at = f"{path}.additionalPrinterColumns[{index}]"
@@ -147,6 +156,8 @@ def _columns(version: Tree, path: str) -> Iterator[FieldError]:
             yield required(f"{at}.JSONPath")
         elif not column["jsonPath"].startswith("."):
             yield invalid(f"{at}.JSONPath", column["jsonPath"], "must be a simple json path starting with .")
+        elif not _is_path(column["jsonPath"]):
+            yield invalid(f"{at}.JSONPath", column["jsonPath"], "is an invalid json path")
 
 
 def _subresources(version: Tree, path: str) -> Iterator[FieldError]:
