@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB, TRAINING_RUNTIME
-from flowdeck.kube.kinds import CONFIG_MAP, EVENT, JOB, JOB_SET, POD, SECRET
+from flowdeck.kube.kinds import CONFIG_MAP, EVENT, JOB, JOB_SET, POD, RESOURCE_QUOTA, SECRET
 from flowdeck.kube.objects import ObjectKey, Tree, annotations_of, get_in, is_being_deleted, is_controlled_by, uid_of
 from tests.components.training.makers import a_job, a_patch, a_patched_job, a_runtime, a_train_job, counted
 from tests.world.world import World
@@ -250,6 +250,19 @@ async def test_differ_2_and_9_an_error_is_an_event_and_an_annotation_while_we_re
     await world.advance(seconds=600)
     assert await world.exists(JOB_SET, "train")
     assert LAST_ERROR not in annotations_of(await world.get(TRAIN_JOB, "train"))
+
+
+async def test_differ_2_a_refusal_for_good_fails_the_job(world: World) -> None:
+    none = {"hard": {"count/jobsets.jobset.x-k8s.io": "0"}}
+    await world.create(an_object("v1", "ResourceQuota", "none") | {"spec": none})
+    await world.set_status(RESOURCE_QUOTA, "none", **none, used={"count/jobsets.jobset.x-k8s.io": "0"})
+    await submit(world)
+    assert await conditions(world) == [("Failed", "True", "TrainJobResourcesCreationFailed")]
+    job = await world.get(TRAIN_JOB, "train")
+    assert "exceeded quota: none" in job["status"]["conditions"][0]["message"]
+    assert LAST_ERROR not in annotations_of(job)
+    (event,) = await warnings_about(world)
+    assert "exceeded quota: none" in event["message"]
 
 
 async def test_a_job_set_of_somebody_else_is_not_taken_over(world: World) -> None:
