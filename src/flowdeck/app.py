@@ -34,7 +34,6 @@ from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job_set import admission as job_set_admission
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
-from flowdeck.kube.objects import ObjectKey
 from flowdeck.settings import Settings
 from flowdeck.state import StateFile
 
@@ -85,6 +84,8 @@ class Platform:
     http: HttpServer
     clock: Clock
     components: Sequence[Component]
+    start_revision: int
+    """What the node says of itself after this revision is news; before, it may be from an earlier run."""
     node_pid: int = 0
 
     @property
@@ -101,13 +102,9 @@ class Platform:
         await self.http.wait_ready()
         if not self.settings.node.enabled:
             return
-        key = ObjectKey("", self.settings.node.name)
-        found = await self.client.list(NODE)
-        if any(is_true(node, "Ready") and node["metadata"]["name"] == key.name for node in found.items):
-            return
-        async with self.client.watch(NODE, resource_version=found.resource_version) as events:
+        async with self.client.watch(NODE, resource_version=str(self.start_revision)) as events:
             async for event in events:
-                if event.object["metadata"]["name"] == key.name and is_true(event.object, "Ready"):
+                if event.object["metadata"]["name"] == self.settings.node.name and is_true(event.object, "Ready"):
                     return
 
 
@@ -126,7 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[Platform]:
             http = HttpServer(
                 api.pipeline, Listener(settings.server.host, settings.server.port, pki.server_context(keys))
             )
-            platform = Platform(settings, api, http, clock, parts)
+            platform = Platform(settings, api, http, clock, parts, api.store.revision)
             await _install(platform)
             _write_kubeconfigs(platform, keys)
             async with asyncio.TaskGroup() as tasks:
