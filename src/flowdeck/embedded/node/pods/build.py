@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flowdeck.embedded.node.contract import Image, ImageError
 from flowdeck.embedded.node.control_groups import Limits
@@ -123,7 +124,7 @@ def _user(pod: Tree, container: Tree, image: Image) -> tuple[int | None, int | N
     of_pod = pod["spec"].get("securityContext") or {}
     own = container.get("securityContext") or {}
 
-    def wanted(name: str) -> object:
+    def wanted(name: str) -> Any:
         return own[name] if own.get(name) is not None else of_pod.get(name)
 
     try:
@@ -132,7 +133,8 @@ def _user(pod: Tree, container: Tree, image: Image) -> tuple[int | None, int | N
         raise ConfigError(str(error)) from error
     user, group = wanted("runAsUser"), wanted("runAsGroup")
     if user is None:
-        user, group = of_image[0], of_image[1] if group is None else group
+        user, group_of_image = user_of(image)
+        group = group_of_image if group is None else group
     if wanted("runAsNonRoot") and not user:
         why = "container's runAsUser breaks non-root policy" if user == 0 else (
             "container has runAsNonRoot and image will run as root"
