@@ -32,8 +32,6 @@ class Image:
     working_dir: str = ""
     user: str = ""
     """Who a container runs as, unless its spec says: `1000`, `1000:1000`, or a name of the image's `/etc/passwd`."""
-    warm_socket: Path | None = None
-    """Unix socket of this environment's fork server, when one is kept warm."""
 
 
 class ImageError(Exception):

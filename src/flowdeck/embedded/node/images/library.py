@@ -1,7 +1,6 @@
 """The images of this machine: `LocalImages` finds and pulls what references mean."""
 
 import asyncio
-import fnmatch
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -75,17 +74,6 @@ class LocalImages:
         for task in list(self._pulls.values()):
             task.cancel()
         await asyncio.gather(*self._pulls.values(), return_exceptions=True)
-
-    def preload_of(self, reference: str) -> Sequence[str]:
-        """The modules that a fork server of this image imports beforehand."""
-        row = self._rows().find(parse_reference(reference))
-        return row.preload if row else ()
-
-    def is_always_warm(self, reference: str) -> bool:
-        parsed = parse_reference(reference)
-        return any(
-            fnmatch.fnmatchcase(parsed.name, p) or fnmatch.fnmatchcase(str(parsed), p) for p in self._settings.warm
-        )
 
     def _forget(self, name: str) -> None:
         self._pulls.pop(name, None)

@@ -25,10 +25,3 @@ class ImageSettings:
     """Build only from uv's cache and `find_links`."""
     build_timeout_s: float = 1800
     """A build that takes longer fails."""
-    warm: Sequence[str] = ()
-    """References (patterns) whose environments keep a fork server from the first use on; others get one when they were
-    used twice within `warm_window_s`. `-` alone: never."""
-    warm_window_s: float = 600
-    """How long a use counts, and how long an idle fork server is kept."""
-    warm_limit: int = 2
-    """Most fork servers at a time."""

@@ -43,8 +43,6 @@ class Row:
     """A package that is pinned to the version in the tag, as far as that can be installed: `torch`."""
     python: str = ""
     """`3.12`; `tag`: the version in the tag; empty: the one that the platform runs on."""
-    preload: tuple[str, ...] = ()
-    """Modules that a warm fork server imports beforehand."""
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     """Arguments when the container gives none."""
