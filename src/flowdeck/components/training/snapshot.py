@@ -6,7 +6,6 @@ Source: kubeflow/trainer (pkg/runtime/core, runtime snapshots)
 """
 
 import msgspec
-import yaml
 
 from flowdeck.components.training.types import TrainJob
 from flowdeck.kube.errors import ApiError, Conflict
@@ -57,6 +56,8 @@ def _parse(text: str) -> Tree:
     try:
         tree = msgspec.json.decode(text)
     except msgspec.DecodeError:
+        import yaml  # slow to import, and needed only for what others have left
+
         try:
             tree = yaml.load(text, yaml.CSafeLoader)
         except yaml.YAMLError:
