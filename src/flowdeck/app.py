@@ -1,18 +1,14 @@
 """The composition root: from settings to a running platform. The only file that knows everything.
 
-data folder (locked) -> keys -> API server -> components' kinds -> controllers -> HTTPS port -> node process
+foundation (lock, keys, port, node process) -> API server -> components' kinds -> controllers -> HTTPS
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import structlog
@@ -20,18 +16,18 @@ import structlog
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock, SystemClock
 from flowdeck.components.base import Component, Context
-from flowdeck.components.training.settings import PROGRESS_NAMES
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.apiserver.signing import CertificateSigner
 from flowdeck.embedded.workloads import boot_objects, catalog
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job_set import admission as job_set_admission
+from flowdeck.foundation import Foundation
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
 from flowdeck.settings import Settings
@@ -44,10 +40,6 @@ NODE_RESTART_S = 0.2
 log = structlog.get_logger()
 
 
-class DataFolderInUse(Exception):
-    """Another platform runs on this data folder."""
-
-
 def components(settings: Settings) -> Sequence[Component]:
     """The components that are switched on."""
     from flowdeck.components.training.component import COMPONENT as training
@@ -55,43 +47,23 @@ def components(settings: Settings) -> Sequence[Component]:
     return [component for component in (training,) if component.name not in settings.disabled]
 
 
-@contextlib.contextmanager
-def locked(data: Path) -> Any:
-    """Holds the data folder for this process. Raises `DataFolderInUse`."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data.chmod(0o700)
-    file: IO[str] = (data / "lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise DataFolderInUse(
-            f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
-            f"(flowdeck down --data {data}), or choose another folder with --data"
-        ) from error
-    try:
-        yield
-    finally:
-        file.close()
-
-
 @dataclass
 class Platform:
     """A running platform."""
 
     settings: Settings
+    foundation: Foundation
     api: ApiServer
     http: HttpServer
     clock: Clock
     components: Sequence[Component]
     start_revision: int
     """What the node says of itself after this revision is news; before, it may be from an earlier run."""
-    node_pid: int = 0
 
     @property
     def server(self) -> str:
         """URL of the API server."""
-        return f"https://{self.settings.server.host}:{self.http.port}"
+        return self.foundation.server
 
     @property
     def client(self) -> Client:
@@ -100,7 +72,7 @@ class Platform:
     async def wait_ready(self) -> None:
         """Returns when the API answers and, if there is one, the node takes pods."""
         await self.http.wait_ready()
-        if not self.settings.node.enabled:
+        if self.foundation.node is None:
             return
         async with self.client.watch(NODE, resource_version=str(self.start_revision)) as events:
             async for event in events:
@@ -109,39 +81,34 @@ class Platform:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Platform]:
+async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[Platform]:
     """Runs a platform for as long as the context lasts; pods go on when it ends."""
-    with locked(settings.data):
-        clock = SystemClock()
-        names = (*settings.server.names, *PROGRESS_NAMES)
-        keys = pki.prepare(settings.data / "pki", node=settings.node.name, now=clock.now(), names=names)
-        settings = _with_keys(settings, keys)
-        parts = components(settings)
-        rules = [*job_set_admission.RULES, *(rule for part in parts for rule in part.admission())]
-        api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers)
-        try:
-            http = HttpServer(
-                api.pipeline, Listener(settings.server.host, settings.server.port, pki.server_context(keys))
-            )
-            platform = Platform(settings, api, http, clock, parts, api.store.revision)
-            await _install(platform)
-            _write_kubeconfigs(platform, keys)
-            async with asyncio.TaskGroup() as tasks:
-                running_tasks = [tasks.create_task(http.run()), tasks.create_task(_manager(platform).run())]
-                running_tasks += [tasks.create_task(serve()) for serve in _servers(platform)]
-                if settings.node.enabled:
-                    running_tasks.append(tasks.create_task(_keep_node(platform)))
-                else:
-                    _write_state(platform)
-                try:
-                    yield platform
-                finally:
-                    for task in running_tasks:
-                        task.cancel()
-        finally:
-            api.close()
-            with contextlib.suppress(FileNotFoundError):
-                (settings.data / "state.json").unlink()
+    clock = SystemClock()
+    keys = foundation.keys
+    settings = _with_keys(settings, keys)
+    parts = components(settings)
+    rules = [*job_set_admission.RULES, *(rule for part in parts for rule in part.admission())]
+    api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers)
+    try:
+        http = HttpServer(api.pipeline, foundation.listener, pki.server_context(keys))
+        platform = Platform(settings, foundation, api, http, clock, parts, api.store.revision)
+        await _install(platform)
+        async with asyncio.TaskGroup() as tasks:
+            running_tasks = [tasks.create_task(http.run()), tasks.create_task(_manager(platform).run())]
+            running_tasks += [tasks.create_task(serve()) for serve in _servers(platform)]
+            running_tasks.append(tasks.create_task(_keep_node(platform)))
+            _write_state(platform)
+            try:
+                yield platform
+            finally:
+                for task in running_tasks:
+                    task.cancel()
+                if foundation.node is not None:
+                    foundation.node.stop()
+    finally:
+        api.close()
+        with contextlib.suppress(FileNotFoundError):
+            (settings.data / "state.json").unlink()
 
 
 def _with_keys(settings: Settings, keys: pki.Pki) -> Settings:
@@ -156,7 +123,9 @@ async def _install(platform: Platform) -> None:
     """What must exist: namespaces and roles, the components' kinds and objects."""
     await platform.api.bootstrap()
     client = platform.client
-    await boot_objects.ensure(client, address=platform.settings.server.host, port=platform.http.port)
+    await boot_objects.ensure(
+        client, address=platform.settings.server.host, port=platform.foundation.listener.getsockname()[1]
+    )
     for crd in definitions():
         await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
     for part in platform.components:
@@ -202,21 +171,14 @@ def _servers(platform: Platform) -> Sequence[Any]:
     return [serve for part in platform.components for serve in part.servers(_context(platform, part, platform.client))]
 
 
-def _write_kubeconfigs(platform: Platform, keys: pki.Pki) -> None:
-    data = platform.settings.data
-    pki.write_kubeconfig(data / "kubeconfig", server=platform.server, pki=keys, certificate=keys.admin)
-    node = data / "node"
-    node.mkdir(mode=0o700, exist_ok=True)
-    pki.write_kubeconfig(node / "kubeconfig", server=platform.server, pki=keys, certificate=keys.node, user="node")
-
-
 def _write_state(platform: Platform) -> None:
     from flowdeck import version
 
+    node = platform.foundation.node
     state = StateFile(
         server=platform.server,
         kubeconfig=str(platform.settings.data / "kubeconfig"),
-        pids={"api": os.getpid(), **({"node": platform.node_pid} if platform.node_pid else {})},
+        pids={"api": os.getpid(), **({"node": node.pid} if node else {})},
         components=[part.name for part in platform.components],
         version=version.VERSION,
     )
@@ -228,35 +190,11 @@ def _write_state(platform: Platform) -> None:
 
 
 async def _keep_node(platform: Platform) -> None:
-    """Runs the node process, and starts it again whenever it ends; stops it (not its pods) at the end.
-
-    Its standard input is a pipe of ours: when we are killed it ends, and so does the node process.
-    """
-    logs = platform.settings.data / "logs"
-    logs.mkdir(mode=0o700, exist_ok=True)
-    while True:
-        with (logs / "node.log").open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *_node_command(platform), stdout=output, stderr=output, stdin=asyncio.subprocess.PIPE
-            )
-        platform.node_pid = process.pid
-        _write_state(platform)
-        try:
-            code = await process.wait()
-        except asyncio.CancelledError:
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
-            raise
-        log.warning("the node process ended, starting it again", code=code, log=str(logs / "node.log"))
+    """Starts the node process again whenever it ends."""
+    node = platform.foundation.node
+    while node is not None:
+        code = await asyncio.get_running_loop().run_in_executor(None, node.wait)
+        log.warning("the node process ended, starting it again", code=code, log=str(node.log))
         await platform.clock.sleep(NODE_RESTART_S)
-
-
-def _node_command(platform: Platform) -> Sequence[str]:
-    settings = platform.settings
-    command = [sys.executable, "-m", "flowdeck.embedded.node"]
-    command += ["--kubeconfig", str(settings.data / "node" / "kubeconfig"), "--data", str(settings.data / "node")]
-    command += ["--name", settings.node.name, "--driver", settings.node.driver, "--until-eof"]
-    command += [f"--find-links={place}" for place in settings.node.find_links]
-    command += [f"--index-url={settings.node.index_url}"] if settings.node.index_url else []
-    command += ["--offline"] if settings.node.offline else []
-    return command
+        node.start()
+        _write_state(platform)

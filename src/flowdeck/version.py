@@ -1,5 +1,3 @@
 """Which Flowdeck this is."""
 
-from importlib import metadata
-
-VERSION = metadata.version("flowdeck")
+VERSION = "0.1.0"

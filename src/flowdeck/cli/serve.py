@@ -3,34 +3,47 @@
 import asyncio
 import os
 import signal
+from typing import TYPE_CHECKING
 
 import typer
-import uvloop
 
-from flowdeck import app as platform_app
-from flowdeck import logs
 from flowdeck.cli.common import Refusal
+from flowdeck.foundation import DataFolderInUse, Foundation, laid
 from flowdeck.settings import Settings
+
+if TYPE_CHECKING:
+    from flowdeck.app import Platform
 
 
 def serve(settings: Settings, ready_fd: int) -> None:
     """Runs the platform until SIGINT or SIGTERM; writes `ready` to `ready_fd` (if not negative) once it is."""
-    logs.configure()
     os.umask(0o077)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, ready_fd))
-    except platform_app.DataFolderInUse as error:
+        with laid(settings) as foundation:
+            _run(settings, foundation, ready_fd)
+    except DataFolderInUse as error:
         raise Refusal(str(error)) from error
     except OSError as error:
-        raise Refusal(f"cannot start on {settings.server.host}:{settings.server.port}: {error}") from error
+        raise Refusal(f"cannot run on {settings.server.host}:{settings.server.port}: {error}") from error
 
 
-async def _serve(settings: Settings, ready_fd: int) -> None:
+def _run(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
+    import uvloop
+
+    from flowdeck import logs
+
+    logs.configure()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, foundation, ready_fd))
+
+
+async def _serve(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
+    from flowdeck import app as platform_app
+
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with platform_app.running(settings) as platform:
+    async with platform_app.running(settings, foundation) as platform:
         ready = asyncio.create_task(platform.wait_ready())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait((ready, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -41,7 +54,7 @@ async def _serve(settings: Settings, ready_fd: int) -> None:
         ready.cancel()
 
 
-def _tell_ready(platform: platform_app.Platform, ready_fd: int) -> None:
+def _tell_ready(platform: "Platform", ready_fd: int) -> None:
     if ready_fd >= 0:
         os.write(ready_fd, b"ready\n")
         os.close(ready_fd)

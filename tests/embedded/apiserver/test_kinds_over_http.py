@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.crds import CustomKindCleanup
-from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.kube.objects import Tree
 from tests.embedded.apiserver.kinds import a_container, a_definition, a_deployment, a_pod, a_service
 
@@ -91,7 +92,10 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     api = ApiServer.open(tmp_path / "store.db", keys, clock)
     await api.bootstrap()
     node = PlayedNode()
-    servers = [HttpServer(app, Listener("127.0.0.1", 0, pki.server_context(keys))) for app in (api.pipeline, node)]
+    servers = [
+        HttpServer(app, socket.create_server(("127.0.0.1", 0)), pki.server_context(keys))
+        for app in (api.pipeline, node)
+    ]
     manager = Manager(api.client, clock, lambda client: [CustomKindCleanup(client=client, clock=clock)])
     tasks = [asyncio.create_task(work) for work in (*(server.run() for server in servers), manager.run())]
     for server in servers:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.kube.objects import Tree
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -63,7 +64,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     keys = pki.prepare(tmp_path / "pki", node="n1", now=clock.now())
     api = ApiServer.open(tmp_path / "store.db", keys, clock)
     await api.bootstrap()
-    http = HttpServer(api.pipeline, Listener("127.0.0.1", 0, pki.server_context(keys)))
+    http = HttpServer(api.pipeline, socket.create_server(("127.0.0.1", 0)), pki.server_context(keys))
     running = asyncio.create_task(http.run())
     await http.wait_ready()
     front = Front(keys, http.port)

@@ -3,23 +3,11 @@
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Where the server listens, and with which keys."""
-
-    host: str
-    port: int
-    """0: any free port."""
-    tls: ssl.SSLContext
-    """Keys, and which client certificates are believed."""
 
 
 def _peer_certificate(transport: Any) -> bytes | None:
@@ -47,10 +35,10 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 
 class HttpServer:
-    """An ASGI application on one TLS port."""
+    """An ASGI application on a TCP socket that listens already; `tls` says which client certificates are believed."""
 
-    def __init__(self, app: Any, listener: Listener) -> None:
-        self._socket = socket.create_server((listener.host, listener.port), backlog=2048)
+    def __init__(self, app: Any, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        self._socket = listener
         config = uvicorn.Config(
             app,
             http=_Http,
@@ -64,7 +52,7 @@ class HttpServer:
             ws_max_size=1024 * 1024,
         )
         config.load()
-        config.ssl = listener.tls
+        config.ssl = tls
         self._server = uvicorn.Server(config)
 
     @property

@@ -1,6 +1,7 @@
 """Puts a node together and runs it: client, informers, images, network, driver, pods, the kubelet's API."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +17,7 @@ from flowdeck.clock import Clock, SystemClock
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.informer import Informer, Informers
 from flowdeck.embedded.apiserver.authentication import ClientCertificates
-from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.node import machine
 from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.images.library import LocalImages
@@ -166,7 +167,7 @@ def _server(settings: NodeSettings, clock: Clock, runtime: PodRuntime, roster: R
         machine=MachineUsage(settings.name, settings.data, clock),
         pods=roster.pods,
     )
-    return HttpServer(api, Listener(settings.host_ip, settings.port, _tls(settings)))
+    return HttpServer(api, socket.create_server((settings.host_ip, settings.port)), _tls(settings))
 
 
 def _tls(settings: NodeSettings) -> ssl.SSLContext:

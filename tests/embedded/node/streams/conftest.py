@@ -22,7 +22,7 @@ from websockets.uri import parse_uri
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.authentication import ClientCertificates
-from flowdeck.embedded.apiserver.server import HttpServer, Listener
+from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.node.sandbox.child import resize
 from flowdeck.embedded.node.server import KubeletApi, tls_context
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
@@ -253,7 +253,7 @@ async def kubelet(tmp_path: Path, keys: pki.Pki) -> AsyncIterator[Kubelet]:
         machine=MachineUsage("here", tmp_path, clock),
         metrics=lambda: "up 1\n",
     )
-    server = HttpServer(api, Listener("127.0.0.1", 0, tls_context(keys.kubelet, keys.ca)))
+    server = HttpServer(api, socket.create_server(("127.0.0.1", 0)), tls_context(keys.kubelet, keys.ca))
     running = asyncio.create_task(server.run())
     await server.wait_ready()
     kubelet = Kubelet(runtime, keys, server.port)

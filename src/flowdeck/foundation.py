@@ -1,0 +1,126 @@
+"""What stands before the heavy parts are loaded: the data folder's lock, keys, the port, kubeconfigs, the node process.
+
+Quick to import, so that the node process is on its way while this one still loads the API server.
+"""
+
+import contextlib
+import fcntl
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from flowdeck.clock import SystemClock
+from flowdeck.components.training.settings import PROGRESS_NAMES
+from flowdeck.embedded.apiserver import pki
+from flowdeck.settings import Settings
+
+STOP_S = 20.0
+"""How long the node process may take to end; its pods go on anyway."""
+
+
+class DataFolderInUse(Exception):
+    """Another platform runs on this data folder."""
+
+
+@dataclass
+class NodeProcess:
+    """The node process that we keep. Its standard input is a pipe of ours: when we are killed it ends as well."""
+
+    command: Sequence[str]
+    log: Path
+    running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.log.parent.mkdir(mode=0o700, exist_ok=True)
+        with self.log.open("ab") as output:
+            self.running = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+
+    @property
+    def pid(self) -> int:
+        return self.running.pid if self.running else 0
+
+    def wait(self) -> int:
+        """Blocks until it ends; gives its exit code."""
+        assert self.running is not None
+        return self.running.wait()
+
+    def stop(self) -> None:
+        """Ends it, not its pods."""
+        if self.running is None:
+            return
+        self.running.terminate()
+        try:
+            self.running.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.running.kill()
+            self.running.wait()
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """See the module's text."""
+
+    keys: pki.Pki
+    listener: socket.socket
+    """Bound and listening; connections wait until the API server takes them."""
+    server: str
+    """URL of the API server."""
+    node: NodeProcess | None
+
+
+@contextlib.contextmanager
+def laid(settings: Settings) -> Iterator[Foundation]:
+    """Lays it, for as long as the context lasts. Raises `DataFolderInUse`, `OSError` when the port is taken."""
+    data = settings.data
+    with _locked(data):
+        clock = SystemClock()
+        names = (*settings.server.names, *PROGRESS_NAMES)
+        keys = pki.prepare(data / "pki", node=settings.node.name, now=clock.now(), names=names)
+        with socket.create_server((settings.server.host, settings.server.port), backlog=2048) as listener:
+            server = f"https://{settings.server.host}:{listener.getsockname()[1]}"
+            _write_kubeconfigs(data, keys, server)
+            node = NodeProcess(_node_command(settings), data / "logs" / "node.log") if settings.node.enabled else None
+            if node is not None:
+                node.start()
+            try:
+                yield Foundation(keys, listener, server, node)
+            finally:
+                if node is not None:
+                    node.stop()
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data.chmod(0o700)
+    file: IO[str] = (data / "lock").open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataFolderInUse(
+                f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
+                f"(flowdeck down --data {data}), or choose another folder with --data"
+            ) from error
+        yield
+
+
+def _write_kubeconfigs(data: Path, keys: pki.Pki, server: str) -> None:
+    pki.write_kubeconfig(data / "kubeconfig", server=server, pki=keys, certificate=keys.admin)
+    node = data / "node"
+    node.mkdir(mode=0o700, exist_ok=True)
+    pki.write_kubeconfig(node / "kubeconfig", server=server, pki=keys, certificate=keys.node, user="node")
+
+
+def _node_command(settings: Settings) -> Sequence[str]:
+    command = [sys.executable, "-m", "flowdeck.embedded.node"]
+    command += ["--kubeconfig", str(settings.data / "node" / "kubeconfig"), "--data", str(settings.data / "node")]
+    command += ["--name", settings.node.name, "--driver", settings.node.driver, "--until-eof"]
+    command += [f"--find-links={place}" for place in settings.node.find_links]
+    command += [f"--index-url={settings.node.index_url}"] if settings.node.index_url else []
+    command += ["--offline"] if settings.node.offline else []
+    return command
