@@ -21,3 +21,11 @@ def configure() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: record.levelno >= logging.ERROR and not _is_refusal(record)
+    )
+
+
+def _is_refusal(record: logging.LogRecord) -> bool:
+    """A WebSocket that was refused by an ordinary HTTP answer is no error of the server."""
+    return record.getMessage().startswith("ASGI callable returned without completing handshake")

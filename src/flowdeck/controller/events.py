@@ -4,6 +4,7 @@ The same message about the same object is one Event whose `count` grows.
 """
 
 import hashlib
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -12,7 +13,7 @@ import structlog
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
-from flowdeck.kube.errors import AlreadyExists, ApiError, NotFound
+from flowdeck.kube.errors import ApiError, NotFound
 from flowdeck.kube.kinds import EVENT
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.kube.times import format_time
@@ -43,6 +44,8 @@ class EventRecorder:
     component: str
     """`source.component`: `job-controller`, `kubelet`."""
     host: str = ""
+    _run: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Part of the events' names: what an earlier process wrote is left alone, so nobody needs to read events."""
     _counts: "OrderedDict[ObjectKey, int]" = field(default_factory=OrderedDict)
 
     async def event(
@@ -57,12 +60,9 @@ class EventRecorder:
 
     async def _write(self, key: ObjectKey, event: Tree) -> None:
         if key not in self._counts:
-            try:
-                await self.client.create(EVENT, event)
-                self._remember(key, 1)
-                return
-            except AlreadyExists:
-                self._remember(key, int((await self.client.get(EVENT, key)).get("count") or 1))
+            await self.client.create(EVENT, event)
+            self._remember(key, 1)
+            return
         count = self._counts[key] + 1
         try:
             await self.client.patch(EVENT, key, {"count": count, "lastTimestamp": event["lastTimestamp"]})
@@ -87,7 +87,7 @@ class EventRecorder:
             "apiVersion": obj.get("apiVersion", ""),
             "resourceVersion": meta.get("resourceVersion", ""),
         }
-        about = "\0".join((involved["uid"], self.component, type_, reason, message))
+        about = "\0".join((self._run, involved["uid"], self.component, type_, reason, message))
         digest = hashlib.sha256(about.encode()).hexdigest()[:16]
         now = format_time(self.clock.now())
         return {
