@@ -71,8 +71,8 @@ def api_only() -> Iterator[RunningPlatform]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def whole() -> Iterator[RunningPlatform]:
-    """A platform that runs pods, in the driver that works everywhere."""
-    with platform(options=["--driver", "plain"]) as running:
+@pytest.fixture(scope="session", params=["plain", "auto"])
+def whole(request: pytest.FixtureRequest) -> Iterator[RunningPlatform]:
+    """A platform that runs pods: with the driver that works everywhere, and with the best that this machine can do."""
+    with platform(options=["--driver", request.param]) as running:
         yield running

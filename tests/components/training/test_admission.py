@@ -458,6 +458,13 @@ async def test_the_runtime_must_be_there(kind: str, noun: str) -> None:
     assert error.startswith("spec.runtimeRef: ")
 
 
+async def test_several_errors_are_told_as_one_list() -> None:
+    jobs = [a_job() | {"replicas": 2}, a_job("other", step="model-initializer")]
+    (error,) = (await reviewed("validator.trainingruntime.trainer.kubeflow.org", a_runtime(jobs=jobs))).errors
+    assert error.startswith("[spec.template.spec.replicatedJobs[0].replicas: Invalid value: 2: always must be 1, spec.")
+    assert error.endswith("must contain the required container for the ancestor: model-initializer]")
+
+
 async def test_an_unknown_kind_of_runtime_is_let_through() -> None:
     assert not (await reviewed(TRAIN_JOBS, a_train_job(runtime_kind="Foo"))).errors
 

@@ -276,9 +276,9 @@ class TrainJobValidator:
             job, runtime_of(runtime), self.plugins, missing_priorities=await _missing_priorities(runtime, reader)
         )
         if old is None:
-            return Review(obj=obj, errors=errors, warnings=deprecation_of(runtime, "Referenced "))
+            return Review(obj=obj, errors=_aggregate(errors), warnings=deprecation_of(runtime, "Referenced "))
         changes = validate_change(obj, old, await reader.find(JOB_SET, job.key))
-        return Review(obj=obj, errors=[*errors, *map(str, changes)])
+        return Review(obj=obj, errors=_aggregate([*errors, *map(str, changes)]))
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,8 @@ class RuntimeValidator:
     async def __call__(self, obj: Tree, old: Tree | None, *, reader: Reader, clock: Clock) -> Review:
         if labels_of(obj).get(WEBHOOK_LABEL) == "disabled":
             return Review(obj=obj)
-        return Review(obj=obj, errors=[str(error) for error in validate_runtime(obj)], warnings=deprecation_of(obj))
+        errors = _aggregate([str(error) for error in validate_runtime(obj)])
+        return Review(obj=obj, errors=errors, warnings=deprecation_of(obj))
 
 
 def rules(plugins: Sequence[Plugin]) -> Sequence[AdmissionRule]:
@@ -316,6 +317,12 @@ def _validator(kind: Kind, review: TrainJobValidator | RuntimeValidator) -> Admi
         phase="validate",
         review=review,
     )
+
+
+def _aggregate(errors: Sequence[str]) -> Sequence[str]:
+    """Several errors as the one text that upstream makes of them."""
+    texts = list(dict.fromkeys(errors))
+    return texts if len(texts) < 2 else [f"[{', '.join(texts)}]"]
 
 
 async def _runtime_of(obj: Tree, job: TrainJob, kind: Kind, *, is_new: bool, reader: Reader) -> Tree | None:
