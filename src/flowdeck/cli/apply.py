@@ -11,7 +11,7 @@ from flowdeck.client.http import HttpClient
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(epilog="Example: flowdeck apply -f examples/training/xgboost.yaml")(apply)
+    app.command(epilog="Example: flowdeck apply -f examples/training/xgboost_digits.yaml")(apply)
 
 
 def apply(
