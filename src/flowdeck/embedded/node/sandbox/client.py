@@ -10,12 +10,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import structlog
-
 from flowdeck.embedded.node.sandbox import monitor as wire
 from flowdeck.kube.objects import Tree
-
-log = structlog.get_logger()
 
 _BOOT = "import sys; sys.path.insert(0, {root!r}); from flowdeck.embedded.node.sandbox.zygote import main; main()"
 
