@@ -127,13 +127,12 @@ def _user(pod: Tree, container: Tree, image: Image) -> tuple[int | None, int | N
     def wanted(name: str) -> Any:
         return own[name] if own.get(name) is not None else of_pod.get(name)
 
-    try:
-        of_image = user_of(image)
-    except ImageError as error:
-        raise ConfigError(str(error)) from error
     user, group = wanted("runAsUser"), wanted("runAsGroup")
     if user is None:
-        user, group_of_image = user_of(image)
+        try:
+            user, group_of_image = user_of(image)
+        except ImageError as error:
+            raise ConfigError(str(error)) from error
         group = group_of_image if group is None else group
     if wanted("runAsNonRoot") and not user:
         why = "container's runAsUser breaks non-root policy" if user == 0 else (
