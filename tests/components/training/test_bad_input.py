@@ -6,6 +6,7 @@ import pytest
 
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
 from flowdeck.kube.errors import ApiError
+from flowdeck.kube.kinds import JOB_SET
 from flowdeck.kube.objects import ObjectKey, Tree
 from tests.components.training.makers import a_job, a_patch, a_patched_job, a_runtime, a_train_job
 from tests.world.world import World
@@ -124,6 +125,13 @@ async def test_a_running_job_is_not_patched(world: World) -> None:
 async def test_an_empty_uri_and_an_unknown_kind_of_runtime_are_taken(world: World) -> None:
     await world.create(new(runtime="torchtune-llama3.2-1b", initializer={"dataset": {"storageUri": ""}}))
     await world.create(new("other", runtime_kind="Foo"))
+
+
+async def test_whole_numbers_may_be_written_with_a_point(world: World) -> None:
+    await world.create(new(trainer={"numNodes": 2.0, "numProcPerNode": 3.0}))
+    await world.settle()
+    (job,) = (await world.get(JOB_SET, "train"))["spec"]["replicatedJobs"]
+    assert job["template"]["spec"]["parallelism"] == 2
 
 
 async def test_unknown_fields_are_dropped_or_refused_when_strict(world: World) -> None:

@@ -598,11 +598,13 @@ class OptimizationJobStatus(_Wire, frozen=True):
 
 
 def train_job_of(tree: Tree) -> TrainJob:
-    return msgspec.convert(tree, TrainJob)
+    """The struct of a stored TrainJob. Its schema has been checked, and lets `2.0` through as an integer."""
+    return msgspec.convert(tree, TrainJob, strict=False)
 
 
 def runtime_of(tree: Tree) -> Runtime:
-    return msgspec.convert(tree, Runtime)
+    """The struct of a stored runtime, of either kind."""
+    return msgspec.convert(tree, Runtime, strict=False)
 
 
 NAME_RULES: Final = (
