@@ -1,13 +1,20 @@
 """`kill -9` of the whole platform, at any moment: a pod runs once, and how it ended is not lost."""
 
 import json
+import os
 import random
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from flowdeck.embedded.node.sandbox.identity import is_alive
+from flowdeck.kube.conditions import find_condition, is_true
+from tests.embedded.node.bench import Bench, eventually, open_bench
+from tests.embedded.node.makers import a_script
 
 ROOT = Path(__file__).parents[3]
 
@@ -52,3 +59,54 @@ def test_a_pod_runs_once_however_often_the_platform_is_killed(tmp_path: Path, dr
     assert told["status"]["restartCount"] == 0
     assert told["log"] == "said"
     assert (tmp_path / "deeds.d" / "deeds").read_text() == "began\n"
+
+
+async def _lose(bench: Bench, *, rebooted: bool) -> None:
+    """The monitor of the pod's container is gone without a word, as after a power cut."""
+    await bench.until("p", lambda pod: pod["status"].get("phase") == "Running")
+    await bench.stop()
+    (path,) = (bench.data / "pods").glob("*/containers/main/0/claim")
+    claim = json.loads(path.read_bytes())
+    os.kill(claim["pid"], signal.SIGKILL)
+    await eventually(lambda: not is_alive(claim))
+    if rebooted:
+        path.write_text(json.dumps({**claim, "boot": "an earlier one"}))
+    bench.start()
+
+
+async def test_a_pod_that_the_machine_lost_has_failed_as_a_disruption(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, "namespaces") as bench:
+        await bench.run(a_script("sleep 60"))
+        await _lose(bench, rebooted=True)
+        pod = await bench.finished("p")
+        assert pod["status"]["phase"] == "Failed"
+        assert (find_condition(pod, "DisruptionTarget") or {})["reason"] == "TerminationByKubelet"
+        ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+        assert (ended["exitCode"], ended["reason"]) == (137, "ContainerStatusUnknown")
+
+
+async def test_a_container_without_its_monitor_does_not_go_on(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, "namespaces") as bench:
+        await bench.run(a_script("sleep 60"))
+        pid = 0
+
+        def runs() -> bool:
+            nonlocal pid
+            pid = bench.roster.workers()[0].keepers["main"].pid if bench.roster and bench.roster.workers() else 0
+            return bool(pid)
+
+        await eventually(runs)
+        await _lose(bench, rebooted=False)
+        pod = await bench.finished("p")
+        assert find_condition(pod, "DisruptionTarget") is None
+        await eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+async def test_what_restarts_always_is_restarted_after_the_machine_was(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, "plain") as bench:
+        await bench.run(a_script("sleep 60", restartPolicy="Always"))
+        await _lose(bench, rebooted=True)
+        pod = await bench.until(
+            "p", lambda pod: pod["status"]["containerStatuses"][0]["restartCount"] == 1 and is_true(pod, "Ready")
+        )
+        assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
