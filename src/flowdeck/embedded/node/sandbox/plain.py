@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from flowdeck.embedded.node.sandbox.client import StartError
 from flowdeck.embedded.node.sandbox.plan import ContainerSpec, Mount, common_plan
 from flowdeck.kube.objects import Tree
 
@@ -53,13 +54,13 @@ def _cwd(spec: ContainerSpec, places: Mapping[str, str]) -> str:
 
 
 def places_of(mounts: Sequence[Mount]) -> dict[str, str]:
-    """Path in the container -> path on this machine. A subPath must not lead out of its volume."""
+    """Path in the container -> path on this machine. Raises `StartError` for a subPath that leads out of its volume."""
     places = {}
     for mount in mounts:
         place = os.path.realpath(mount.source / mount.sub_path) if mount.sub_path else str(mount.source)
         if mount.sub_path:
             if not (place + "/").startswith(os.path.realpath(mount.source) + "/"):
-                raise ValueError(f"subPath {mount.sub_path!r} leads out of its volume")
+                raise StartError(f"subPath {mount.sub_path!r} leads out of its volume")
             if not os.path.exists(place):
                 os.makedirs(place)
         places[mount.target.rstrip("/") or "/"] = place
@@ -71,7 +72,7 @@ def rewrite(text: str, places: Mapping[str, str]) -> str:
     paths = sorted((path for path in places if path != "/"), key=len, reverse=True)
     if not paths:
         return text
-    pattern = r"(?<![\w./-])(" + "|".join(map(re.escape, paths)) + r")(?=$|[^\w.-]|\.(?:$|\W))"
+    pattern = r"(?:(?<![\w./-])|(?<=file://))(" + "|".join(map(re.escape, paths)) + r")(?=$|[^\w.-]|\.(?:$|\W))"
     return re.sub(pattern, lambda found: places[found.group(1)], text)
 
 
