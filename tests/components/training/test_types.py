@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowdeck.components.training.types import definitions
+from flowdeck.components.training.definitions import definitions
 from flowdeck.kube.objects import Tree, copy_of
 from flowdeck.kube.schema import Schema
 from tests.components.training.makers import a_job, a_patch, a_patched_job, a_runtime, a_train_job

@@ -7,6 +7,7 @@ from flowdeck.components.base import Context
 from flowdeck.components.training import admission
 from flowdeck.components.training.children import Children
 from flowdeck.components.training.controller import RuntimeController, TrainJobController
+from flowdeck.components.training.definitions import definitions
 from flowdeck.components.training.draft import Plugin
 from flowdeck.components.training.frameworks import all_frameworks
 from flowdeck.components.training.gang import GANGS
@@ -16,7 +17,7 @@ from flowdeck.components.training.pod_trouble import PodTroubleController
 from flowdeck.components.training.progress import Progress
 from flowdeck.components.training.progress_server import ProgressServer, certificates_in
 from flowdeck.components.training.settings import PROGRESS_URL, TrainingSettings
-from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME, definitions
+from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME
 from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
 from flowdeck.kube.objects import Tree

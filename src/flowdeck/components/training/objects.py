@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from flowdeck.components.training.optimization_types import OPTIMIZATION_JOB
 from flowdeck.components.training.runtimes import shipped_runtimes
 from flowdeck.components.training.runtimes._base import TRAINER_VERSION
 from flowdeck.components.training.settings import SERVICE_NAMESPACE
-from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, GROUP, OPTIMIZATION_JOB, TRAIN_JOB
+from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, GROUP, TRAIN_JOB
 from flowdeck.components.training.types import TRAINING_RUNTIME as NAMESPACED_RUNTIME
 from flowdeck.kube.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, NAMESPACE, ROLE, ROLE_BINDING
 from flowdeck.kube.objects import Kind, Tree

@@ -1,4 +1,4 @@
-"""The kinds of `trainer.kubeflow.org/v1alpha1` and the names that go with them.
+"""TrainJobs and their runtimes (`trainer.kubeflow.org/v1alpha1`), and the names that go with them.
 
 Structs carry what the component decides on; what belongs to Kubernetes or to JobSet stays a tree. Wire names are
 camelCase, absent and null mean the same, unknown fields are tolerated on read.
@@ -7,12 +7,12 @@ Source: kubeflow/trainer (pkg/apis/trainer/v1alpha1, pkg/constants)
 """
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
 
-from flowdeck.kube.crd import AGE, Column, Field, Rule, Version, definition
+from flowdeck.kube.crd import Field, Rule
 from flowdeck.kube.job_set.types import JobSetSpec
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 
@@ -22,7 +22,6 @@ VERSION: Final = "v1alpha1"
 TRAIN_JOB = Kind(GROUP, VERSION, "TrainJob", "trainjobs")
 TRAINING_RUNTIME = Kind(GROUP, VERSION, "TrainingRuntime", "trainingruntimes")
 CLUSTER_TRAINING_RUNTIME = Kind(GROUP, VERSION, "ClusterTrainingRuntime", "clustertrainingruntimes", namespaced=False)
-OPTIMIZATION_JOB = Kind(GROUP, VERSION, "OptimizationJob", "optimizationjobs")
 
 RUNTIME_KINDS: Final = {kind.kind: kind for kind in (TRAINING_RUNTIME, CLUSTER_TRAINING_RUNTIME)}
 
@@ -97,11 +96,11 @@ _Metadata = Annotated[Tree | None, Field(ref=f"{_META}ObjectMeta")]
 _Count = Annotated[int, Field(minimum=0)]
 
 
-class _Wire(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
+class Wire(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
     """Shared settings of all wire structs."""
 
 
-class ObjectMeta(_Wire, frozen=True):
+class ObjectMeta(Wire, frozen=True):
     """The part of `metadata` that decisions need."""
 
     name: str = ""
@@ -112,7 +111,7 @@ class ObjectMeta(_Wire, frozen=True):
     annotations: dict[str, str] | None = None
 
 
-class RuntimeRef(_Wire, frozen=True):
+class RuntimeRef(Wire, frozen=True):
     """Which runtime a TrainJob starts from; in the TrainJob's namespace for a TrainingRuntime."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -120,7 +119,7 @@ class RuntimeRef(_Wire, frozen=True):
     kind: Annotated[str, Field(max_length=253, default="ClusterTrainingRuntime")] = "ClusterTrainingRuntime"
 
 
-class DataSource(_Wire, frozen=True):
+class DataSource(Wire, frozen=True):
     """Where a dataset or a model comes from: `hf://`, `s3://`, `cache://`."""
 
     storage_uri: Annotated[
@@ -139,12 +138,12 @@ class DataSource(_Wire, frozen=True):
     secret_ref: Annotated[Tree | None, Field(ref=f"{_CORE}LocalObjectReference")] = None
 
 
-class Initializer(_Wire, frozen=True):
+class Initializer(Wire, frozen=True):
     dataset: DataSource | None = None
     model: DataSource | None = None
 
 
-class Trainer(_Wire, frozen=True):
+class Trainer(Wire, frozen=True):
     """What the TrainJob changes in the runtime's training container. Lists replace, env is merged by name."""
 
     image: Annotated[str | None, Field(max_length=500)] = None
@@ -159,7 +158,7 @@ class Trainer(_Wire, frozen=True):
     ] = None
 
 
-class PatchedContainer(_Wire, frozen=True):
+class PatchedContainer(Wire, frozen=True):
     """What a patch may say of a container."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -176,7 +175,7 @@ _PatchedContainers = Annotated[
 ]
 
 
-class PatchedPodSpec(_Wire, frozen=True):
+class PatchedPodSpec(Wire, frozen=True):
     """What a patch may say of a pod: where it runs, as whom, and with what beside the image."""
 
     service_account_name: Annotated[str | None, Field(max_length=253, immutable=True)] = None
@@ -203,41 +202,41 @@ class PatchedPodSpec(_Wire, frozen=True):
     termination_grace_period_seconds: Annotated[int | None, Field(format="int64", minimum=0, immutable=True)] = None
 
 
-class PatchedPodTemplate(_Wire, frozen=True):
+class PatchedPodTemplate(Wire, frozen=True):
     metadata: _Metadata = None
     spec: PatchedPodSpec | None = None
 
 
-class PatchedJobSpec(_Wire, frozen=True):
+class PatchedJobSpec(Wire, frozen=True):
     template: PatchedPodTemplate | None = None
 
 
-class PatchedJobTemplate(_Wire, frozen=True):
+class PatchedJobTemplate(Wire, frozen=True):
     metadata: _Metadata = None
     spec: PatchedJobSpec | None = None
 
 
-class PatchedReplicatedJob(_Wire, frozen=True):
+class PatchedReplicatedJob(Wire, frozen=True):
     name: Annotated[str, Field(min_length=1, max_length=253)]
     template: PatchedJobTemplate | None = None
 
 
-class PatchedJobSetSpec(_Wire, frozen=True):
+class PatchedJobSetSpec(Wire, frozen=True):
     replicated_jobs: Annotated[
         list[PatchedReplicatedJob] | None, Field(list_type="map", list_keys=("name",), max_items=100)
     ] = None
 
 
-class PatchedTemplate(_Wire, frozen=True):
+class PatchedTemplate(Wire, frozen=True):
     metadata: _Metadata = None
     spec: PatchedJobSetSpec | None = None
 
 
-class PatchedRuntimeSpec(_Wire, frozen=True):
+class PatchedRuntimeSpec(Wire, frozen=True):
     template: PatchedTemplate | None = None
 
 
-class RuntimePatch(_Wire, frozen=True):
+class RuntimePatch(Wire, frozen=True):
     """What one manager (Kueue, the SDK, a user) lays over the runtime."""
 
     manager: Annotated[str, Field(min_length=1, max_length=253, immutable=True)]
@@ -246,7 +245,7 @@ class RuntimePatch(_Wire, frozen=True):
     training_runtime_spec: Annotated[Tree | None, Field(of=PatchedRuntimeSpec)] = None
 
 
-class TrainJobSpec(_Wire, frozen=True):
+class TrainJobSpec(Wire, frozen=True):
     runtime_ref: Annotated[RuntimeRef, Field(immutable=True)]
     initializer: Annotated[Initializer | None, Field(immutable=True)] = None
     trainer: Annotated[Trainer | None, Field(immutable=True)] = None
@@ -272,7 +271,7 @@ class TrainJobSpec(_Wire, frozen=True):
     ] = None
 
 
-class JobStatus(_Wire, frozen=True):
+class JobStatus(Wire, frozen=True):
     """How many Jobs of a replicated job are in which state; all five are always there."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -283,12 +282,12 @@ class JobStatus(_Wire, frozen=True):
     suspended: _Count
 
 
-class Metric(_Wire, frozen=True):
+class Metric(Wire, frozen=True):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     value: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class TrainerStatus(_Wire, frozen=True):
+class TrainerStatus(Wire, frozen=True):
     """What training code last reported."""
 
     progress_percentage: Annotated[int | None, Field(minimum=0, maximum=100)] = None
@@ -306,7 +305,7 @@ class TrainerStatus(_Wire, frozen=True):
     )
 
 
-class TrainJobStatus(_Wire, frozen=True):
+class TrainJobStatus(Wire, frozen=True):
     conditions: Annotated[
         list[Annotated[Tree, Field(ref=f"{_META}Condition")]] | None,
         Field(list_type="map", list_keys=("type",), max_items=8),
@@ -319,7 +318,7 @@ class TrainJobStatus(_Wire, frozen=True):
     __crd__: ClassVar[Field] = Field(min_properties=1)
 
 
-class TrainJob(_Wire, frozen=True):
+class TrainJob(Wire, frozen=True):
     """One training run."""
 
     metadata: ObjectMeta
@@ -346,7 +345,7 @@ class TrainJob(_Wire, frozen=True):
         return RUNTIME_KINDS.get(ref.kind) if ref.api_group == GROUP else None
 
 
-class EnvTarget(_Wire, frozen=True):
+class EnvTarget(Wire, frozen=True):
     """Further containers that get the environment of the node container."""
 
     job_name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -367,15 +366,15 @@ class EnvTarget(_Wire, frozen=True):
     ]
 
 
-class EnvInjection(_Wire, frozen=True):
+class EnvInjection(Wire, frozen=True):
     targets: Annotated[list[EnvTarget] | None, Field(list_type="map", list_keys=("jobName",), max_items=16)] = None
 
 
-class TorchPolicy(_Wire, frozen=True):
+class TorchPolicy(Wire, frozen=True):
     env_injection: EnvInjection | None = None
 
 
-class MPIPolicy(_Wire, frozen=True):
+class MPIPolicy(Wire, frozen=True):
     num_proc_per_node: Annotated[
         int | None,
         Field(default=1, rules=(Rule(rule="self >= 1", message="NumProcPerNode in mpiPolicy must be >= 1"),)),
@@ -385,20 +384,20 @@ class MPIPolicy(_Wire, frozen=True):
     run_launcher_as_node: Annotated[bool | None, Field(default=False)] = False
 
 
-class FluxPolicy(_Wire, frozen=True):
+class FluxPolicy(Wire, frozen=True):
     num_proc_per_node: Annotated[
         int | None,
         Field(default=1, rules=(Rule(rule="self >= 1", message="NumProcPerNode in fluxPolicy must be >= 1"),)),
     ] = 1
 
 
-class Nothing(_Wire, frozen=True):
+class Nothing(Wire, frozen=True):
     """A policy without settings."""
 
     __crd__: ClassVar[Field] = Field(schema={"properties": None})
 
 
-class MLPolicy(_Wire, frozen=True):
+class MLPolicy(Wire, frozen=True):
     """How processes find each other; at most one source beside `num_nodes`."""
 
     num_nodes: int | None = None
@@ -419,25 +418,25 @@ class MLPolicy(_Wire, frozen=True):
     )
 
 
-class Coscheduling(_Wire, frozen=True):
+class Coscheduling(Wire, frozen=True):
     schedule_timeout_seconds: Annotated[int | None, Field(default=60)] = 60
 
 
-class NetworkTopology(_Wire, frozen=True):
+class NetworkTopology(Wire, frozen=True):
     mode: Annotated[str | None, Field(default="hard", enum=("hard", "soft"))] = "hard"
     highest_tier_allowed: Annotated[int | None, Field(default=1, schema={"format": None})] = 1
 
 
-class Volcano(_Wire, frozen=True):
+class Volcano(Wire, frozen=True):
     network_topology: NetworkTopology | None = None
 
 
-class PodGroupPolicy(_Wire, frozen=True):
+class PodGroupPolicy(Wire, frozen=True):
     coscheduling: Coscheduling | None = None
     volcano: Volcano | None = None
 
 
-class JobSetTemplate(_Wire, frozen=True):
+class JobSetTemplate(Wire, frozen=True):
     """A runtime's template; decisions take it as a tree."""
 
     metadata: _Metadata = None
@@ -446,7 +445,7 @@ class JobSetTemplate(_Wire, frozen=True):
     __crd__: ClassVar[Field] = Field(min_properties=1)
 
 
-class RuntimeSpec(_Wire, frozen=True):
+class RuntimeSpec(Wire, frozen=True):
     ml_policy: MLPolicy | None = None
     pod_group_policy: PodGroupPolicy | None = None
     template: Annotated[Tree, Field(of=JobSetTemplate)] = msgspec.field(default_factory=dict)
@@ -455,146 +454,12 @@ class RuntimeSpec(_Wire, frozen=True):
     __crd__: ClassVar[Field] = Field(min_properties=1)
 
 
-class Runtime(_Wire, frozen=True):
+class Runtime(Wire, frozen=True):
     """A TrainingRuntime or a ClusterTrainingRuntime."""
 
     kind: str
     metadata: ObjectMeta
     spec: RuntimeSpec
-
-
-class Objective(_Wire, frozen=True):
-    metric: Annotated[str, Field(min_length=1, max_length=64)]
-    direction: Annotated[Literal["Maximize", "Minimize"], Field(default="Minimize")] = "Minimize"
-
-
-_Number = Annotated[
-    str, Field(min_length=1, max_length=64, pattern=r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$")
-]
-_NumberType = Annotated[Literal["Int", "Float"], Field(default="Float")]
-_ASCENDING = Rule(rule="double(self.min) < double(self.max)", message="min must be strictly less than max")
-
-
-class Uniform(_Wire, frozen=True):
-    min: _Number
-    max: _Number
-    type: _NumberType = "Float"
-
-    __crd__: ClassVar[Field] = Field(rules=(_ASCENDING,))
-
-
-class LogUniform(_Wire, frozen=True):
-    min: _Number
-    max: _Number
-    type: _NumberType = "Float"
-
-    __crd__: ClassVar[Field] = Field(
-        rules=(Rule(rule="double(self.min) > 0.0", message="min must be strictly greater than 0"), _ASCENDING)
-    )
-
-
-class Categorical(_Wire, frozen=True):
-    choices: Annotated[list[Annotated[str, Field(max_length=64)]], Field(list_type="set", min_items=1, max_items=100)]
-
-
-class SearchSpace(_Wire, frozen=True):
-    uniform: Uniform | None = None
-    log_uniform: LogUniform | None = None
-    categorical: Categorical | None = None
-
-    __crd__: ClassVar[Field] = Field(
-        rules=(
-            Rule(
-                rule="[has(self.uniform),has(self.logUniform),has(self.categorical)].filter(x,x==true).size() == 1",
-                message="exactly one of the fields in [uniform logUniform categorical] must be set",
-            ),
-        )
-    )
-
-
-class Parameter(_Wire, frozen=True):
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    search_space: SearchSpace
-
-
-class RandomSearch(_Wire, frozen=True):
-    seed: Annotated[int | None, Field(format="int64")] = None
-
-
-class SearchAlgorithm(_Wire, frozen=True):
-    random: RandomSearch | None = None
-    grid: Nothing | None = None
-
-    __crd__: ClassVar[Field] = Field(
-        rules=(
-            Rule(
-                rule="[has(self.random),has(self.grid)].filter(x,x==true).size() == 1",
-                message="exactly one of the fields in [random grid] must be set",
-            ),
-        )
-    )
-
-
-class TrainJobTemplate(_Wire, frozen=True):
-    spec: Annotated[Tree, Field(of=TrainJobSpec)]
-    metadata: Annotated[
-        Tree | None,
-        Field(
-            ref=f"{_META}ObjectMeta",
-            rules=(
-                Rule(
-                    rule="!has(self.name) && !has(self.namespace)",
-                    message="name and namespace cannot be set in a template.",
-                ),
-            ),
-        ),
-    ] = None
-
-
-class OptimizationJobSpec(_Wire, frozen=True):
-    """A search over TrainJobs; the tuning component runs it."""
-
-    objectives: Annotated[list[Objective], Field(list_type="map", list_keys=("metric",), min_items=1, max_items=1)]
-    parameters: Annotated[list[Parameter], Field(list_type="map", list_keys=("name",), min_items=1, max_items=100)]
-    train_job_template: TrainJobTemplate
-    search_algorithm: Annotated[SearchAlgorithm | None, Field(default={"random": {}})] = None
-    num_trials: Annotated[int, Field(default=1, minimum=1, maximum=100)] = 1
-    parallel_trials: Annotated[int, Field(default=1, minimum=1, maximum=100)] = 1
-
-    __crd__: ClassVar[Field] = Field(
-        rules=(
-            Rule(
-                rule="self == oldSelf",
-                message="OptimizationJobSpec is immutable and cannot be updated after creation",
-            ),
-            Rule(rule="self.parallelTrials <= self.numTrials", message="parallelTrials cannot exceed numTrials"),
-            Rule(
-                rule="!has(self.searchAlgorithm.grid) || self.parameters.all(p, has(p.searchSpace.categorical))",
-                message="Grid search requires all parameters to be Categorical; Uniform and LogUniform are not "
-                "supported.",
-            ),
-        )
-    )
-
-
-class ChosenParameter(_Wire, frozen=True):
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    value: Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class OptimizationResult(_Wire, frozen=True):
-    train_job_name: Annotated[str, Field(min_length=1, max_length=63)]
-    parameters: Annotated[list[ChosenParameter] | None, Field(list_type="map", list_keys=("name",), max_items=100)] = (
-        None
-    )
-
-
-class OptimizationJobStatus(_Wire, frozen=True):
-    conditions: Annotated[
-        list[Annotated[Tree, Field(ref=f"{_META}Condition")]] | None,
-        Field(list_type="map", list_keys=("type",), max_items=100),
-    ] = None
-    result: OptimizationResult | None = None
 
 
 def train_job_of(tree: Tree) -> TrainJob:
@@ -605,30 +470,3 @@ def train_job_of(tree: Tree) -> TrainJob:
 def runtime_of(tree: Tree) -> Runtime:
     """The struct of a stored runtime, of either kind."""
     return msgspec.convert(tree, Runtime, strict=False)
-
-
-NAME_RULES: Final = (
-    Rule(
-        rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        message="metadata.name must match RFC 1035 DNS label format",
-    ),
-    Rule(rule="size(self.metadata.name) <= 63", message="metadata.name must be no more than 63 characters"),
-)
-
-
-def definitions() -> list[Tree]:
-    """The CustomResourceDefinitions of the kinds above."""
-    columns = (Column("State", ".status.conditions[-1:].type"), AGE)
-    runtime = Version(VERSION, spec=RuntimeSpec)
-    return [
-        definition(
-            TRAIN_JOB,
-            [Version(VERSION, spec=TrainJobSpec, status=TrainJobStatus, columns=columns, rules=NAME_RULES)],
-        ),
-        definition(TRAINING_RUNTIME, [runtime]),
-        definition(CLUSTER_TRAINING_RUNTIME, [runtime]),
-        definition(
-            OPTIMIZATION_JOB,
-            [Version(VERSION, spec=OptimizationJobSpec, status=OptimizationJobStatus, required=("spec",))],
-        ),
-    ]
