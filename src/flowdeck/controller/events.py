@@ -1,6 +1,7 @@
 """core/v1 Events: what `kubectl describe` and `get_job_events` show. Written after the change that they tell of.
 
-The same message about the same object is one Event whose `count` grows.
+The same message about the same object is one Event whose `count` grows. Names carry the time, as upstream's do, so a
+list of an object's events is in order.
 """
 
 import hashlib
@@ -15,10 +16,12 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.kube.errors import ApiError, NotFound
 from flowdeck.kube.kinds import EVENT
-from flowdeck.kube.objects import ObjectKey, Tree
+from flowdeck.kube.objects import ObjectKey, Tree, key_of
 from flowdeck.kube.times import format_time
 
 MAX_MESSAGE = 1024
+LONGEST_NAME = 230
+"""Of the object, in the Event's name."""
 REMEMBERED = 4096
 """Events whose count is known without asking the server."""
 
@@ -44,38 +47,37 @@ class EventRecorder:
     component: str
     """`source.component`: `job-controller`, `kubelet`."""
     host: str = ""
-    _run: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Part of the events' names: what an earlier process wrote is left alone, so nobody needs to read events."""
-    _counts: "OrderedDict[ObjectKey, int]" = field(default_factory=OrderedDict)
+    _told: "OrderedDict[str, tuple[ObjectKey, int]]" = field(default_factory=OrderedDict)
+    """What was said: the Event and its count."""
 
     async def event(
         self, obj: Tree, *, type: Literal["Normal", "Warning"] = "Normal", reason: str, message: str
     ) -> None:
-        event = self._event(obj, type, reason, message[:MAX_MESSAGE])
-        key = ObjectKey(event["metadata"]["namespace"], event["metadata"]["name"])
+        message = message[:MAX_MESSAGE]
+        about = "\0".join((obj["metadata"].get("uid", ""), self.component, type, reason, message))
+        digest = hashlib.sha256(about.encode()).hexdigest()
         try:
-            await self._write(key, event)
+            await self._write(digest, self._event(obj, type, reason, message))
         except ApiError as error:
-            log.debug("event was not written", name=str(key), reason=reason, error=str(error))
+            log.debug("event was not written", name=obj["metadata"]["name"], reason=reason, error=str(error))
 
-    async def _write(self, key: ObjectKey, event: Tree) -> None:
-        if key not in self._counts:
-            await self.client.create(EVENT, event)
-            self._remember(key, 1)
-            return
-        count = self._counts[key] + 1
-        try:
-            await self.client.patch(EVENT, key, {"count": count, "lastTimestamp": event["lastTimestamp"]})
-            self._remember(key, count)
-        except NotFound:
-            del self._counts[key]
-            await self.client.create(EVENT, event)
+    async def _write(self, digest: str, event: Tree) -> None:
+        if digest in self._told:
+            key, count = self._told[digest]
+            try:
+                await self.client.patch(EVENT, key, {"count": count + 1, "lastTimestamp": event["lastTimestamp"]})
+                self._remember(digest, key, count + 1)
+                return
+            except NotFound:
+                self._told.pop(digest, None)
+        await self.client.create(EVENT, event)
+        self._remember(digest, key_of(event), 1)
 
-    def _remember(self, key: ObjectKey, count: int) -> None:
-        self._counts[key] = count
-        self._counts.move_to_end(key)
-        if len(self._counts) > REMEMBERED:
-            self._counts.popitem(last=False)
+    def _remember(self, digest: str, key: ObjectKey, count: int) -> None:
+        self._told[digest] = (key, count)
+        self._told.move_to_end(digest)
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
 
     def _event(self, obj: Tree, type_: str, reason: str, message: str) -> Tree:
         meta = obj["metadata"]
@@ -87,13 +89,13 @@ class EventRecorder:
             "apiVersion": obj.get("apiVersion", ""),
             "resourceVersion": meta.get("resourceVersion", ""),
         }
-        about = "\0".join((self._run, involved["uid"], self.component, type_, reason, message))
-        digest = hashlib.sha256(about.encode()).hexdigest()[:16]
-        now = format_time(self.clock.now())
+        moment = self.clock.now()
+        now, nanos = format_time(moment), int(moment.timestamp() * 1_000_000) * 1000
+        name = f"{meta['name'][:LONGEST_NAME].rstrip('-.')}.{nanos:x}{secrets.token_hex(2)}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"namespace": meta.get("namespace") or "default", "name": f"{meta['name']}.{digest}"},
+            "metadata": {"namespace": meta.get("namespace") or "default", "name": name},
             "involvedObject": {name: value for name, value in involved.items() if value},
             "reason": reason,
             "message": message,

@@ -382,7 +382,10 @@ class Verbs:
         unknown = resource.schema.prune(obj, old)
         if unknown and options.field_validation == "Strict":
             told = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise BadRequest(f"strict decoding error: {told}")
+            raise BadRequest(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"strict decoding error: {told}"
+            )
         if options.field_validation == "Warn":
             options.warnings.extend(f'unknown field "{path}"' for path in unknown)
         meta = obj["metadata"]

@@ -7,7 +7,7 @@
     server.py    the kubelet's HTTPS API, on top of `Runtime`
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -105,6 +105,11 @@ class Streams(Protocol):
         """The exit code (128 + signal when it was killed)."""
         ...
 
+    @property
+    def failure(self) -> str:
+        """Why the command could not be started, known once `wait` gave a code; empty where it was."""
+        ...
+
     async def kill(self) -> None: ...
 
 
@@ -115,7 +120,9 @@ class Runtime(Protocol):
         """The container's log files, oldest first, in CRI format (`<RFC3339Nano> stdout|stderr F|P <text>`)."""
         ...
 
-    async def is_running(self, pod: ObjectKey, container: str) -> bool: ...
+    async def running(self, pod: ObjectKey) -> Collection[str]:
+        """Names of the pod's running containers; none where the pod is not here."""
+        ...
 
     async def exec(self, pod: ObjectKey, container: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Streams:
         """Starts `command` inside the running container: its namespaces, env, user, working directory."""

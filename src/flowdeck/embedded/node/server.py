@@ -158,7 +158,7 @@ class KubeletApi:
         files = await self.runtime.log_files(pod, container, previous=previous)
 
         async def ended(followed: Path) -> bool:
-            if previous or not await self.runtime.is_running(pod, container):
+            if previous or container not in await self.runtime.running(pod):
                 return True
             return list(await self.runtime.log_files(pod, container, previous=False))[-1:] != [followed]
 
@@ -172,6 +172,9 @@ class KubeletApi:
         if not command:
             raise BadRequest("you must specify at least 1 command for the container")
         _check_streams(asked)
+        if container not in await self.runtime.running(pod):
+            await _refuse_stream(asked, f'container not found ("{container}")')
+            return
         socket_ = _web_socket(asked)
         streams = await self.runtime.exec(
             pod, container, command, tty=asked.flag("tty"), stdin=asked.flag("input", "stdin")
@@ -184,6 +187,9 @@ class KubeletApi:
     async def _attach(self, asked: Asked) -> None:
         pod, container = _pod_and_container(asked)
         _check_streams(asked)
+        if container not in await self.runtime.running(pod):
+            await _refuse_stream(asked, f"container {container} not found in pod {pod.name}_{pod.namespace}")
+            return
         socket_ = _web_socket(asked)
         streams = await self.runtime.attach(pod, container, stdin=asked.flag("input", "stdin"), tty=asked.flag("tty"))
         protocol = terminal.choose(socket_.offered)
@@ -194,6 +200,9 @@ class KubeletApi:
         if len(asked.parts) not in (2, 3):
             raise NotFound("404 page not found")
         pod = ObjectKey(asked.parts[0], asked.parts[1])
+        if not await self.runtime.running(pod):
+            await _refuse_stream(asked, f'pod not found ("{pod.name}_{pod.namespace}")')
+            return
         socket_ = _web_socket(asked)
 
         async def dial(port: int) -> socket.socket:
@@ -282,11 +291,26 @@ async def _send_while_wanted(asked: Asked, pieces: AsyncIterator[bytes]) -> None
 
 
 async def _refuse(asked: Asked, error: ApiError) -> None:
-    body = msgspec.json.encode(error.to_status())
+    await _refuse_with(asked, error.code, msgspec.json.encode(error.to_status()), "application/json")
+
+
+async def _refuse_stream(asked: Asked, why: str) -> None:
+    """What is not running has no streams: told through the stream itself where that can be (v5), else as plain text,
+    which is what clients show. Source: kubernetes/kubernetes (staging/src/k8s.io/apiserver/pkg/util/proxy)."""
     if asked.is_web_socket:
-        await WebSocket(asked.scope, asked.receive, asked.send).refuse(error.code, body)
+        socket_ = WebSocket(asked.scope, asked.receive, asked.send)
+        if terminal.V5 in socket_.offered:
+            await socket_.accept(terminal.V5)
+            await terminal.refuse(socket_, f"unable to upgrade connection: {why}")
+            return
+    await _refuse_with(asked, 500, why.encode(), "text/plain; charset=utf-8")
+
+
+async def _refuse_with(asked: Asked, status: int, body: bytes, content_type: str) -> None:
+    if asked.is_web_socket:
+        await WebSocket(asked.scope, asked.receive, asked.send).refuse(status, body, content_type)
         return
-    await _reply(asked, body, "application/json", error.code)
+    await _reply(asked, body, content_type, status)
 
 
 async def _reply_json(asked: Asked, tree: Tree) -> None:

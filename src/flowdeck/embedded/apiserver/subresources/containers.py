@@ -54,9 +54,8 @@ class Containers:
 
     async def not_upgraded(self, info: RequestInfo) -> Answer:
         """For requests on `exec` and its like that are no WebSocket: clients try SPDY when a WebSocket was refused,
-        and show what that answers, so it says first what is wrong with the request itself."""
-        self._stream_url(info)
-        raise BadRequest("Upgrade request required: streams are WebSockets (SPDY is not spoken here)")
+        and show what that answers, so it is what the node says: what is not there, or that it wants a WebSocket."""
+        return await self.nodes.request("GET", self._stream_url(info))
 
     def _stream_url(self, info: RequestInfo) -> str:
         """Where the node serves the stream. Raises `NotFound`, `BadRequest`."""

@@ -1,7 +1,7 @@
 """What the node's HTTP front asks of the pods (`contract.Runtime`)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,10 +51,9 @@ class PodRuntime:
         plan = files.read(str(attempt_folder(keeper.place.folder, container, run.attempt) / "plan.json"))
         return log_files(Path(plan["log"])) if plan else []
 
-    async def is_running(self, pod: ObjectKey, container: str) -> bool:
+    async def running(self, pod: ObjectKey) -> Collection[str]:
         worker = self.roster.find(pod)
-        keeper = worker.keepers.get(container) if worker else None
-        return keeper is not None and keeper.seen.is_running
+        return [name for name, keeper in worker.keepers.items() if keeper.seen.is_running] if worker else []
 
     async def exec(self, pod: ObjectKey, container: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Streams:
         folder = self._running_folder(pod, container)

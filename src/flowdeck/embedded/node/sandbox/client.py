@@ -149,6 +149,8 @@ async def connect(folder: Path) -> socket.socket | None:
 class AttachedStreams:
     """`Streams` of a container's main process, by way of its monitor."""
 
+    failure = ""
+
     def __init__(self, folder: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._folder = folder
         self._reader = reader

@@ -13,10 +13,12 @@ import msgspec
 
 from flowdeck.embedded.node.contract import Streams
 from flowdeck.embedded.node.streams.web_socket import PROTOCOL_ERROR, WebSocket
+from flowdeck.kube.errors import InternalError
 from flowdeck.kube.objects import Tree
 
+V5 = "v5.channel.k8s.io"
 PROTOCOLS = (
-    "v5.channel.k8s.io",
+    V5,
     "v4.channel.k8s.io",
     "v3.channel.k8s.io",
     "v2.channel.k8s.io",
@@ -66,7 +68,8 @@ class Terminal:
         async for stream, data in self._streams.output():
             for start in range(0, len(data), _LONGEST_MESSAGE_BYTES):
                 await self._send(stream, data[start : start + _LONGEST_MESSAGE_BYTES])
-        await self.tell_end(failure_of(await self._streams.wait()))
+        code = await self._streams.wait()
+        await self.tell_end(not_started(self._streams.failure) if self._streams.failure else failure_of(code))
 
     async def tell_end(self, failure: Tree | None) -> None:
         """Sends the Status on the error channel."""
@@ -107,6 +110,20 @@ class Terminal:
             await self._socket.send(bytes([channel + 48]) + base64.b64encode(data))
         else:
             await self._socket.send(bytes([channel]) + data)
+
+
+async def refuse(socket: WebSocket, why: str) -> None:
+    """Says on the error channel of an accepted v5 WebSocket why there will be no stream."""
+    await socket.send(bytes([_ERROR]) + msgspec.json.encode(internal_error(why)))
+    await socket.close()
+
+
+def not_started(why: str) -> Tree:
+    return internal_error(f"error executing command in container: {why}")
+
+
+def internal_error(why: str) -> Tree:
+    return InternalError(f"Internal error occurred: {why}").to_status()
 
 
 class FailureOf:

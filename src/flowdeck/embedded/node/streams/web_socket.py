@@ -29,11 +29,11 @@ class WebSocket:
         await self._receive()  # websocket.connect
         await self._send({"type": "websocket.accept", "subprotocol": protocol})
 
-    async def refuse(self, status: int, body: bytes) -> None:
+    async def refuse(self, status: int, body: bytes, content_type: str) -> None:
         """Answers the upgrade request with an HTTP error."""
         await self._receive()
         self._is_open = False
-        headers = [(b"content-type", b"application/json")]
+        headers = [(b"content-type", content_type.encode())]
         await self._send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": body})
 
