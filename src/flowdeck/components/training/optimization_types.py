@@ -1,4 +1,4 @@
-"""OptimizationJobs: searches over TrainJobs. Their schema stands beside that of TrainJobs; the tuning component runs them.
+"""OptimizationJobs: searches over TrainJobs. Their schema stands beside that of TrainJobs; the tuning part runs them.
 
 Source: kubeflow/trainer (pkg/apis/trainer/v1alpha1/optimizationjob_types.go)
 """
