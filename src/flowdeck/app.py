@@ -16,6 +16,7 @@ import structlog
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock, SystemClock
 from flowdeck.components.base import Component, Context
+from flowdeck.controller import metrics
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.manager import Manager
@@ -155,7 +156,9 @@ def _manager(platform: Platform) -> Manager:
             made += part.controllers(_context(platform, part, client))
         return made
 
-    return Manager(platform.client, platform.clock, make, catalog.CACHED)
+    manager = Manager(platform.client, platform.clock, make, catalog.CACHED)
+    platform.api.pipeline.metrics.add(lambda: metrics.collect(manager))
+    return manager
 
 
 def _context(platform: Platform, part: Component, client: Client) -> Context:

@@ -18,15 +18,17 @@ from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
 from flowdeck.embedded.apiserver.forms import Negotiator
+from flowdeck.embedded.apiserver.metrics import Metrics
 from flowdeck.embedded.apiserver.metrics_api import MetricsApi
 from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
-from flowdeck.embedded.apiserver.oidc import Oidc, Provider
+from flowdeck.embedded.apiserver.oidc import Oidc
 from flowdeck.embedded.apiserver.openapi import OpenApi
 from flowdeck.embedded.apiserver.pipeline import Pipeline
 from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
 from flowdeck.embedded.apiserver.reviews import Reviews, discovery_routes
+from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.embedded.apiserver.storage import StoredObjects
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.embedded.apiserver.subresources.routes import Subresources
@@ -92,12 +94,18 @@ class ApiServer:
         verbs = Verbs(store, registry, clock, random)
         subresources = Subresources(verbs, registry, stored, clock, nodes)
         handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
+        metrics = Metrics(store)
         pipeline = Pipeline(
             handlers=handlers,
+            metrics=metrics,
             authenticator=Union([ClientCertificates(clock), bearer]),
             authorizer=authorizer,
             documents=[Discovery(registry).answer, OpenApi(registry).answer],
-            routes={**dict.fromkeys(("/readyz", "/livez", "/healthz"), _healthy), **discovery_routes(tokens)},
+            routes={
+                **dict.fromkeys(("/readyz", "/livez", "/healthz"), _healthy),
+                "/metrics": metrics.handle,
+                **discovery_routes(tokens),
+            },
             subresources={
                 **subresources.handlers(),
                 ("serviceaccounts", "token"): TokenRequests(tokens=tokens, storage=stored, clock=clock).handle,

@@ -53,24 +53,12 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Metrics:
-    """Counts of answered requests, for `/metrics`."""
-
-    requests: dict[tuple[str, str, str, int], int] = field(default_factory=dict)
-    """`(verb, resource, subresource, code)` -> how many."""
-
-    def count(self, info: RequestInfo | None, code: int) -> None:
-        resource = info.resource.kind.plural if info and info.resource else ""
-        key = (info.verb if info else "", resource, info.subresource if info else "", code)
-        self.requests[key] = self.requests.get(key, 0) + 1
-
-
-@dataclass
 class Pipeline:
     """The API server as an ASGI application; `app.py` puts it together."""
 
     handlers: "resource_handlers.ResourceHandlers"
     """The verbs on resources."""
+    metrics: Metrics
     authenticator: Authenticator
     authorizer: Authorizer
     documents: Sequence[Callable[[RequestInfo], Answer | None]] = ()
@@ -81,7 +69,6 @@ class Pipeline:
     """`("pods", "log")` -> handler; `("*", "scale")` for every resource that has it."""
     upgrades: Mapping[tuple[str, str], Upgrade] = field(default_factory=dict)
     """`("pods", "exec")` -> what answers its WebSockets."""
-    metrics: Metrics = field(default_factory=Metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
