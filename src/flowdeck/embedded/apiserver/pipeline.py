@@ -24,6 +24,7 @@ from flowdeck.embedded.apiserver.contract import (
 )
 from flowdeck.embedded.apiserver.forbidden import forbidden
 from flowdeck.embedded.apiserver.impersonation import impersonate
+from flowdeck.embedded.apiserver.metrics import Metrics
 from flowdeck.embedded.apiserver.request import (
     MAX_BODY_BYTES,
     ResourcePath,
