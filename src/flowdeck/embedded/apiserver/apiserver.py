@@ -106,10 +106,6 @@ class ApiServer:
                 "/metrics": metrics.handle,
                 **discovery_routes(tokens),
             },
-                **dict.fromkeys(("/readyz", "/livez", "/healthz"), _healthy),
-                "/metrics": metrics.handle,
-                **discovery_routes(tokens),
-            },
             subresources={
                 **subresources.handlers(),
                 ("serviceaccounts", "token"): TokenRequests(tokens=tokens, storage=stored, clock=clock).handle,
