@@ -4,22 +4,24 @@ Quick to import, so that the node process is on its way while this one still loa
 """
 
 import contextlib
-import fcntl
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from flowdeck.clock import SystemClock
 from flowdeck.components.training.settings import PROGRESS_NAMES
 from flowdeck.embedded.apiserver import pki
+from flowdeck.locks import try_lock
 from flowdeck.settings import Settings
 
 STOP_S = 20.0
 """How long the node process may take to end; its pods go on anyway."""
+LOCK_S = 0.1
+"""How long a folder must be found in use: a look at who has it holds it for a moment."""
 
 
 class DataFolderInUse(Exception):
@@ -97,15 +99,16 @@ def laid(settings: Settings) -> Iterator[Foundation]:
 def _locked(data: Path) -> Iterator[None]:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     data.chmod(0o700)
-    file: IO[str] = (data / "lock").open("a+")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    deadline = time.monotonic() + LOCK_S
+    while (file := try_lock(data / "lock")) is None:
+        if time.monotonic() > deadline:
             raise DataFolderInUse(
                 f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
                 f"(flowdeck down --data {data}), or choose another folder with --data"
-            ) from error
+            )
+        time.sleep(0.01)
+    with file:
+        (data / "state.json").unlink(missing_ok=True)  # of one that was killed
         yield
 
 

@@ -1,14 +1,16 @@
 """`flowdeck down`: stops the platform."""
 
+import contextlib
 import os
 import signal
+import time
+from pathlib import Path
 from typing import Annotated
 
-import psutil
 import typer
 
 from flowdeck.cli.common import DataOption, Refusal, data_folder
-from flowdeck.state import is_alive, read_state
+from flowdeck.locks import holder
 
 GRACE_S = 20.0
 
@@ -23,13 +25,10 @@ def down(
 ) -> None:
     """Stop the platform of a data folder. Pods go on running and are found again, unless --pods is given."""
     folder = data_folder(data)
-    state = read_state(folder)
-    if state is None and not pods:
+    if holder(folder / "lock") is None and not pods:
         raise Refusal(f"no platform is running on {folder}")
-    if state is not None:
-        _stop(state.pids["api"])
-        if is_alive(state.pids.get("node", 0)):
-            _stop(state.pids["node"])
+    _stop(folder / "lock")
+    _stop(folder / "node" / "lock")
     if pods:
         from flowdeck.embedded.node.network.removal import remove_network
         from flowdeck.embedded.node.sandbox.stopping import stop_all
@@ -39,11 +38,13 @@ def down(
     typer.echo(f"the platform on {folder} is stopped")
 
 
-def _stop(pid: int) -> None:
-    process = psutil.Process(pid)
-    os.kill(pid, signal.SIGTERM)
-    try:
-        process.wait(GRACE_S)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(5)
+def _stop(lock: Path) -> None:
+    """Ends the process that has the lock: SIGTERM, after a while SIGKILL."""
+    told, deadline = 0, time.monotonic() + GRACE_S
+    while (pid := holder(lock)) is not None:
+        is_late = time.monotonic() > deadline
+        if pid and (pid != told or is_late):
+            told = pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
+        time.sleep(0.02)

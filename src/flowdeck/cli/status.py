@@ -15,7 +15,7 @@ from flowdeck.clock import SystemClock
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import NODE
-from flowdeck.state import StateFile, is_alive, read_state
+from flowdeck.state import StateFile, read_state
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def status(
             "pids": state.pids,
             "components": state.components,
             "version": state.version,
-            "memoryBytes": {name: _memory(pid) for name, pid in state.pids.items() if is_alive(pid)},
+            "memoryBytes": {name: _memory(pid) for name, pid in state.pids.items()},
         }
     if output == "json":
         typer.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode())

@@ -7,17 +7,16 @@ that a platform started ends with it (`--until-eof`), however that dies; its pod
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from flowdeck import logs
 from flowdeck.embedded.node.app import run_node
 from flowdeck.embedded.node.settings import NodeSettings
+from flowdeck.locks import try_lock
 
 LOCK_RETRY_S = 0.05
 
@@ -57,20 +56,12 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
     )
 
 
-def _lock_file(data: Path) -> IO[str]:
-    data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    return (data / "lock").open("a")
-
-
 async def _run(settings: NodeSettings) -> None:
     """Runs the node once no other process holds its folder."""
-    with _lock_file(settings.data) as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(LOCK_RETRY_S)
+    settings.data.mkdir(mode=0o711, parents=True, exist_ok=True)
+    while (file := try_lock(settings.data / "lock")) is None:  # noqa: ASYNC110 - another process's lock
+        await asyncio.sleep(LOCK_RETRY_S)
+    with file:
         await run_node(settings)
 
 
