@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from bench.load import config_map, get, post, run
+from bench.load import Request, config_map, get, post, run
 from bench.report import Row, median
 from flowdeck.kube.kinds import CONFIG_MAP, NAMESPACE
 from flowdeck.testing.platform import RunningPlatform
@@ -34,13 +34,12 @@ async def _creates(platform: RunningPlatform, clients: int, each: int, *, beat: 
     host = urlsplit(platform.server).netloc
     path = f"/api/v1/namespaces/bench-{clients}/configmaps"
     rates = []
+
+    def creates(attempt: int) -> Request:
+        return lambda client, number: post(host, path, config_map(f"c{attempt}-{client}-{number}"))
+
     for attempt in range(3):
-        seconds, _ = await run(
-            platform.kubeconfig,
-            clients,
-            each,
-            lambda client, number, attempt=attempt: post(host, path, config_map(f"c{attempt}-{client}-{number}")),
-        )
+        seconds, _ = await run(platform.kubeconfig, clients, each, creates(attempt))
         rates.append(clients * each / seconds)
     return Row(
         what=f"creates of 4 kB objects over TLS, {clients} clients",
@@ -84,7 +83,7 @@ async def _watch(platform: RunningPlatform) -> Row:
             obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "bench-watch"}}
             await client.create(CONFIG_MAP, obj)
             answered = time.perf_counter()
-            while len(seen[name]) < WATCHERS:
+            while len(seen[name]) < WATCHERS:  # noqa: ASYNC110 - an Event each would be measured as well
                 await asyncio.sleep(0)
             delays += [max(0.0, (moment - answered) * 1000) for moment in seen[name]]
         for task in watchers:

@@ -1,6 +1,6 @@
-"""Gets the `uv` program from the package index with nothing but Python's standard library: a Python without pip or venv.
+"""Gets the `uv` program from the package index by the standard library alone: for a Python without pip or venv.
 
-    python3 tools/fetch_uv.py FOLDER      puts it at FOLDER/bin/uv
+python3 tools/fetch_uv.py FOLDER      puts it at FOLDER/bin/uv
 """
 
 import hashlib

@@ -36,7 +36,7 @@ def train_digits():
 
     images, digits = load_digits(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(images, digits, test_size=0.2, random_state=0, stratify=digits)
-    for attempt in range(300):
+    for _ in range(300):
         try:
             collective.init(dmlc_tracker_uri=address, dmlc_tracker_port=port, dmlc_task_id=str(rank), dmlc_retry=1)
             break

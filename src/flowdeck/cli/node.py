@@ -25,6 +25,10 @@ def node(
     if not kubeconfig.exists():
         raise Refusal(f"{kubeconfig} does not exist")
     main(
-        ["--kubeconfig", str(kubeconfig.absolute()), "--data", str(data_folder(data) / "node"), "--driver", driver]
-        + ["--name", name or socket.gethostname().lower()]
+        [
+            *("--kubeconfig", str(kubeconfig.absolute())),
+            *("--data", str(data_folder(data) / "node")),
+            *("--driver", driver),
+            *("--name", name or socket.gethostname().lower()),
+        ]
     )

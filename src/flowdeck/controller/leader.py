@@ -37,7 +37,7 @@ class LeaderElection:
     """The other holder's Lease (its resourceVersion), and when we first saw it so."""
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Waits to become the leader, then runs `lead`; returns when it ends, raises `LostLease` when the Lease is lost."""
+        """Waits to become the leader, then runs `lead`; returns when that ends. Raises `LostLease` when it is lost."""
         while not await self._try():
             await self.clock.sleep(self.retry_s)
         log.info("became the leader", lease=str(self.lease), identity=self.identity)

@@ -30,13 +30,16 @@ EXPIRED_CONTINUE = (
 )
 
 
+ALL_FIELDS = FieldSelector()
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which objects of a resource are meant."""
 
     namespace: str = ""
     labels: LabelSelector = EVERYTHING
-    fields: FieldSelector = FieldSelector()
+    fields: FieldSelector = ALL_FIELDS
 
     @classmethod
     def parse(cls, resource: Resource, namespace: str, labels: str, fields: str) -> "Selection":

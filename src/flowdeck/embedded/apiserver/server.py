@@ -71,5 +71,5 @@ class HttpServer:
             raise
 
     async def wait_ready(self) -> None:
-        while not self._server.started:
+        while not self._server.started:  # noqa: ASYNC110 - uvicorn tells nobody
             await asyncio.sleep(0.001)

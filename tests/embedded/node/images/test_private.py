@@ -39,7 +39,7 @@ async def test_an_own_environment_has_what_is_shared_and_keeps_what_it_installs(
     assert sorted(path for path in shared.rglob("*") if "__pycache__" not in path.parts) == before
 
 
-_BACKEND = '''
+_BACKEND = """
 import zipfile
 def build_wheel(folder, *_, **__):
     with zipfile.ZipFile(f"{folder}/mine-1-py3-none-any.whl", "w") as wheel:
@@ -49,7 +49,7 @@ def build_wheel(folder, *_, **__):
         files = ["mine.py", *(f"mine-1.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD"))]
         wheel.writestr("mine-1.dist-info/RECORD", "".join(f"{file},,\\n" for file in files))
     return "mine-1-py3-none-any.whl"
-'''
+"""
 
 
 def test_what_is_no_virtual_environment_is_used_as_it_is(tmp_path: Path) -> None:

@@ -81,12 +81,8 @@ def test_as_many_pods_run_as_are_wanted(spec, pods, created, forgotten):
         pytest.param({"backoffLimit": 1}, [a_pod("Failed")], None, id="below-the-limit"),
         pytest.param({"backoffLimit": 1}, [a_pod("Failed"), a_pod("Failed")], "BackoffLimitExceeded", id="above"),
         pytest.param({}, [a_pod("Failed") for _ in range(7)], "BackoffLimitExceeded", id="default-limit-is-six"),
-        pytest.param(
-            {"backoffLimit": 0, "restart": "OnFailure"}, [a_pod(restarts=1)], "BackoffLimitExceeded", id="r0"
-        ),
-        pytest.param(
-            {"backoffLimit": 2, "restart": "OnFailure"}, [a_pod(restarts=2)], "BackoffLimitExceeded", id="r2"
-        ),
+        pytest.param({"backoffLimit": 0, "restart": "OnFailure"}, [a_pod(restarts=1)], "BackoffLimitExceeded", id="r0"),
+        pytest.param({"backoffLimit": 2, "restart": "OnFailure"}, [a_pod(restarts=2)], "BackoffLimitExceeded", id="r2"),
         pytest.param({"backoffLimit": 2, "restart": "OnFailure"}, [a_pod(restarts=1)], None, id="restarts-below"),
         pytest.param({"backoffLimit": 1}, [a_pod(restarts=5)], None, id="restarts-do-not-count-with-never"),
         pytest.param({"activeDeadlineSeconds": 5}, [a_pod()], None, id="in-time"),
