@@ -1,8 +1,10 @@
 """The Kubeflow platform, whole, in Python.
 
-import flowdeck
-with flowdeck.platform() as p:      # a platform of your own, on a free port
-    print(p.kubeconfig)
+In a script or a notebook:
+
+    import flowdeck
+    with flowdeck.platform() as p:      # a platform of your own, on a free port
+        print(p.kubeconfig)
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,10 +1,12 @@
 """What the parts of the node promise each other.
 
-images/      reference -> Image (an environment on disk); pulls = building environments
-network/     pod -> PodNetwork (address, hosts, resolver); services
-sandbox/     drivers: `namespaces`, `plain`; start containers in monitor processes, find them again
-pods/        the life of a pod: what to start, stop, probe, report
-server.py    the kubelet's HTTPS API, on top of `Runtime`
+Who does what:
+
+    images/      reference -> Image (an environment on disk); pulls = building environments
+    network/     pod -> PodNetwork (address, hosts, resolver); services
+    sandbox/     drivers: `namespaces`, `plain`; start containers in monitor processes, find them again
+    pods/        the life of a pod: what to start, stop, probe, report
+    server.py    the kubelet's HTTPS API, on top of `Runtime`
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
