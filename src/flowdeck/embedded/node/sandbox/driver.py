@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class Driver(Protocol):
 class _Base:
     def __init__(self, zygote: Zygote, hidden: Sequence[Path]) -> None:
         self._zygote = zygote
-        self._hidden = [os.path.realpath(path) for path in hidden]
+        self._hidden = _outermost(os.path.realpath(path) for path in hidden)
 
     async def start(self, spec: ContainerSpec) -> Running:
         plan = self._plan(spec)
@@ -142,6 +142,15 @@ def lost(folder: Path, claim: Tree) -> Tree:
         "finished_at": None,
         "rebooted": claim["boot"] != identity.boot_id(),
     }
+
+
+def _outermost(folders: Iterable[str]) -> list[str]:
+    """The folders that lie in no other one of them: covering those covers all."""
+    found: list[str] = []
+    for folder in sorted(set(folders)):
+        if not any(folder.startswith(outer + "/") for outer in found):
+            found.append(folder)
+    return found
 
 
 def choose(wanted: str, zygote: Zygote, hidden: Sequence[Path]) -> "PlainDriver | NamespacesDriver":
