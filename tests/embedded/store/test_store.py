@@ -157,3 +157,14 @@ async def test_a_write_that_the_disk_refuses_changes_nothing(store: Store) -> No
     store._db.execute("PRAGMA query_only=OFF")
     assert store.head(a_key()) is first
     assert (await store.put(a_key(), a_tree(x="2"), expected=first)).tree["data"] == {"x": "2"}
+
+
+async def test_a_watch_that_was_too_slow_shows_nothing_after_the_gap(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr(store_module, "WATCH_BACKLOG", 2)
+    watch = store.watch("configmaps", after=store.revision)
+    for name in "abc":
+        await store.put(a_key(name), a_tree(name), expected=None)
+    assert [change.entry.key.name for change in await watch.next()] == ["a", "b"]
+    await store.put(a_key("d"), a_tree("d"), expected=None)
+    assert await watch.next() == []
+    assert watch.overflowed

@@ -97,8 +97,8 @@ class Watch:
         """True when the watcher was too slow: what is left to read is not complete."""
 
     def push(self, change: Change) -> None:
-        if len(self._waiting) >= WATCH_BACKLOG:
-            self.overflowed = True
+        if self.overflowed or len(self._waiting) >= WATCH_BACKLOG:
+            self.overflowed = True  # for good: what comes after a gap would look like all there is
         else:
             self._waiting.append(change)
         self._wake.set()
@@ -270,7 +270,8 @@ class Store:
             self._db.execute("UPDATE revision SET value = ?", (batch[-1].revision,))
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             raise
 
     def _finish_commit(self, batch: list[tuple[Change, "asyncio.Future[None]"]], error: BaseException | None) -> None:
