@@ -41,6 +41,8 @@ class Informer:
         self._handlers: list[Handler] = []
         self._gone_uids: set[str] = set()
         self._progress = asyncio.Event()
+        self._failures = 0
+        """Lists and watches that failed since the last one that was answered."""
         self.revision = 0
         """Of the newest change that was seen."""
         self.is_synced = False
@@ -107,25 +109,23 @@ class Informer:
 
     async def run(self) -> None:
         """Lists, then watches, for ever; starts again (after a while) from what went wrong."""
-        failures = 0
         while True:
             try:
                 if not self.is_synced:
                     await self._relist()
                 await self._follow()
-                failures = 0
             except Expired:
                 self.is_synced = False
             except (ApiError, OSError) as error:
-                wait_s = min(RETRY_S[1], RETRY_S[0] * float(2**failures)) * (0.5 + self._random.random())
-                failures = min(failures + 1, 10)
+                wait_s = min(RETRY_S[1], RETRY_S[0] * float(2**self._failures)) * (0.5 + self._random.random())
+                self._failures = min(self._failures + 1, 10)
                 log.warning("watch failed, trying again", kind=self.kind.resource, error=str(error), wait_s=wait_s)
                 await self._clock.sleep(wait_s)
 
     async def _relist(self) -> None:
         found = await self._reader.list(self.kind)
-        gone = {key_of(obj) for obj in self.list()} - {key_of(obj) for obj in found.items}
-        for key in gone:
+        known = {key_of(obj) for objects in self._objects.values() for obj in objects.values()}
+        for key in known - {key_of(obj) for obj in found.items}:
             self._remove(key)
         for obj in found.items:
             self._put(obj)
@@ -135,6 +135,7 @@ class Informer:
 
     async def _follow(self) -> None:
         async with self._reader.watch(self.kind, resource_version=str(self.revision)) as events:
+            self._failures = 0
             async for event in events:
                 self._take(event)
 
@@ -156,6 +157,8 @@ class Informer:
             if old["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]:
                 return
             self._unindex(key, old)
+            if uid_of(old) != uid_of(obj):
+                self._gone_uids.discard(uid_of(old))
         self._objects[key.namespace][key.name] = obj
         for index in (self._owned, *self._indexes.values()):
             index.put(key, obj)
