@@ -83,7 +83,7 @@ class HttpClient:
                 if attempt == ATTEMPTS - 1:
                     raise
                 await self._clock.sleep(self._pause_s(attempt))
-            except (TimeoutError, aiohttp.ClientConnectionError) as error:
+            except (TimeoutError, aiohttp.ClientError) as error:
                 if attempt == ATTEMPTS - 1 or method != "GET":
                     raise OSError(f"{method} {self._config.server}{path} got no answer: {error!r}") from error
                 await self._clock.sleep(self._pause_s(attempt))

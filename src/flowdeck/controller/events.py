@@ -58,7 +58,7 @@ class EventRecorder:
         digest = hashlib.sha256(about.encode()).hexdigest()
         try:
             await self._write(digest, self._event(obj, type, reason, message))
-        except ApiError as error:
+        except (ApiError, OSError) as error:
             log.debug("event was not written", name=obj["metadata"]["name"], reason=reason, error=str(error))
 
     async def _write(self, digest: str, event: Tree) -> None:

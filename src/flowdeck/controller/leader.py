@@ -51,7 +51,7 @@ class LeaderElection:
             for task in (work, renewal):
                 task.cancel()
             await asyncio.gather(work, renewal, return_exceptions=True)
-            if work.done():
+            if renewal.cancelled():  # else the Lease is lost: it is not ours to give back
                 await self._release()
 
     async def _keep(self) -> None:
@@ -102,11 +102,15 @@ class LeaderElection:
         return lease
 
     async def _release(self) -> None:
-        lease = await self.client.find(LEASE, self.lease)
-        if lease is not None and lease.get("spec", {}).get("holderIdentity") == self.identity:
-            freed = copy_of(lease)
-            freed["spec"]["holderIdentity"] = ""
-            await self.client.update(LEASE, freed)
+        """Lets others lead at once; where that cannot be written, the Lease runs out."""
+        try:
+            lease = await self.client.find(LEASE, self.lease)
+            if lease is not None and lease.get("spec", {}).get("holderIdentity") == self.identity:
+                freed = copy_of(lease)
+                freed["spec"]["holderIdentity"] = ""
+                await self.client.update(LEASE, freed)
+        except (ApiError, OSError) as error:
+            log.warning("lease not given back", lease=str(self.lease), error=str(error))
 
 
 class LostLease(Exception):
