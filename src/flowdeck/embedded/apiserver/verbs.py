@@ -178,9 +178,8 @@ class Verbs:
                 raise conflict(resource.kind, key.name, MODIFIED)
             try:
                 return await self._store_change(resource, key, head, new, options, subresource, applied)
-            except StaleError as error:
-                if asked_for and asked_for != head.tree["metadata"]["resourceVersion"]:
-                    raise conflict(resource.kind, key.name, MODIFIED) from error
+            except StaleError:
+                continue
         raise conflict(resource.kind, key.name, MODIFIED)
 
     async def _store_change(
