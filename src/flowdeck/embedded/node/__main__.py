@@ -19,6 +19,8 @@ from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.locks import try_lock
 
 LOCK_RETRY_S = 0.05
+END_S = 5.0
+"""How long an orderly end may take. The next process waits for the folder, and finds everything again anyway."""
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -69,7 +71,7 @@ async def _main(given: argparse.Namespace) -> None:
     node = asyncio.ensure_future(_run(_settings(given)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.cancel)
+        loop.add_signal_handler(number, _end, loop, node)
     if given.until_eof:
         loop.add_reader(sys.stdin.fileno(), _end_at_eof, loop, node)
     with contextlib.suppress(asyncio.CancelledError):
@@ -79,7 +81,12 @@ async def _main(given: argparse.Namespace) -> None:
 def _end_at_eof(loop: asyncio.AbstractEventLoop, node: "asyncio.Future[None]") -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         loop.remove_reader(sys.stdin.fileno())
-        node.cancel()
+        _end(loop, node)
+
+
+def _end(loop: asyncio.AbstractEventLoop, node: "asyncio.Future[None]") -> None:
+    node.cancel()
+    loop.call_later(END_S, os._exit, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -342,7 +342,8 @@ class Keeper:
             while not self._ended.is_set():
                 running.signal(signal.SIGKILL)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), KILL_AGAIN_S)
+                    async with asyncio.timeout(KILL_AGAIN_S):
+                        await self._ended.wait()
         finally:
             self._see(busy=None)
 

@@ -90,6 +90,8 @@ class Roster:
                 break
             except* Exception as group:
                 log.exception("pod worker failed, starting it again", pod=str(worker.key), exc_info=group)
+            if (us := asyncio.current_task()) and us.cancelling():
+                raise asyncio.CancelledError  # a group that fails while it is cancelled tells only of the failure
             await self._means.clock.sleep(pause)
             pause = min(60.0, pause * 2)
             worker = self._workers[worker.uid] = PodWorker(worker.pod, self._means)

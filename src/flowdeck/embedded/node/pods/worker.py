@@ -142,7 +142,8 @@ class PodWorker:
             await self._wake.wait()
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.001, (step.look_again_at - now).total_seconds()))
+            async with asyncio.timeout(max(0.001, (step.look_again_at - now).total_seconds())):
+                await self._wake.wait()
         self._dirty.set()
 
     def _end(self, reason: str, message: str) -> None:

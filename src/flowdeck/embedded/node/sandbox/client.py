@@ -290,8 +290,9 @@ class VisitorStreams:
         if not self._exit_code.done():
             with contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._told), 5)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await asyncio.shield(self._told)
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
