@@ -37,6 +37,13 @@ def make_private(shared: Path, folder: Path, *, user: int | None = None, group: 
     return folder
 
 
+def add_program(environment: Path, name: str, source: str) -> None:
+    """Puts a Python program into a container's own environment."""
+    target = environment / "bin" / name
+    target.write_bytes(_restarted(b"\n" + source.encode(), environment / "bin" / "python"))
+    target.chmod(0o755)
+
+
 def _bring(program: Path, target: Path, shared: Path) -> None:
     if program.name.startswith("python") and program.is_symlink():
         link = os.readlink(program)

@@ -12,6 +12,7 @@ from flowdeck.embedded.node.environment import ConfigError, Facts, environment, 
 from flowdeck.embedded.node.images.private import make_private
 from flowdeck.embedded.node.images.users import user_of
 from flowdeck.embedded.node.machine import GPU, gpu_devices
+from flowdeck.embedded.node.pods import mpi
 from flowdeck.embedded.node.pods.attempts import attempt_folder
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.spec import hostname_of, limit_of, request_of
@@ -53,6 +54,12 @@ def build(
     folder = attempt_folder(place.folder, name, attempt)
     folder.mkdir(parents=True, exist_ok=True)
     python = image.environment and make_private(image.environment, folder / "python", user=user, group=group)
+    mounts = _mounts(container, env, place, folder, means)
+    if python and python != image.environment and mpi.is_member(container, argv, env):
+        argv = mpi.equip(
+            pod, container, argv, env,
+            python=python, home=place.folder / "home", mounts=mounts, means=means,
+        )  # fmt: skip
     gpus = _gpus(container, pod, means)
     if means.gpus.has_any:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
@@ -75,7 +82,7 @@ def build(
         user=user,
         group=group,
         groups=_groups(pod),
-        mounts=_mounts(container, env, place, folder, means),
+        mounts=mounts,
         tty=bool(container.get("tty")),
         stdin=bool(container.get("stdin")),
         log=means.log_folder(meta["namespace"], meta["name"], meta["uid"]) / name / f"{attempt}.log",

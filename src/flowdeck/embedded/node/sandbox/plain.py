@@ -2,6 +2,8 @@
 
 A mount path of the container cannot exist on the machine without everybody seeing it. So where an argument, a
 variable or the working directory names one, the place of its content on this machine is put in.
+
+Everything runs as the platform's own user: nobody else may enter its folders, so `runAsUser` cannot be granted.
 """
 
 import os
@@ -24,21 +26,15 @@ def to_plan(spec: ContainerSpec) -> Tree:
     if spec.environment:
         env["PATH"] = f"{spec.environment}/bin:{env['PATH']}"
         env.setdefault("VIRTUAL_ENV", str(spec.environment))
-    is_root = os.geteuid() == 0
-    user = spec.user if spec.user is not None and is_root else os.geteuid()
-    group = spec.group if spec.group is not None and is_root else os.getegid()
-    if is_root and user:
-        for folder in (home, work, tmp):
-            os.chown(folder, user, group)
     return common_plan(spec) | {
         "driver": "plain",
-        "rootless": not is_root,
+        "rootless": os.geteuid() != 0,
         "argv": [rewrite(text, places) for text in spec.argv],
         "env": env,
         "cwd": _cwd(spec, places),
-        "uid": user,
-        "gid": group,
-        "groups": sorted({group, *spec.groups}),
+        "uid": os.geteuid(),
+        "gid": os.getegid(),
+        "groups": sorted({os.getegid(), *spec.groups}),
     }
 
 

@@ -1,6 +1,7 @@
 """Plans for the `namespaces` driver: each container gets a root of its own, with volumes at their literal paths."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def to_plan(spec: ContainerSpec, *, holder: Tree, hidden: Sequence[str], rootles
     if not rootless and user:
         os.chown(home, user, group)
     mounts = [{"source": str(home), "target": HOME, "read_only": False}]
-    mounts += [_visible(path) for path in _needed(spec, hidden)]
+    closed = [] if rootless or not user else list(_closed(spec))
+    mounts += [_visible(path) for path in _needed(spec, [*hidden, *closed])]
     if spec.shared_environment:
         own = str(spec.environment)
         mounts.append({"source": own, "target": own, "read_only": False})
@@ -57,7 +59,7 @@ def to_plan(spec: ContainerSpec, *, holder: Tree, hidden: Sequence[str], rootles
             "build": str(spec.folder / "root"),
             "image": str(spec.image_root) if spec.image_root else None,
             "read_only": spec.read_only_root,
-            "hidden": [*hidden, *_secrets_of_the_machine()],
+            "hidden": [*hidden, *closed, *_secrets_of_the_machine()],
             "devices": list(spec.devices),
             "tmpfs": [
                 {"target": "/tmp", **everyday}, {"target": "/var/tmp", **everyday},
@@ -80,20 +82,33 @@ def environment_of(spec: ContainerSpec) -> dict[str, str]:
 
 
 def _needed(spec: ContainerSpec, hidden: Sequence[str]) -> Iterator[str]:
-    """Folders of the Python environment that hiding the platform's data would take away."""
+    """Folders of the Python environment that hiding other folders would take away."""
+    for path in _environment_of(spec):
+        if spec.image_root or any(path.startswith(folder + "/") for folder in (*hidden, "/tmp", "/run", "/var/tmp")):
+            yield path
+
+
+def _closed(spec: ContainerSpec) -> Iterator[str]:
+    """Folders on the way to the Python environment that only their owner may enter: for another user they are hidden,
+    and what is needed is put back in. (The platform's interpreter may lie in /root.)"""
+    for path in _environment_of(spec):
+        for folder in reversed(Path(path).parents):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                yield str(folder)
+                break
+
+
+def _environment_of(spec: ContainerSpec) -> Iterator[str]:
+    """Where the shared Python environment and its interpreter are."""
     if spec.environment is None:
         return
+    yield os.path.realpath(spec.shared_environment or spec.environment)
     config = spec.environment / "pyvenv.cfg"
-    paths = [str(spec.shared_environment or spec.environment)]
     if config.is_file():
         for line in config.read_text().splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "home":
-                paths.append(str(Path(value.strip()).resolve().parent))
-    for path in paths:
-        real = os.path.realpath(path)
-        if spec.image_root or any(real.startswith(folder + "/") for folder in (*hidden, "/tmp", "/run", "/var/tmp")):
-            yield real
+                yield os.path.realpath(Path(value.strip()).resolve().parent)
 
 
 def _visible(path: str) -> Tree:
