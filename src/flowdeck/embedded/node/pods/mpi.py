@@ -21,11 +21,9 @@ HOST_FILE = "OMPI_MCA_orte_default_hostfile"
 _NAMES_OF_5 = {"OMPI_MCA_orte_": "PRTE_MCA_prte_", "OMPI_MCA_plm_rsh_": "PRTE_MCA_plm_ssh_"}
 _ON_ONE_MACHINE = {
     "OMPI_MCA_btl_tcp_if_include": "127.0.0.0/8",
-    "OMPI_MCA_oob_tcp_if_include": "127.0.0.0/8",
-    "PRTE_MCA_prte_if_include": "127.0.0.0/8",
     "OMPI_MCA_coll": "^han",
 }
-"""Where pods share the machine's network and name: its loopback device, and no collectives that tell nodes by name."""
+"""Where pods share the machine: messages over its loopback device, no collectives that tell nodes by the host's name."""
 
 
 def key_mount(container: Tree) -> str:
