@@ -23,7 +23,7 @@ _ON_ONE_MACHINE = {
     "OMPI_MCA_btl_tcp_if_include": "127.0.0.0/8",
     "OMPI_MCA_coll": "^han",
 }
-"""Where pods share the machine: messages over its loopback device, no collectives that tell nodes by the host's name."""
+"""Where pods share the machine: messages over its loopback device, no collectives that tell nodes by their names."""
 
 
 def key_mount(container: Tree) -> str:
