@@ -17,11 +17,38 @@ def _peer_certificate(transport: Any) -> bytes | None:
     return certificate
 
 
+class _Corked:
+    """A transport that sends what is written in one turn of the event loop as one piece: head and body of an answer
+    are one TLS record and one system call."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            parts, self._parts = self._parts, []
+            self._transport.write(b"".join(parts))
+
+
 class _Http(HttpToolsProtocol):
     """Puts the client's certificate into each request's (and WebSocket's) `scope["state"]`."""
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Corked(transport))  # type: ignore[arg-type]
         self.app_state = {**self.app_state, "peer_certificate": _peer_certificate(transport)}
 
 
@@ -47,6 +74,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=2,
             ws_max_size=1024 * 1024,

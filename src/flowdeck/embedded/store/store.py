@@ -178,7 +178,9 @@ class Store:
 
     def scan(self, resource: str, namespace: str = "", *, after: tuple[str, str] | None = None) -> Iterator[Entry]:
         """The committed objects of a resource (in a namespace), by namespace and name, those after a key."""
-        objects = self._objects[resource]
+        objects = self._objects.get(resource)
+        if not objects:
+            return
         start = max(after or ("", ""), (namespace, ""))
         inclusive = (start != after, True)
         end = (namespace + "\0", "") if namespace else None
