@@ -1,0 +1,1 @@
+"""One suite an interface; every implementation runs it."""
