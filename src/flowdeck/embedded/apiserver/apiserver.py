@@ -150,7 +150,9 @@ class ApiServer:
 
 
 async def _healthy(info: RequestInfo) -> Answer:
-    return Answer(raw=b"ok", content_type="text/plain; charset=utf-8")
+    """That this answers is the check."""
+    text = f"[+]ping ok\n{info.path.strip('/')} check passed\n" if "verbose" in info.query else "ok"
+    return Answer(raw=text.encode(), content_type="text/plain; charset=utf-8")
 
 
 def _namespaces() -> Sequence[Tree]:

@@ -28,12 +28,10 @@ _DELETE_OPTIONS = f"{_META}.DeleteOptions"
 _STATUS = f"{_META}.Status"
 _PATCH = f"{_META}.Patch"
 _JSON = "application/json"
-_PATCHES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
+_PATCHES_OF_CUSTOM = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
+_PATCHES = (*_PATCHES_OF_CUSTOM, "application/strategic-merge-patch+json")
+"""kubectl apply sends a strategic merge patch where the document offers it."""
+_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 
 
 class OpenApi:
@@ -101,6 +99,8 @@ class OpenApi:
 
     def _v2(self, info: RequestInfo) -> Answer:
         accept = info.headers.get("accept", "")
+        if _PROTOBUF in accept:
+            return Answer(raw=_document_v2_without_schemas(), content_type=_PROTOBUF.replace("@", "."))
         if accept and not any(kind in accept for kind in ("*/*", "application/*", _JSON)):
             raise NotAcceptable(f"only the following media types are accepted: {_JSON}")
         if "v2" not in self._documents:
@@ -131,6 +131,16 @@ def document_v2(resources: Iterable[Resource]) -> Tree:
         "paths": paths,
         "definitions": {name: _as_v2(tree) for name, tree in _schemas(listed).items()},
     }
+
+
+def _document_v2_without_schemas() -> bytes:
+    """The v2 document in protobuf (`swagger` is field 1, `info` 2: `title` 1, `version` 2). kubectl reads it only where
+    v3 does not help, for kinds that are not served: it finds no schema, and goes on to say so."""
+
+    def text(field: int, value: bytes) -> bytes:
+        return bytes([field << 3 | 2, len(value)]) + value
+
+    return text(1, b"2.0") + text(2, text(1, b"Kubernetes") + text(2, VERSION["gitVersion"].encode()))
 
 
 # -- schemas
@@ -314,20 +324,21 @@ def _paths(resource: Resource, dialect: _Dialect3) -> Iterator[tuple[str, Tree]]
     scope = ["namespace"] if kind.namespaced else []
     name = schema_name(resource)
     if kind.namespaced and "list" in resource.verbs:
-        yield f"{kind.path}/{kind.plural}", _item(resource.verbs, {"list": "get"}, kind, name, [], dialect)
-    yield collection, _item(resource.verbs, _ON_COLLECTION, kind, name, scope, dialect)
+        yield f"{kind.path}/{kind.plural}", _item(resource, resource.verbs, {"list": "get"}, kind, name, [], dialect)
+    yield collection, _item(resource, resource.verbs, _ON_COLLECTION, kind, name, scope, dialect)
     one = {verb: method for verb, method in _ON_OBJECT.items() if verb != "create"}
     if "get" in resource.verbs:
-        yield f"{collection}/{{name}}", _item(resource.verbs, one, kind, name, ["name", *scope], dialect)
+        yield f"{collection}/{{name}}", _item(resource, resource.verbs, one, kind, name, ["name", *scope], dialect)
     for sub_name, sub in resource.subresources.items():
         body = _definition(sub.kind) or name
         yield (
             f"{collection}/{{name}}/{sub_name}",
-            _item(sub.verbs, _ON_OBJECT, sub.kind, body, ["name", *scope], dialect),
+            _item(resource, sub.verbs, _ON_OBJECT, sub.kind, body, ["name", *scope], dialect),
         )
 
 
 def _item(
+    resource: Resource,
     verbs: Iterable[str],
     methods: Mapping[str, str],
     kind: Kind,
@@ -335,7 +346,10 @@ def _item(
     in_path: Iterable[str],
     dialect: _Dialect3,
 ) -> Tree:
-    item: Tree = {method: _operation(verb, kind, schema, dialect) for verb, method in methods.items() if verb in verbs}
+    patches = _PATCHES_OF_CUSTOM if resource.is_custom else _PATCHES
+    item: Tree = {
+        method: _operation(verb, kind, schema, patches, dialect) for verb, method in methods.items() if verb in verbs
+    }
     item["parameters"] = [*(dialect.in_path(name) for name in in_path), dialect.query("pretty", "string")]
     return item
 
@@ -343,11 +357,11 @@ def _item(
 _ACTIONS = {"update": "put", "create": "post"}
 
 
-def _operation(verb: str, kind: Kind, schema: str, dialect: _Dialect3) -> Tree:
+def _operation(verb: str, kind: Kind, schema: str, patches: Iterable[str], dialect: _Dialect3) -> Tree:
     parameters = [dialect.query(name, type_) for name, type_ in _PARAMETERS[verb]]
     operation: Tree = {"x-kubernetes-action": _ACTIONS.get(verb, verb), "x-kubernetes-group-version-kind": _gvk(kind)}
     if verb in ("create", "update", "patch"):
-        media = _PATCHES if verb == "patch" else ("*/*",)
+        media = patches if verb == "patch" else ("*/*",)
         body = dialect.body(_PATCH if verb == "patch" else schema, media)
         if "body" in body:
             parameters.append(body["body"])
