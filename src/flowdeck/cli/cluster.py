@@ -6,12 +6,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from flowdeck.cli.common import Refusal, data_folder
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import ClusterConfig, ConfigError, load_kubeconfig
 from flowdeck.clock import SystemClock
+from flowdeck.kube import yaml_text
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.objects import Tree
 from flowdeck.state import read_state
@@ -60,8 +59,8 @@ def read_objects(source: str) -> Sequence[Tree]:
         )
         texts = [file.read_text() for file in files]
     try:
-        found = [obj for text in texts for obj in yaml.safe_load_all(text) if obj]
-    except yaml.YAMLError as error:
+        found = [obj for text in texts for obj in yaml_text.load_all(text) if obj]
+    except yaml_text.YamlError as error:
         raise Refusal(f"{source} is not YAML: {error}") from error
     flat = [item for obj in found for item in (obj["items"] if obj.get("kind") == "List" else [obj])]
     for obj in flat:

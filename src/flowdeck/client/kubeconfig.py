@@ -15,9 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flowdeck.clock import Clock
+from flowdeck.kube import yaml_text
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import parse_time
 
@@ -85,10 +84,10 @@ def _load_certificate(context: ssl.SSLContext, certificate: str, key: str) -> No
 def load_kubeconfig(path: Path, *, context: str = "") -> ClusterConfig:
     """Reads a kubeconfig file; `context` overrides its current one. Raises `ConfigError`."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml_text.load(path.read_text())
     except OSError as error:
         raise ConfigError(f"kubeconfig {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except yaml_text.YamlError as error:
         raise ConfigError(f"kubeconfig {path} is not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"kubeconfig {path} is empty")

@@ -8,6 +8,7 @@ Source: kubeflow/trainer (pkg/runtime/core, runtime snapshots)
 import msgspec
 
 from flowdeck.components.training.types import TrainJob
+from flowdeck.kube import yaml_text
 from flowdeck.kube.errors import ApiError, Conflict
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_controlled_by, owner_reference
 
@@ -56,11 +57,9 @@ def _parse(text: str) -> Tree:
     try:
         tree = msgspec.json.decode(text)
     except msgspec.DecodeError:
-        import yaml  # slow to import, and needed only for what others have left
-
         try:
-            tree = yaml.load(text, yaml.CSafeLoader)
-        except yaml.YAMLError:
+            tree = yaml_text.load(text)  # what others have left
+        except yaml_text.YamlError:
             return {}
     return tree if isinstance(tree, dict) else {}
 

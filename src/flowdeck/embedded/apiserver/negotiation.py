@@ -13,20 +13,18 @@ from typing import Any, Literal
 
 import orjson
 
-from flowdeck.kube import protobuf
+from flowdeck.kube import protobuf, yaml_text
 from flowdeck.kube.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from flowdeck.kube.objects import Tree
+from flowdeck.kube.yaml_text import MAX_DEPTH
 
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = protobuf.MEDIA_TYPE
-MAX_VALUES = 1_000_000
-"""In a YAML document, its aliases written out."""
 
 Shape = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", "APIGroupDiscoveryList"]
 
 _META_SHAPES = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
-_AGGREGATED = ("v2", "v2beta1")
 
 
 @dataclass(frozen=True)
@@ -128,48 +126,34 @@ def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON,
         )
     if media.endswith("json"):
         try:
-            return orjson.loads(body)
+            tree = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+            _refuse_depth(tree)
+        return tree
     if media == PROTOBUF:
         try:
             return protobuf.decode(body)
         except ValueError as error:
             raise BadRequest(str(error)) from error
-    import yaml
-
     try:
-        tree = yaml.safe_load(body)
-    except yaml.YAMLError as error:
+        return yaml_text.load(body)
+    except yaml_text.YamlError as error:
         raise BadRequest(f"error parsing YAML: {error}") from error
-    if b"*" in body:
-        _size(tree, {})
-    return tree
 
 
-def _size(tree: Any, known: dict[int, int]) -> int:
-    """How many values a tree has when its aliases are written out. Raises `BadRequest` for a few bytes that stand for
-    more than anybody needs, or for themselves."""
-    if not isinstance(tree, dict | list):
-        return 1
-    if id(tree) not in known:
-        known[id(tree)] = MAX_VALUES + 1
-        parts = tree.values() if isinstance(tree, dict) else tree
-        known[id(tree)] = 1 + sum(_size(part, known) for part in parts)
-    if known[id(tree)] > MAX_VALUES:
-        raise BadRequest("error parsing YAML: document contains excessive aliasing")
-    return known[id(tree)]
+def _refuse_depth(tree: Any) -> None:
+    """Raises `BadRequest` for what is nested deeper than anybody needs: most of what is done to objects recurses."""
+    level = [tree]
+    for _ in range(MAX_DEPTH):
+        parts = [part for each in level for part in (each.values() if isinstance(each, dict) else each)]
+        level = [part for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise BadRequest(f"couldn't get version/kind; json parse error: exceeded max depth of {MAX_DEPTH}")
 
 
 def metadata_only(obj: Tree, version: str = "v1") -> Tree:
     """The object's `PartialObjectMetadata`."""
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
-
-
-def metadata_list(items: list[Tree], list_metadata: Tree, version: str = "v1") -> Tree:
-    return {
-        "kind": "PartialObjectMetadataList",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": list_metadata,
-        "items": [metadata_only(item, version) for item in items],
-    }
