@@ -22,6 +22,14 @@ from flowdeck.kube.schema import Schema
 from tests.embedded.apiserver.in_memory import InMemoryStorage
 
 _KINDS = {kind.kind: kind for kind in (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)}
+_REVIEWS = {
+    "tokenreviews": "TokenReview",
+    "selfsubjectreviews": "SelfSubjectReview",
+    "subjectaccessreviews": "SubjectAccessReview",
+    "localsubjectaccessreviews": "LocalSubjectAccessReview",
+    "selfsubjectaccessreviews": "SelfSubjectAccessReview",
+    "selfsubjectrulesreviews": "SelfSubjectRulesReview",
+}
 BOB = User("bob", groups=("system:authenticated",))
 NODE_USER = User("system:node:n1", groups=("system:nodes",))
 KEY = ObjectKey("team", "builder")
@@ -51,7 +59,7 @@ class World:
 
     async def ask(self, resource: str, spec: Tree, *, user: User = BOB, namespace: str = "") -> Tree:
         plural, _, group = resource.partition(".")
-        kind = Kind(group, "v1", "Review", plural, namespaced=bool(namespace))
+        kind = Kind(group, "v1", _REVIEWS[plural], plural, namespaced=bool(namespace))
         info = RequestInfo(
             method="POST", path="", query={}, queries={}, headers={}, user=user, verb="create",
             resource=Resource(kind=kind, singular="", verbs=("create",), schema=Schema.compile({"type": "object"}),

@@ -3,6 +3,7 @@
 Source: k8s.io/apiserver (pkg/registry/rest/delete.go, pkg/registry/generic/registry/store.go).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +28,7 @@ class DeleteOptions:
     resource_version: str = ""
 
     @classmethod
-    def parse(cls, body: Any, query: "dict[str, str]") -> "DeleteOptions":
+    def parse(cls, body: Any, query: Mapping[str, str]) -> "DeleteOptions":
         """Reads them from the body, else from the query. Raises `BadRequest`."""
         body = body if isinstance(body, dict) else {}
         propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
@@ -41,11 +42,12 @@ class DeleteOptions:
             )
         if orphan is not None:
             propagation = "Orphan" if orphan else "Background"
-        grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
         conditions = body.get("preconditions") or {}
+        if not isinstance(conditions, dict):
+            raise BadRequest("DeleteOptions.preconditions: must be an object")
         return cls(
             propagation=propagation,
-            grace_period_s=None if grace is None else int(grace),
+            grace_period_s=_whole(body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))),
             uid=conditions.get("uid") or "",
             resource_version=conditions.get("resourceVersion") or "",
         )
@@ -57,6 +59,13 @@ class DeleteOptions:
         if self.propagation:
             tree["propagationPolicy"] = self.propagation
         return tree
+
+
+def _whole(seconds: Any) -> int | None:
+    try:
+        return None if seconds is None else int(seconds)
+    except (TypeError, ValueError) as error:
+        raise BadRequest("DeleteOptions.gracePeriodSeconds: must be a whole number") from error
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def check_preconditions(kind: Kind, obj: Tree, wanted: DeleteOptions) -> None:
 
 def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> DeletionPlan:
     """Decides whether the object goes now, or is marked and waits for its finalizers and grace."""
-    finalizers = _finalizers(kind, obj, wanted.propagation)
+    finalizers = _finalizers(obj, wanted.propagation)
     grace_s = _grace(kind, obj, wanted)
     meta = obj["metadata"]
     is_marked = bool(meta.get("deletionTimestamp"))
@@ -99,8 +108,7 @@ def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> Deletio
         return DeletionPlan(None, is_final=True)
     marked = copy_of(obj)
     if shortens:
-        began = now
-        marked["metadata"]["deletionTimestamp"] = format_time(began + timedelta(seconds=grace_s))
+        marked["metadata"]["deletionTimestamp"] = format_time(now + timedelta(seconds=grace_s))
         marked["metadata"]["deletionGracePeriodSeconds"] = grace_s
         if meta.get("generation") and not is_marked:
             marked["metadata"]["generation"] = meta["generation"] + 1
@@ -132,7 +140,7 @@ def _is_guarded(obj: Tree) -> bool:
     )
 
 
-def _finalizers(kind: Kind, obj: Tree, propagation: str) -> list[str]:
+def _finalizers(obj: Tree, propagation: str) -> list[str]:
     kept = [name for name in obj["metadata"].get("finalizers") or () if name not in (ORPHAN, FOREGROUND)]
     match propagation:
         case "Orphan":

@@ -12,14 +12,15 @@ from typing import Any, cast
 import orjson
 
 from flowdeck.clock import Clock
+from flowdeck.embedded.apiserver.bodies import body_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.forms import MetadataOnly, Negotiator, Tabular, Whole
 from flowdeck.embedded.apiserver.listing import Event, Page, SelectedWatch, Selection, read_page
-from flowdeck.embedded.apiserver.negotiation import JSON, YAML, decode, encode
+from flowdeck.embedded.apiserver.negotiation import JSON, YAML, encode
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.request import is_true
-from flowdeck.embedded.apiserver.verbs import PatchContent, Verbs, WriteOptions
+from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.errors import (
     ApiError,
@@ -28,7 +29,6 @@ from flowdeck.kube.errors import (
     MethodNotAllowed,
     NotFound,
     Timeout,
-    UnsupportedMediaType,
 )
 from flowdeck.kube.objects import ObjectKey, Tree, key_of
 
@@ -47,16 +47,7 @@ RETURNS_DELETED = frozenset(
     }
 )
 """Core resources whose DELETE answers the object, not a Status. Source: pkg/registry/core/*/storage."""
-
-_PATCH_TYPES = frozenset(
-    {
-        "application/json-patch+json",
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
-        "application/apply-patch+yaml",
-    }
-)
-
+_MAX_NUMBER = 2**63 - 1
 
 Form = Whole | MetadataOnly | Tabular
 
@@ -222,7 +213,7 @@ class ResourceHandlers:
         options = write_options(info)
         if info.key and info.key.name:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
-        obj = await self.verbs.create(resource, _key(info).namespace, _body(info), options)
+        obj = await self.verbs.create(resource, _key(info).namespace, body_of(info), options)
         answer = self._rendered(form, resource, obj, 201)
         answer.warnings = options.warnings
         return answer
@@ -230,31 +221,21 @@ class ResourceHandlers:
     async def _update(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
         options = write_options(info)
-        obj = await self.verbs.update(resource, _key(info), _body(info), options, subresource=info.subresource)
+        obj = await self.verbs.update(resource, _key(info), body_of(info), options, subresource=info.subresource)
         answer = self._rendered(form, resource, obj)
         answer.warnings = options.warnings
         return answer
 
     async def _patch(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
-        content = info.headers.get("content-type", "").partition(";")[0].strip()
-        if content not in _PATCH_TYPES:
-            raise UnsupportedMediaType(
-                "the body of the request was in an unknown format - accepted media types include: "
-                + ", ".join(sorted(_PATCH_TYPES))
-            )
+        content, patch = patch_of(info)
         if content == "application/apply-patch+yaml" and not info.query.get("fieldManager"):
             raise BadRequest(
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
             )
         options = write_options(info)
         obj, created = await self.verbs.patch(
-            resource,
-            _key(info),
-            cast(PatchContent, content),
-            _patch_body(info, content),
-            options,
-            subresource=info.subresource,
+            resource, _key(info), content, patch, options, subresource=info.subresource
         )
         answer = self._rendered(form, resource, obj, 201 if created else 200)
         answer.warnings = options.warnings
@@ -277,11 +258,9 @@ class ResourceHandlers:
         for entry in page.entries:
             try:
                 obj, _ = await self.verbs.delete(resource, key_of(entry.tree), wanted, options)
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-            else:
-                deleted.append(self.verbs.in_version(resource, obj))
+            except NotFound:
+                continue
+            deleted.append(self.verbs.in_version(resource, obj))
         return Answer(obj=_list_tree(resource, deleted, {"resourceVersion": str(page.revision)}))
 
 
@@ -393,19 +372,8 @@ def _key(info: RequestInfo) -> ObjectKey:
     return info.key
 
 
-def _body(info: RequestInfo) -> Any:
-    return decode(info.body, info.headers.get("content-type", ""))
-
-
-def _patch_body(info: RequestInfo, content: str) -> Any:
-    if content == "application/apply-patch+yaml":
-        return decode(info.body, JSON if info.body[:1] == b"{" else YAML)
-    return decode(info.body, JSON)
-
-
 def _delete_options(info: RequestInfo) -> DeleteOptions:
-    body = decode(info.body, info.headers.get("content-type", "")) if info.body else None
-    return DeleteOptions.parse(body, dict(info.query))
+    return DeleteOptions.parse(body_of(info) if info.body else None, info.query)
 
 
 def _selection(info: RequestInfo, resource: Resource) -> Selection:
@@ -433,7 +401,7 @@ def _revision(info: RequestInfo) -> int:
 def _number(info: RequestInfo, name: str) -> int:
     text = info.query.get(name, "")
     try:
-        return max(0, int(text or 0))
+        return min(max(0, int(text or 0)), _MAX_NUMBER)
     except ValueError as error:
         raise BadRequest(f'{name}: Invalid value: "{text}": must be a whole number') from error
 

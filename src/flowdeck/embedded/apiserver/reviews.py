@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowdeck.embedded.apiserver.authentication import AUTHENTICATED, BearerTokens
+from flowdeck.embedded.apiserver.bodies import object_of
 from flowdeck.embedded.apiserver.contract import Answer, Attributes, Authorizer, Handler, RequestInfo, User
-from flowdeck.embedded.apiserver.negotiation import decode
 from flowdeck.embedded.apiserver.rbac import RbacAuthorizer
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 from flowdeck.kube.errors import BadRequest, FieldError, MethodNotAllowed, Unauthorized, invalid, invalid_object
@@ -136,11 +136,7 @@ def discovery_routes(tokens: ServiceAccountTokens) -> Mapping[str, Handler]:
 def _spec(info: RequestInfo) -> Tree:
     if info.method != "POST":
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
-    body = decode(info.body, info.headers.get("content-type", ""))
-    spec = body.get("spec") if isinstance(body, dict) else None
-    if not isinstance(spec, dict | None):
-        raise BadRequest("the object provided is unrecognized (spec must be an object)")
-    return spec or {}
+    return object_of(info, _kind(info)).get("spec") or {}
 
 
 def _kind(info: RequestInfo) -> Kind:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from flowdeck.clock import Clock
+from flowdeck.embedded.apiserver.bodies import object_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage, User
-from flowdeck.embedded.apiserver.negotiation import decode
 from flowdeck.embedded.apiserver.node_authorizer import is_node
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens, TokenOrder
 from flowdeck.kube.errors import BadRequest, Conflict, Forbidden, MethodNotAllowed, invalid, invalid_object, not_found
@@ -34,10 +34,7 @@ class TokenRequests:
         """The handler of the subresource."""
         if info.method != "POST" or info.key is None:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
-        body = decode(info.body, info.headers.get("content-type", ""))
-        if not isinstance(body, dict):
-            raise BadRequest("the object provided is unrecognized (must be of type TokenRequest)")
-        return Answer(obj=self.create(info.key, body, info.user), code=201)
+        return Answer(obj=self.create(info.key, object_of(info, TOKEN_REQUEST), info.user), code=201)
 
     def create(self, key: ObjectKey, request: Tree, user: User) -> Tree:
         """The TokenRequest with its token. Raises `NotFound`, `Invalid`, `BadRequest`, `Conflict`, `Forbidden`."""

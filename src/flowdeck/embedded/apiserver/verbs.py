@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver import deletion
+from flowdeck.embedded.apiserver.bodies import PatchContent, refuse_types, unsupported_patch
 from flowdeck.embedded.apiserver.contract import (
     AdmissionPlugin,
     AdmissionRequest,
@@ -30,7 +31,6 @@ from flowdeck.kube.errors import (
     BadRequest,
     Conflict,
     FieldError,
-    UnsupportedMediaType,
     already_exists,
     conflict,
     forbidden,
@@ -45,14 +45,14 @@ from flowdeck.kube.times import format_time
 ATTEMPTS = 50
 """How often a write that is not tied to a revision is built anew because somebody was faster."""
 
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
-
-PatchContent = Literal[
+_CUSTOM_PATCHES: Sequence[PatchContent] = (
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
-]
+)
+"""How custom kinds can be patched: strategic merge needs what only built-in kinds say of their lists."""
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +244,7 @@ class Verbs:
                 case "application/merge-patch+json":
                     new = patches.apply_merge_patch(current, patch)
                 case _ if resource.is_custom:
-                    raise _unsupported_patch(content)
+                    raise unsupported_patch(_CUSTOM_PATCHES)
                 case _:
                     new = strategic.apply_strategic_patch(current, patch, resource.schema)
             return self._read_patched(resource, key, current, new, options)
@@ -303,10 +303,11 @@ class Verbs:
         if not isinstance(new, dict):
             raise invalid_object(resource.kind, key.name, [invalid("", new, "must be an object")])
         meta = new.get("metadata")
-        if isinstance(meta, dict) and not meta.get("name"):
-            meta["name"] = key.name
-        if current["metadata"].get("resourceVersion") == (meta or {}).get("resourceVersion"):
-            new = {**new, "metadata": {k: v for k, v in (meta or {}).items() if k != "resourceVersion"}}
+        if isinstance(meta, dict):
+            if not meta.get("name"):
+                meta["name"] = key.name
+            if current["metadata"].get("resourceVersion") == meta.get("resourceVersion"):
+                new = {**new, "metadata": {k: v for k, v in meta.items() if k != "resourceVersion"}}
         old = None if resource.is_custom else current  # a custom kind's schema may have changed since
         return self._read_body(resource, key.namespace, key.name, new, options, old)
 
@@ -358,7 +359,9 @@ class Verbs:
         """
         if not isinstance(obj, dict):
             raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
-        tree: Tree = {**obj, "metadata": dict(obj.get("metadata") or {})}
+        meta = obj.get("metadata")
+        fresh = {} if meta is None else dict(meta) if isinstance(meta, dict) else meta
+        tree: Tree = {**obj, "metadata": fresh}
         tree = self._check_body(resource, namespace, name, tree, options, old)
         return tree if resource.conversion is None else resource.conversion.to_storage(tree)
 
@@ -374,17 +377,11 @@ class Verbs:
     ) -> Tree:
         kind = resource.kind
         _check_type(resource, obj)
-        if errors := resource.schema.type_errors(obj, old):
-            raise BadRequest(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {"; ".join(errors)}'
-            )
+        refuse_types(kind, resource.schema.type_errors(obj, old))
         unknown = resource.schema.prune(obj, old)
         if unknown and options.field_validation == "Strict":
             told = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise BadRequest(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-                f"strict decoding error: {told}"
-            )
+            refuse_types(kind, [f"strict decoding error: {told}"])
         if options.field_validation == "Warn":
             options.warnings.extend(f'unknown field "{path}"' for path in unknown)
         meta = obj["metadata"]
@@ -527,10 +524,3 @@ def _is_same(new: Tree, old: Tree) -> bool:
 
 def _untimed(managed_fields: Sequence[Tree] | None) -> Sequence[Tree]:
     return [{**entry, "time": None} for entry in managed_fields or ()]
-
-
-def _unsupported_patch(content: str) -> ApiError:
-    return UnsupportedMediaType(
-        "the body of the request was in an unknown format - accepted media types include: "
-        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
-    )

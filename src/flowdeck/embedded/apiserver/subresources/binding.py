@@ -6,15 +6,15 @@ Source: k8s.io/kubernetes (pkg/registry/core/pod/storage/storage.go, BindingREST
 from dataclasses import dataclass, replace
 
 from flowdeck.clock import Clock
+from flowdeck.embedded.apiserver.bodies import object_of
 from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
-from flowdeck.embedded.apiserver.negotiation import decode
 from flowdeck.embedded.apiserver.resource_handlers import write_options
 from flowdeck.embedded.apiserver.subresources.eviction import SUCCESS
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.conditions import Condition, set_condition
-from flowdeck.kube.errors import BadRequest, conflict, invalid, invalid_object, not_supported, required
+from flowdeck.kube.errors import conflict, invalid, invalid_object, not_supported, required
 from flowdeck.kube.kinds import BINDING, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in
 
@@ -32,9 +32,7 @@ class Bindings:
     async def handle(self, info: RequestInfo) -> Answer:
         """Raises `Invalid`, `NotFound`, and `Conflict` when the pod has a node or is going."""
         assert info.key is not None
-        binding = decode(info.body, info.headers.get("content-type", ""))
-        if not isinstance(binding, dict):
-            raise BadRequest("the object provided is unrecognized (must be of type Binding)")
+        binding = object_of(info, BINDING)
         name = info.key.name or get_in(binding, "metadata", "name", default="")
         key = ObjectKey(info.key.namespace, name)
         _check(binding, name)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flowdeck.clock import Clock
+from flowdeck.embedded.apiserver.bodies import object_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, Storage
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
-from flowdeck.embedded.apiserver.negotiation import decode
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import write_options
 from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
@@ -17,10 +17,11 @@ from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.conditions import Condition, find_condition, is_true, set_condition
 from flowdeck.kube.errors import BadRequest, Cause, Forbidden, InternalError, TooManyRequests
 from flowdeck.kube.kinds import POD_DISRUPTION_BUDGET
-from flowdeck.kube.objects import ObjectKey, Tree, copy_of, get_in, labels_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in, labels_of
 from flowdeck.kube.selectors import label_selector_of
 from flowdeck.kube.times import format_time
 
+EVICTION = Kind("policy", "v1", "Eviction", "evictions")
 SUCCESS: Tree = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 _VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
 _MAX_DISRUPTED = 2000
@@ -40,7 +41,7 @@ class Evictions:
         resource, key = info.resource, info.key
         assert resource is not None
         assert key is not None
-        body = decode(info.body, info.headers.get("content-type", ""))
+        body = object_of(info, EVICTION)
         name = get_in(body, "metadata", "name", default="")
         if name and name != key.name:
             raise BadRequest("name in URL does not match name in Eviction object")

@@ -7,14 +7,15 @@ pkg/registry/certificates/certificates/strategy.go).
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowdeck.embedded.apiserver.bodies import object_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo
 from flowdeck.embedded.apiserver.forms import Negotiator
-from flowdeck.embedded.apiserver.negotiation import JSON, YAML, decode, encode
+from flowdeck.embedded.apiserver.negotiation import encode
 from flowdeck.embedded.apiserver.resource_handlers import write_options
 from flowdeck.embedded.apiserver.subresources.binding import unlocked
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry
-from flowdeck.kube.errors import BadRequest, MethodNotAllowed, UnsupportedMediaType
+from flowdeck.kube.errors import MethodNotAllowed
 from flowdeck.kube.objects import Tree, copy_of, get_in
 from flowdeck.kube.patches import apply_json_patch, apply_merge_patch
 from flowdeck.kube.strategic import apply_strategic_patch
@@ -72,26 +73,19 @@ def with_part(current: Tree, wanted: Tree, path: Path) -> Tree:
 
 def _changed(info: RequestInfo) -> Callable[[Tree], Tree]:
     """From the object as it is to the object as the request wants it."""
-    media = info.headers.get("content-type", "").partition(";")[0].strip()
-    if info.verb == "update":
-        body = decode(info.body, media)
-        if not isinstance(body, dict):
-            raise BadRequest("the object provided is unrecognized")
-        return lambda _: body
-    patch = decode(info.body, YAML if media.endswith("yaml") else JSON)
     resource = info.resource
     assert resource is not None
-    match media:
+    if info.verb == "update":
+        body = object_of(info, resource.kind)
+        return lambda _: body
+    content, patch = patch_of(info)
+    match content:
         case "application/json-patch+json":
             return lambda obj: apply_json_patch(_without_revision(obj), patch)
         case "application/merge-patch+json" | "application/apply-patch+yaml":
             return lambda obj: apply_merge_patch(_without_revision(obj), patch)
         case "application/strategic-merge-patch+json":
             return lambda obj: apply_strategic_patch(_without_revision(obj), patch, resource.schema)
-    raise UnsupportedMediaType(
-        "the body of the request was in an unknown format - accepted media types include: "
-        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
-    )
 
 
 def _without_revision(obj: Tree) -> Tree:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowdeck.embedded.apiserver.bodies import body_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.forms import Negotiator
-from flowdeck.embedded.apiserver.negotiation import JSON, YAML, decode, encode
+from flowdeck.embedded.apiserver.negotiation import encode
 from flowdeck.embedded.apiserver.resource_handlers import write_options
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry
-from flowdeck.kube.errors import BadRequest, MethodNotAllowed, UnsupportedMediaType, invalid, invalid_object
+from flowdeck.kube.errors import BadRequest, MethodNotAllowed, invalid, invalid_object
 from flowdeck.kube.json_path import compile_path, set_at
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in
 from flowdeck.kube.patches import apply_json_patch, apply_merge_patch
@@ -22,11 +23,6 @@ from flowdeck.kube.selectors import format_label_selector, label_selector_of
 
 SCALE = Kind("autoscaling", "v1", "Scale", "scales")
 _BUILTIN: Tree = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
-_MERGES = (
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Scales:
             case "get":
                 scale = scale_of(resource, self.verbs.get(resource, key).tree)
             case "update":
-                body = decode(info.body, info.headers.get("content-type", ""))
+                body = body_of(info)
                 scale = await self._change(info, resource, key, lambda _: body)
             case "patch":
                 scale = await self._change(info, resource, key, _patch(info))
@@ -72,16 +68,9 @@ class Scales:
 
 
 def _patch(info: RequestInfo) -> Callable[[Tree], Any]:
-    media = info.headers.get("content-type", "").partition(";")[0].strip()
-    if media == "application/json-patch+json":
-        operations = decode(info.body, JSON)
-        return lambda scale: apply_json_patch(scale, operations)
-    if media not in _MERGES:
-        raise UnsupportedMediaType(
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join(("application/json-patch+json", *_MERGES))
-        )
-    patch = decode(info.body, YAML if media.endswith("yaml") else JSON)
+    content, patch = patch_of(info)
+    if content == "application/json-patch+json":
+        return lambda scale: apply_json_patch(scale, patch)
     return lambda scale: apply_merge_patch(scale, patch)
 
 
