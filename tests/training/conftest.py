@@ -1,0 +1,100 @@
+"""Training for real: jobs of several nodes in a platform of its own, once in each sandbox driver.
+
+Environments are built once per machine, in the user's cache folder, with wheels from `FLOWDECK_WHEELS` (else from
+`shared/wheels` beside the repository, where that is) and the package index. Where one cannot be built, the tests that
+need it are skipped and say why.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from flowdeck.clock import SystemClock
+from flowdeck.embedded.node.contract import ImageError
+from flowdeck.embedded.node.images.library import LocalImages
+from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.images.table import Row, add_row
+from flowdeck.testing.platform import RunningPlatform, platform
+from tests.training.jobs import Jobs
+
+DRIVERS = [
+    pytest.param(driver, marks=pytest.mark.xdist_group(f"training-{driver}")) for driver in ("namespaces", "plain")
+]
+OWN_IMAGES = {"test/s3": ["moto[server,s3]", "boto3"], "test/sdk": ["kubeflow==0.5.0"]}
+REPOSITORY = Path(__file__).parents[2]
+
+
+def cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(home) / "flowdeck" / "training"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def wheels() -> list[str]:
+    """Folders with wheels that the index does not have."""
+    if said := os.environ.get("FLOWDECK_WHEELS"):
+        return [said]
+    beside = REPOSITORY.parent / "shared" / "wheels"
+    return [str(beside)] if beside.is_dir() else []
+
+
+class Environments:
+    """Makes images ready in the machine's cache, where all platforms of these tests find them."""
+
+    def __init__(self, table: Path, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+        settings = ImageSettings(
+            folder=cache() / "images", table=table, machine_env=dict(os.environ), find_links=wheels()
+        )
+        self._images = LocalImages(settings, SystemClock())
+
+    async def need(self, reference: str) -> None:
+        """Builds what the image stands for, and says so; skips the test where that cannot be done."""
+        if self._images.find(reference):
+            return
+        try:
+            await self._images.pull(reference, on_progress=self._tell)
+        except ImageError as error:
+            pytest.skip(f"no environment for {reference}: {error}")
+
+    def _tell(self, message: str) -> None:
+        self._terminal.write_line(f"  {message}")
+
+
+@pytest.fixture(scope="session", params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def running(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    """A platform with this driver, whose images are the machine's."""
+    if driver == "namespaces" and sys.platform != "linux":
+        pytest.skip("namespaces are Linux's")
+    data = tmp_path_factory.mktemp(driver)
+    (cache() / "images").mkdir(exist_ok=True)
+    (data / "node").mkdir()
+    (data / "node" / "images").symlink_to(cache() / "images")
+    for reference, packages in OWN_IMAGES.items():
+        add_row(data / "images.toml", Row(references=(reference,), packages=tuple(packages)))
+    links = [word for folder in wheels() for word in ("--find-links", folder)]
+    with platform(data, options=["--driver", driver, *links]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def environments(running: RunningPlatform, request: pytest.FixtureRequest) -> Environments:
+    return Environments(running.data / "images.toml", request.config.pluginmanager.get_plugin("terminalreporter"))
+
+
+@pytest.fixture
+async def jobs(running: RunningPlatform, environments: Environments) -> AsyncIterator[Jobs]:
+    """What the platform is asked with; the test's jobs are deleted afterwards."""
+    async with running.client() as client:
+        asked = Jobs(client, environments)
+        yield asked
+        await asked.clean_up()
