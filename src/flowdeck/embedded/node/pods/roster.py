@@ -25,6 +25,7 @@ class Roster:
         self._workers: dict[str, PodWorker] = {}
         self._by_key: dict[ObjectKey, str] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._recalled = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; the containers stay."""
@@ -33,7 +34,14 @@ class Roster:
             await self._informer.wait_synced()
             self._take_in_orphans()
             self._informer.add_handler(self._on_change)
+            for worker in self.workers():
+                await worker.recalled.wait()
+            self._recalled.set()
             await asyncio.Event().wait()
+
+    async def recalled(self) -> None:
+        """Returns once it is known of all pods that were here before what became of them."""
+        await self._recalled.wait()
 
     def find(self, key: ObjectKey) -> PodWorker | None:
         """The worker of the pod that has that name now."""
@@ -90,6 +98,7 @@ class Roster:
                 break
             except* Exception as group:
                 log.exception("pod worker failed, starting it again", pod=str(worker.key), exc_info=group)
+            worker.recalled.set()
             if (us := asyncio.current_task()) and us.cancelling():
                 raise asyncio.CancelledError  # a group that fails while it is cancelled tells only of the failure
             await self._means.clock.sleep(pause)

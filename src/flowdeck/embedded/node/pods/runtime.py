@@ -32,6 +32,7 @@ class PodRuntime:
     _rates: Rates = field(default_factory=Rates)
 
     async def log_files(self, pod: ObjectKey, container: str, *, previous: bool) -> Sequence[Path]:
+        await self.roster.recalled()
         keeper = self._keeper(pod, container)
         run = keeper.seen.previous if previous else keeper.seen.run
         if run is None:
@@ -52,6 +53,7 @@ class PodRuntime:
         return log_files(Path(plan["log"])) if plan else []
 
     async def running(self, pod: ObjectKey) -> Collection[str]:
+        await self.roster.recalled()
         worker = self.roster.find(pod)
         return [name for name, keeper in worker.keepers.items() if keeper.seen.is_running] if worker else []
 

@@ -44,6 +44,8 @@ class PodWorker:
         self.uid = uid_of(pod)
         self.key = key_of(pod)
         self.keepers: dict[str, Keeper] = {}
+        self.recalled = asyncio.Event()
+        """Set once it is known what an earlier process of this node did for the pod."""
         self._means = means
         self._wake = asyncio.Event()
         self._dirty = asyncio.Event()
@@ -110,6 +112,7 @@ class PodWorker:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             await self._recall(tasks)
+            self.recalled.set()
             helpers = [
                 tasks.create_task(self._report_always(), name=f"report {self.key}"),
                 tasks.create_task(self._record_events(), name=f"events {self.key}"),
