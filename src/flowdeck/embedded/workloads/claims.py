@@ -3,8 +3,6 @@
 Used by all controllers that find children by label selector (ReplicaSet, Deployment, StatefulSet, DaemonSet, Job).
 """
 
-from collections.abc import Mapping
-
 from flowdeck.client.base import Client, PatchType
 from flowdeck.kube.errors import Conflict, Invalid, NotFound
 from flowdeck.kube.objects import (
@@ -21,13 +19,10 @@ from flowdeck.kube.objects import (
 from flowdeck.kube.selectors import LabelSelector, format_label_selector
 
 
-async def claim(
-    client: Client, kind: Kind, owner: Tree, selector: LabelSelector, index: "SelectorIndex | None" = None
-) -> list[Tree]:
+async def claim(client: Client, kind: Kind, owner: Tree, selector: LabelSelector) -> list[Tree]:
     """The owner's children of `kind`, sorted by name: adopts orphans that match, releases those that no longer do.
 
-    `index` is one that sees all changes of `kind`; without one all objects of the namespace are looked at. An owner
-    that is being deleted adopts nothing (its children may just have been orphaned on purpose).
+    An owner that is being deleted adopts nothing (its children may just have been orphaned on purpose).
     Source: kubernetes (pkg/controller/controller_ref_manager.go).
     """
     mine: list[Tree] = []
@@ -37,22 +32,15 @@ async def claim(
     for child in strangers:
         await _release(client, kind, owner, child)
     if not is_being_deleted(owner) and not selector.is_everything:
-        for orphan in await _orphans(client, kind, key_of(owner).namespace, selector, index):
+        for orphan in await _orphans(client, kind, key_of(owner).namespace, selector):
             changed = await _patch_owners(client, kind, orphan, owner_reference(owner))
             mine += [changed] if changed is not None else []
     return sorted(mine, key=lambda child: str(child["metadata"]["name"]))
 
 
-async def _orphans(
-    client: Client, kind: Kind, namespace: str, selector: LabelSelector, index: "SelectorIndex | None"
-) -> list[Tree]:
-    if index is None:
-        listed = await client.list(kind, namespace=namespace, labels=format_label_selector(selector))
-        found = list(listed.items)
-    else:
-        keys = index.orphans(namespace, selector)
-        found = [obj for key in keys if (obj := await client.find(kind, key)) and selector.matches(labels_of(obj))]
-    return [obj for obj in found if controller_of(obj) is None and not is_being_deleted(obj)]
+async def _orphans(client: Client, kind: Kind, namespace: str, selector: LabelSelector) -> list[Tree]:
+    found = await client.list(kind, namespace=namespace, labels=format_label_selector(selector))
+    return [obj for obj in found.items if controller_of(obj) is None and not is_being_deleted(obj)]
 
 
 async def _release(client: Client, kind: Kind, owner: Tree, child: Tree) -> None:
@@ -82,16 +70,14 @@ def _place(key: ObjectKey, selector: LabelSelector) -> _Place:
 class SelectorIndex:
     """Who selects an object: the reverse of many label selectors, for `Maps` of objects that name no owner.
 
-    A controller `remember`s, each time it reconciles a key, what that key selects. An object that changed before that
-    is seen by the coming reconcile anyway, so the index may start empty.
+    A controller `remember`s, each time it reconciles a key and before it looks, what that key selects. An object that
+    changed before that is seen by this look anyway, so the index may start empty.
     """
 
     def __init__(self) -> None:
         self._selectors: dict[ObjectKey, LabelSelector] = {}
         self._by_place: dict[_Place, dict[ObjectKey, LabelSelector]] = {}
         """Namespace and one label that a selector asks for (None: it asks for no certain one) -> the selectors."""
-        self._orphans: dict[str, dict[ObjectKey, Mapping[str, str]]] = {}
-        """Namespace -> object without a controller -> its labels; may name some that are gone."""
 
     def remember(self, key: ObjectKey, selector: LabelSelector | None) -> None:
         """`selector` None: the key selects nothing (any more), or is gone."""
@@ -116,16 +102,5 @@ class SelectorIndex:
         ]
 
     def keys_for_orphan(self, obj: Tree) -> list[ObjectKey]:
-        """Everyone who would adopt the object; nobody when it has a controller. Notes which of the two it is."""
-        key = key_of(obj)
-        orphans = self._orphans.setdefault(key.namespace, {})
-        if controller_of(obj) is not None or is_being_deleted(obj):
-            orphans.pop(key, None)
-            return []
-        orphans[key] = labels_of(obj)
-        return self.keys_for(obj)
-
-    def orphans(self, namespace: str, selector: LabelSelector) -> list[ObjectKey]:
-        """The objects without a controller that match; some may be gone by now."""
-        found = self._orphans.get(namespace, {})
-        return sorted(key for key, labels in found.items() if selector.matches(labels))
+        """Everyone who would adopt the object; nobody when it has a controller."""
+        return [] if controller_of(obj) is not None or is_being_deleted(obj) else self.keys_for(obj)

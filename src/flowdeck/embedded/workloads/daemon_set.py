@@ -278,8 +278,8 @@ class DaemonSetController:
             return DONE
         self._known.add(key)
         selector = label_selector_of(daemon_set["spec"]["selector"])
-        owned = await claim(self.client, POD, daemon_set, selector, self._selectors)
         self._selectors.remember(key, selector)
+        owned = await claim(self.client, POD, daemon_set, selector)
         if is_being_deleted(daemon_set):
             return DONE
         history = await keep_history(self.client, DAEMON_SET, daemon_set, REVISION_LABEL)

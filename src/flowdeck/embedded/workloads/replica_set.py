@@ -73,8 +73,8 @@ class ReplicaSetController:
             self._selectors.remember(key, None)
             return DONE
         selector = selector_of(replica_set)
-        owned = await claim(self.client, POD, replica_set, selector, self._selectors)
         self._selectors.remember(key, selector)
+        owned = await claim(self.client, POD, replica_set, selector)
         active = [pod for pod in owned if pods.is_active(pod)]
         error = None
         if not is_being_deleted(replica_set):

@@ -94,8 +94,8 @@ class DeploymentController:
             message = "This deployment is selecting all pods. A non-empty selector is required."
             await self.events.event(deployment, type="Warning", reason="SelectingAll", message=message)
             return DONE
-        owned = await claim(self.client, REPLICA_SET, deployment, selector, self._selectors)
         self._selectors.remember(key, selector)
+        owned = await claim(self.client, REPLICA_SET, deployment, selector)
         new, old = revisions.new_and_old(deployment, owned)
         rollout = Rollout(deployment, new, old, progress.conditions_of(deployment, self.clock.now()))
         try:

@@ -63,8 +63,8 @@ class StatefulSetController:
             self._selectors.remember(key, None)
             return DONE
         selector = label_selector_of(stateful_set["spec"]["selector"])
-        owned = await claim(self.client, POD, stateful_set, selector, self._selectors)
         self._selectors.remember(key, selector)
+        owned = await claim(self.client, POD, stateful_set, selector)
         if is_being_deleted(stateful_set):
             return DONE
         history = await keep_history(self.client, STATEFUL_SET, stateful_set, HASH_LABEL)
