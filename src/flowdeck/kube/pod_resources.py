@@ -6,10 +6,9 @@ them. Pod-level `spec.resources` take the place of the sum; `spec.overhead` come
 """
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any, Literal
 
-from flowdeck.kube.quantity import Quantity, parse_quantity
+from flowdeck.kube.quantity import ZERO, Quantity, parse_quantity
 
 Amounts = dict[str, Quantity]
 """By resource name: `cpu`, `memory`, `nvidia.com/gpu`."""
@@ -40,8 +39,7 @@ def add(left: Amounts, right: Mapping[str, Quantity]) -> Amounts:
 
 def subtract(left: Mapping[str, Quantity], right: Mapping[str, Quantity]) -> Amounts:
     """`left` less `right`; what `left` does not name becomes negative."""
-    zero = Quantity(Decimal(0))
-    return {name: left.get(name, zero) - right.get(name, zero) for name in {**left, **right}}
+    return {name: left.get(name, ZERO) - right.get(name, ZERO) for name in {**left, **right}}
 
 
 def largest(left: Amounts, right: Mapping[str, Quantity]) -> Amounts:

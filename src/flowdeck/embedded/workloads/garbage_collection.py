@@ -18,12 +18,11 @@ from flowdeck.client.base import Client, Propagation
 from flowdeck.controller.contract import DONE, Feeds, Result
 from flowdeck.controller.events import Events
 from flowdeck.embedded.apiserver.contract import Resource
+from flowdeck.embedded.apiserver.deletion import FOREGROUND, ORPHAN
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Change, Store, StoreKey
 from flowdeck.kube.objects import ObjectKey, Tree, finalizers_of, is_being_deleted, uid_of
 
-ORPHAN = "orphan"
-FOREGROUND = "foregroundDeletion"
 REMEMBERED = 1000
 _UNOWNED = frozenset({"events"})
 """Resources without owners, of which there are many."""
@@ -114,12 +113,12 @@ class GarbageCollector:
             return DONE
         obj = entry.tree
         if is_being_deleted(obj):
-            await self._help_delete(served, entry.key, obj)
+            await self._help_delete(served, obj)
         elif _owners(obj):
             await self._check_owners(served, entry.key, obj)
         return DONE
 
-    async def _help_delete(self, served: Resource, key: StoreKey, obj: Tree) -> None:
+    async def _help_delete(self, served: Resource, obj: Tree) -> None:
         """Lets go of the dependents of an object, or waits for them, as its finalizers say."""
         dependents = self._live_dependents(uid_of(obj))
         if ORPHAN in finalizers_of(obj):

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Tree, get_in, labels_of, uid_of
 from flowdeck.kube.pod_resources import Amounts, add, amounts_of, pod_requests, subtract
-from flowdeck.kube.quantity import Quantity, parse_quantity
+from flowdeck.kube.quantity import ZERO, Quantity, parse_quantity
 
 PODS = POD.plural
 """The resource that each pod takes one of: a node has room for so many pods."""
 _ONE = parse_quantity(1)
-_ZERO = parse_quantity(0)
 
 
 def demand_of(pod: Tree) -> Amounts:
@@ -59,12 +58,12 @@ class Place:
     def _has(self, name: str, amount: Quantity, has: Amounts) -> bool:
         if name == PODS and PODS not in has:
             return True
-        taken = self.used.get(name, _ZERO).value + self.reserved.get(name, _ZERO).value
-        return taken + amount.value <= has.get(name, _ZERO).value
+        taken = self.used.get(name, ZERO).value + self.reserved.get(name, ZERO).value
+        return taken + amount.value <= has.get(name, ZERO).value
 
     def free(self, name: str) -> Quantity:
-        left = self.allocatable.get(name, _ZERO) - self.used.get(name, _ZERO) - self.reserved.get(name, _ZERO)
-        return max(left, _ZERO, key=lambda quantity: quantity.value)
+        left = self.allocatable.get(name, ZERO) - self.used.get(name, ZERO) - self.reserved.get(name, ZERO)
+        return max(left, ZERO, key=lambda quantity: quantity.value)
 
     def copy(self) -> "Place":
         return Place(self.node, list(self.pods), dict(self.used), dict(self.reserved))
