@@ -74,6 +74,7 @@ async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, clie
     informers = Informers(client, clock)
     pods = Informer(POD, _OnlyOurPods(client, settings.name), clock)  # type: ignore[arg-type]
     driver = await _driver(settings, zygote)
+    warm = driver.keep_warm(settings.data / "warm", settings.warm, clock)
     network = _network(settings, config, informers, has_namespaces=driver.has_own_root)
     images = LocalImages(_image_settings(settings, can_unpack=driver.has_own_root), clock)
     allocatable = machine.allocatable(settings.data, settings.max_pods)
@@ -118,6 +119,8 @@ async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, clie
             await network.forget_all_but(roster.uids_here())
             tasks.create_task(roster.run(), name="pods")
     finally:
+        if warm is not None:
+            warm.close()
         await images.close()
         await network.close()
 

@@ -32,6 +32,10 @@ class Image:
     command: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = ""
+    preload: Sequence[str] = ()
+    """Modules that a warm fork server of the environment imports; none: no warm start."""
+    keep_warm: bool = False
+    """That server is started at the first use, and does not end when idle."""
     user: str = ""
     """Who a container runs as, unless its spec says: `1000`, `1000:1000`, or a name of the image's `/etc/passwd`."""
 

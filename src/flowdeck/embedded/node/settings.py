@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from flowdeck.embedded.node.sandbox.warm import WarmSettings
+
 MIB = 1024 * 1024
 
 
@@ -53,4 +55,6 @@ class NodeSettings:
     """How many log files of one container attempt are kept."""
     lease_s: float = 10.0
     """How often the node's Lease is renewed."""
+    warm: WarmSettings = field(default_factory=WarmSettings)
+    """Warm fork servers."""
     cluster_domain: str = "cluster.local"

@@ -159,6 +159,8 @@ def _image(reference: Reference, row: Row, *, digest: str, environment: Path | N
         command=row.command,
         env=row.env,
         working_dir=row.working_dir,
+        preload=row.preload,
+        keep_warm=row.keep_warm,
     )
 
 

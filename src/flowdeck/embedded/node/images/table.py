@@ -48,6 +48,10 @@ class Row:
     """Arguments when the container gives none."""
     env: dict[str, str] = field(default_factory=dict)
     working_dir: str = ""
+    preload: tuple[str, ...] = ()
+    """Modules that a warm fork server imports, so that pods start without the wait; none: no warm start."""
+    keep_warm: bool = False
+    """Start that server at the first use, not the second, and keep it when idle."""
     archive: str = ""
     """File of a docker-save or OCI archive."""
 

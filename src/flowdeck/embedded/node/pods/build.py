@@ -95,6 +95,8 @@ def build(
         image_root=image.root,
         environment=python,
         shared_environment=image.environment if python != image.environment else None,
+        preload=image.preload,
+        keep_warm=image.keep_warm,
         devices=gpu_devices(gpus) if gpus else (),
         control_groups=control.folders,
         oom_counters=control.oom_counters,

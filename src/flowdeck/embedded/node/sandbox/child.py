@@ -52,11 +52,13 @@ def tell_failure(channel: socket.socket, error: BaseException) -> NoReturn:
 
 def run_init(plan: Plan, namespaces: Sequence[int], stdio: Sequence[int], channel: socket.socket) -> NoReturn:
     """The first process of a container with namespaces; never returns."""
-    from flowdeck.embedded.node.sandbox import isolation, linux
+    from flowdeck.embedded.node.sandbox import isolation, linux, warm_start
 
     try:
         linux.die_with_parent(signal.SIGKILL)
         reset_signals()
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("0")  # the monitor has a better one
         join_control_groups(plan["control_groups"])
         isolation.enter(namespaces)
         isolation.Root(plan).build_and_enter()
@@ -67,9 +69,11 @@ def run_init(plan: Plan, namespaces: Sequence[int], stdio: Sequence[int], channe
         linux.hide_from_tracing()
         linux.die_with_parent(signal.SIGKILL)
         _keep_open([*stdio, channel.fileno()])
-        main = os.fork()
+        main = warm_start.await_command(channel) if "warm" in plan else 0
         if main == 0:
-            _become_command(plan, stdio, channel)
+            main = os.fork()
+            if main == 0:
+                _become_command(plan, stdio, channel)
         channel.close()
         for fd in {0, 1, 2, *stdio}:
             os.close(fd)

@@ -7,15 +7,18 @@ plain        anywhere: a process group with private folders; nothing else is kep
 import asyncio
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from flowdeck.clock import Clock
 from flowdeck.embedded.node.sandbox import files, identity, plain, rooted
 from flowdeck.embedded.node.sandbox.client import Running, StartError, Zygote, connect
 from flowdeck.embedded.node.sandbox.plan import ContainerSpec, PodSpec
+from flowdeck.embedded.node.sandbox.warm import WarmServers, WarmSettings
 from flowdeck.kube.objects import Tree
 
 
@@ -47,8 +50,23 @@ class _Base:
     async def start(self, spec: ContainerSpec) -> Running:
         plan = self._plan(spec)
         spec.folder.mkdir(parents=True, exist_ok=True)
-        files.write_whole(str(spec.folder / "plan.json"), plan)
-        return await Running.over(spec.folder, self._zygote.request("monitor", spec.folder))
+        fork = self._warm_fork(spec)
+        if fork is None:
+            return await self._start(spec.folder, plan)
+        with fork:
+            plan["warm"] = {"environment": str(spec.environment)}
+            return await self._start(spec.folder, plan, fork.fileno())
+
+    async def _start(self, folder: Path, plan: Tree, *fds: int) -> Running:
+        files.write_whole(str(folder / "plan.json"), plan)
+        return await Running.over(folder, self._zygote.request("monitor", folder, fds))
+
+    def keep_warm(self, folder: Path, settings: WarmSettings, clock: Clock) -> WarmServers | None:
+        """Lets containers start from warm servers; None where the machine cannot keep those apart."""
+        return None
+
+    def _warm_fork(self, spec: ContainerSpec) -> socket.socket | None:
+        return None
 
     def _plan(self, spec: ContainerSpec) -> Tree:
         raise NotImplementedError
@@ -79,6 +97,17 @@ class NamespacesDriver(_Base):
     def __init__(self, zygote: Zygote, hidden: Sequence[Path]) -> None:
         super().__init__(zygote, hidden)
         self._rootless = os.geteuid() != 0
+        self._warm: WarmServers | None = None
+
+    def keep_warm(self, folder: Path, settings: WarmSettings, clock: Clock) -> WarmServers | None:
+        from flowdeck.embedded.node.sandbox import warm_launch
+
+        if not self._rootless and warm_launch.can_fence():
+            self._warm = WarmServers(self._zygote, folder, self._hidden, settings, clock)
+        return self._warm
+
+    def _warm_fork(self, spec: ContainerSpec) -> socket.socket | None:
+        return self._warm.fork(spec) if self._warm else None
 
     async def hold(self, pod: PodSpec) -> None:
         pod.folder.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ def main(folder: str, attempt: int, first: socket.socket) -> NoReturn:
     if not files.claim(f"holder-{attempt}.claim", identity()):
         os._exit(0)
     try:
-        _prepare(plan)
+        prepare(plan)
         if plan["share_processes"]:
             _start_first_process()
     except OSError as error:
@@ -41,7 +41,8 @@ def main(folder: str, attempt: int, first: socket.socket) -> NoReturn:
     os._exit(0)
 
 
-def _prepare(plan: dict[str, Any]) -> None:
+def prepare(plan: dict[str, Any]) -> None:
+    """Gives the calling process namespaces as `plan` says."""
     network = os.open(plan["network"], os.O_RDONLY | os.O_CLOEXEC) if plan["network"] else None
     if plan["rootless"] and network is not None:
         linux.setns(linux.owner_of_namespace(network), linux.CLONE_NEWUSER)  # it gives the right to join it

@@ -40,8 +40,11 @@ def frame(kind: int, data: bytes) -> bytes:
     return struct.pack("!BI", kind, len(data)) + data
 
 
-def main(folder: str, first: socket.socket) -> NoReturn:
-    """Runs in a fresh fork; `first` is the connection of whoever asked for the container."""
+def main(folder: str, first: socket.socket, warm: list[int]) -> NoReturn:
+    """Runs in a fresh fork; `first` is the connection of whoever asked for the container.
+
+    `warm` may have a connection to a warm server's fork (plan.json has `warm`, then).
+    """
     os.setsid()
     child.reset_signals()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -52,7 +55,7 @@ def main(folder: str, first: socket.socket) -> NoReturn:
     if plan is None:
         os._exit(1)
     try:
-        Monitor(plan, first).run()
+        Monitor(plan, first, warm).run()
     except BaseException as error:
         files.write_whole("exit.json", _ended(137, "ContainerStatusUnknown", f"the monitor failed: {error!r}", None))
         raise
@@ -72,8 +75,9 @@ def _now() -> float:
 class Monitor:
     """One container from start to end."""
 
-    def __init__(self, plan: dict[str, Any], first: socket.socket) -> None:
+    def __init__(self, plan: dict[str, Any], first: socket.socket, warm: list[int]) -> None:
         self._plan = plan
+        self._warm = warm
         self._log = LogFile(plan["log"], max_bytes=plan["log_max_bytes"], max_files=plan["log_max_files"])
         self._selector = selectors.DefaultSelector()
         self._connections = {_Connection(first, self)}
@@ -141,9 +145,9 @@ class Monitor:
                 child.run_init(self._plan, pod, stdio, theirs)
             child.run_plain(self._plan, stdio, theirs)
         theirs.close()
+        self._await_start(ours, [stdin, outs[1], outs[3]])
         for fd in {stdin, outs[1], outs[3], *pod}:
             os.close(fd)
-        self._await_start(ours)
         for stream, fd in ((1, outs[0]), (2, outs[2])):
             self._add_source(stream, fd)
 
@@ -173,7 +177,7 @@ class Monitor:
             linux.unshare(linux.CLONE_NEWPID)
         return pod
 
-    def _await_start(self, channel: socket.socket) -> None:
+    def _await_start(self, channel: socket.socket, stdio: list[int]) -> None:
         """Reads what the child tells until its command runs (then the channel closes) or cannot."""
         while True:
             told, fds, _, _ = socket.recv_fds(channel, 65536, 16)
@@ -185,6 +189,8 @@ class Monitor:
                     self._failure = message["failed"]
                 elif "inside" in message:
                     self._namespaces = list(fds)
+                elif "confined" in message:
+                    channel.send(json.dumps({"command": self._start_warm(stdio)}).encode())
                 elif "terminal" in message:
                     self.terminal, self.stdin = fds[-1], os.dup(fds[-1])
                     os.set_blocking(self.stdin, False)
@@ -194,6 +200,13 @@ class Monitor:
                 self._add_source(1, self.terminal)
             self._started_at = _now()
             files.write_whole("state.json", {**identity(self._pid), "started_at": self._started_at})
+
+    def _start_warm(self, stdio: list[int]) -> int:
+        """The command's number in the container; 0 when its init must start it."""
+        from flowdeck.embedded.node.sandbox import warm_start
+
+        fork = socket.socket(fileno=self._warm.pop())
+        return warm_start.start(self._plan, self._pid, self._namespaces, stdio, fork)
 
     # the loop
 

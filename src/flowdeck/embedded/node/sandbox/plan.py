@@ -72,6 +72,10 @@ class ContainerSpec:
     """A Python environment, which must be visible at its path, and writable where it is the container's own."""
     shared_environment: Path | None = None
     """The one that `environment` was made over, if it is the container's own."""
+    preload: Sequence[str] = ()
+    """Modules that a warm fork server of the shared environment imports; none: no warm start."""
+    keep_warm: bool = False
+    """That server is started at the first use, and does not end when idle."""
     devices: Sequence[str] = ()
     """Below `/dev`: `nvidia0`."""
     limits: Mapping[str, int] = field(default_factory=dict)

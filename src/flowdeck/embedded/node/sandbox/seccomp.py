@@ -42,12 +42,15 @@ def _op(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
     return struct.pack("HBBI", code, yes, no, value)
 
 
-def program(machine: str) -> bytes | None:
-    """The filter for that machine type; None where we know no numbers (then there is no filter)."""
+def program(machine: str, *, allowed: Sequence[str] = ()) -> bytes | None:
+    """The filter for that machine type; None where we know no numbers (then there is no filter).
+
+    `allowed` are names of `REFUSED` that are let through.
+    """
     if machine not in _AUDIT_ARCH:
         return None
     column = 0 if machine == "x86_64" else 1
-    refused = sorted({numbers[column] for numbers in REFUSED.values()} - {-1})
+    refused = sorted({numbers[column] for name, numbers in REFUSED.items() if name not in allowed} - {-1})
     refused.remove(REFUSED["personality"][column])
     return b"".join(_instructions(machine, refused, REFUSED["personality"][column]))
 

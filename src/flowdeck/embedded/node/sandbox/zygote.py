@@ -4,7 +4,8 @@ Started by the node with one end of a socket pair as standard input; ends with t
 Standard library only, run as `python -I -S -c "..."` (driver.py), with an empty environment.
 
 A request is one line of JSON with file descriptors attached; the first is the channel on which the fork answers:
-`{"do": "monitor", "folder"}`, `{"do": "hold", "folder", "attempt"}`, `{"do": "visit", "folder", "argv", "tty"}`.
+`{"do": "monitor", "folder"}`, `{"do": "hold", "folder", "attempt"}`, `{"do": "visit", "folder", "argv", "tty"}`,
+`{"do": "warm", "folder"}`.
 """
 
 import gc
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 from flowdeck.embedded.node.sandbox import monitor, visitor
 
 if sys.platform == "linux":
-    from flowdeck.embedded.node.sandbox import holder, isolation, linux  # noqa: F401 - loaded once, for all forks
+    from flowdeck.embedded.node.sandbox import holder, isolation, linux, warm_launch, warm_start  # noqa: F401 - loaded once, for all forks
 
 
 def main() -> None:
@@ -80,7 +81,9 @@ def _become(request: dict[str, Any], fds: list[int]) -> NoReturn:
         channel = socket.socket(fileno=fds[0])
         match request["do"]:
             case "monitor":
-                monitor.main(request["folder"], channel)
+                monitor.main(request["folder"], channel, fds[1:])
+            case "warm":
+                warm_launch.main(request["folder"], channel)
             case "hold":
                 holder.main(request["folder"], request["attempt"], channel)
             case "visit":
