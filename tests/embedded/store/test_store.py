@@ -168,3 +168,15 @@ async def test_a_watch_that_was_too_slow_shows_nothing_after_the_gap(store: Stor
     await store.put(a_key("d"), a_tree("d"), expected=None)
     assert await watch.next() == []
     assert watch.overflowed
+
+
+async def test_a_deletion_that_changes_the_object_is_one_write(store: Store) -> None:
+    first = await store.put(a_key(), a_tree(x="1"), expected=None)
+    watch = store.watch("configmaps", after=first.revision)
+    deleted = await store.delete(a_key(), expected=first, last=a_tree(x="2"))
+    (change,) = await watch.next()
+    assert change.is_deletion
+    assert change.previous is first
+    assert change.entry is deleted
+    assert deleted.tree["data"] == {"x": "2"}
+    assert store.get(a_key()) is None

@@ -214,7 +214,7 @@ class Verbs:
             if options.dry_run:
                 return new
             if deletion.is_finished(new):
-                return (await self.store.delete(head.key, expected=await self._store(resource, head, new))).tree
+                return (await self.store.delete(head.key, expected=head, last=_ordered(resource, new))).tree
             return (await self._store(resource, head, new)).tree
 
     async def _store(self, resource: Resource, head: Entry, new: Tree) -> Entry:

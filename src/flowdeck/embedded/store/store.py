@@ -229,11 +229,15 @@ class Store:
         await self._commit(Change(entry, expected, is_deletion=False))
         return entry
 
-    async def delete(self, key: StoreKey, *, expected: Entry) -> Entry:
-        """Removes the object; the answer is its last state, at the revision of its deletion."""
+    async def delete(self, key: StoreKey, *, expected: Entry, last: Tree | None = None) -> Entry:
+        """Removes the object; the answer is its last state, at the revision of its deletion.
+
+        `last` is that state where the deletion itself changes the object: both are one write.
+        """
         self._check(key, expected)
         revision = self._next_revision()
-        last = {**expected.tree, "metadata": {**expected.tree["metadata"], "resourceVersion": str(revision)}}
+        tree = expected.tree if last is None else last
+        last = {**tree, "metadata": {**tree["metadata"], "resourceVersion": str(revision)}}
         entry = Entry(key, revision, orjson.dumps(last), last)
         await self._commit(Change(entry, expected, is_deletion=True))
         return entry
