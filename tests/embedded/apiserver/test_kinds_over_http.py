@@ -33,8 +33,11 @@ class PlayedNode:
     """An ASGI application in the place of a node's API: remembers what it was asked, echoes streams."""
 
     asked: list[str] = field(default_factory=list)
+    knows_asker: list[bool] = field(default_factory=list)
+    """Whether a certificate was shown, for each request."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.knows_asker.append(bool(scope["state"].get("peer_certificate")))
         query = scope["query_string"].decode()
         self.asked.append(scope["path"] + (f"?{query}" if query else ""))
         if scope["type"] == "websocket":
@@ -403,3 +406,19 @@ async def test_proxies_reach_nodes_and_services(front: Front) -> None:
     await front.make("/api/v1/namespaces/default/endpoints", endpoints)
     answer = await front.http.post("/api/v1/namespaces/default/services/https:web:80/proxy/a/b", content=b"x")
     assert answer.text == "POST /a/b"
+
+
+async def test_what_runs_beside_the_kubelet_is_shown_no_certificate_of_ours(front: Front) -> None:
+    await front.make("/api/v1/namespaces/default/services", a_service())
+    endpoints = {
+        "metadata": {"name": "web"},
+        "subsets": [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": front.node_port}]}],
+    }
+    await front.make("/api/v1/namespaces/default/endpoints", endpoints)
+    web = "services/https:web:80/proxy/x"
+    await front.http.get(f"/api/v1/namespaces/default/{web}")
+    with contextlib.suppress(websockets.ConnectionClosed):
+        async with front.stream(f"/api/v1/namespaces/default/{web}") as stream:
+            await stream.send("end")
+    await front.http.get("/api/v1/nodes/n1/proxy/x")
+    assert front.node.knows_asker == [False, False, True]

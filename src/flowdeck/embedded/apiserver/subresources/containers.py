@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage
-from flowdeck.embedded.apiserver.subresources.nodes import Nodes, refuse
+from flowdeck.embedded.apiserver.subresources.connections import refuse
+from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.kube.errors import ApiError, BadRequest, FieldError, Invalid, forbidden, invalid, not_found
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import ObjectKey, Tree
@@ -50,12 +51,12 @@ class Containers:
             await receive()
             await refuse(send, error)
             return
-        await self.nodes.bridge(url, scope, receive, send)
+        await self.nodes.connections.bridge(url, scope, receive, send)
 
     async def not_upgraded(self, info: RequestInfo) -> Answer:
         """For requests on `exec` and its like that are no WebSocket: clients try SPDY when a WebSocket was refused,
         and show what that answers, so it is what the node says: what is not there, or that it wants a WebSocket."""
-        return await self.nodes.request("GET", self._stream_url(info))
+        return await self.nodes.connections.request("GET", self._stream_url(info))
 
     def _stream_url(self, info: RequestInfo) -> str:
         """Where the node serves the stream. Raises `NotFound`, `BadRequest`."""

@@ -7,12 +7,13 @@ Source: k8s.io/kubernetes (pkg/registry/core/{pod,service,node}, ResourceLocatio
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage
-from flowdeck.embedded.apiserver.subresources.nodes import Nodes, forwarded, refuse
+from flowdeck.embedded.apiserver.subresources.connections import Connections, forwarded, refuse, to_anybody
+from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.kube.errors import ApiError, BadRequest, ServiceUnavailable, not_found
 from flowdeck.kube.kinds import ENDPOINTS, NODE, POD, SERVICE
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in
@@ -32,25 +33,28 @@ class Proxies:
 
     storage: Storage
     nodes: Nodes
+    strangers: Connections = field(default_factory=lambda: Connections(to_anybody))
+    """To everything but the nodes' own APIs."""
 
     async def handle(self, info: RequestInfo) -> Answer:
         """Raises `ServiceUnavailable` when nobody answers there."""
-        base = self._base(info)
+        connections, base = self._target(info)
         if not info.subpath and not info.path.endswith("/"):
             return Answer(raw=b"", code=301, headers={"Location": f"{info.path}/"})
         headers = forwarded(info.headers) | {"x-forwarded-uri": f"{info.path}", "x-forwarded-proto": "https"}
-        return await self.nodes.request(info.method, _join(base, info), headers=headers, body=info.body)
+        return await connections.request(info.method, _join(base, info), headers=headers, body=info.body)
 
     async def upgrade(self, info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         try:
-            url = _join(self._base(info), info)
+            connections, base = self._target(info)
         except ApiError as error:
             await receive()
             await refuse(send, error)
             return
-        await self.nodes.bridge(url, scope, receive, send)
+        await connections.bridge(_join(base, info), scope, receive, send)
 
-    def _base(self, info: RequestInfo) -> str:
+    def _target(self, info: RequestInfo) -> tuple[Connections, str]:
+        """Where a request goes: the connections to use, and the URL without path."""
         assert info.resource is not None
         assert info.key is not None
         kind = info.resource.kind
@@ -58,9 +62,9 @@ class Proxies:
         key = ObjectKey(info.key.namespace, target.name)
         match kind.plural:
             case "pods":
-                return self._pod(target, key)
+                return self.strangers, self._pod(target, key)
             case "services":
-                return self._service(target, key)
+                return self.strangers, self._service(target, key)
         return self._node(target)
 
     def _find(self, kind: Kind, key: ObjectKey) -> Tree:
@@ -90,12 +94,12 @@ class Proxies:
                     return _url(target.scheme, addresses[0]["ip"], str(found["port"]))
         raise ServiceUnavailable(f'no endpoints available for service "{target.name}"')
 
-    def _node(self, target: Target) -> str:
+    def _node(self, target: Target) -> tuple[Connections, str]:
         base = self.nodes.url(target.name)
         if not target.port or base.endswith(f":{target.port}"):
-            return base
+            return self.nodes.connections, base
         host = base.removeprefix("https://").rpartition(":")[0]
-        return f"{target.scheme or 'http'}://{host}:{target.port}"
+        return self.strangers, f"{target.scheme or 'http'}://{host}:{target.port}"
 
 
 def split(name: str, kind: Kind) -> Target:
