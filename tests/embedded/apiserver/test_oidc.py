@@ -11,7 +11,7 @@ import pytest
 
 from flowdeck.clock import FakeClock, SystemClock
 from flowdeck.embedded.apiserver.authentication import BearerTokens
-from flowdeck.embedded.apiserver.oidc import Oidc, Provider
+from flowdeck.embedded.apiserver.oidc import RETRY_S, Oidc, Provider
 from flowdeck.embedded.apiserver.pki import prepare, server_context
 from flowdeck.kube.errors import Unauthorized
 
@@ -23,6 +23,7 @@ class IdentityProvider:
         self.pki = prepare(folder, node="n", now=SystemClock().now())
         self.asked: list[str] = []
         self.port = 0
+        self.is_down = False
         self.rotate()
 
     def rotate(self) -> None:
@@ -47,7 +48,8 @@ class IdentityProvider:
             body = orjson.dumps({"keys": [self.key.as_dict(private=False)]})
         else:
             body = orjson.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
-        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        status = b"503 Service Unavailable" if self.is_down else b"200 OK"
+        writer.write(b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body)
         await writer.drain()
         writer.close()
 
@@ -152,3 +154,17 @@ async def test_a_provider_that_cannot_be_reached_lets_nobody_in(tmp_path: Path) 
         oidc = trusting(provider, clock)
     with pytest.raises(Unauthorized, match="not initialized"):
         await BearerTokens([oidc]).authenticate({"authorization": f"Bearer {token}"}, None)
+
+
+async def test_a_provider_that_is_down_is_not_asked_at_every_token(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with a_provider(tmp_path) as provider:
+        oidc = trusting(provider, clock)
+        provider.is_down = True
+        for _ in range(3):
+            with pytest.raises(Unauthorized, match="not initialized"):
+                await oidc.authenticate_token(provider.token(clock), ())
+        assert len(provider.asked) == 1
+        provider.is_down = False
+        clock.advance(RETRY_S + 1)
+        assert await oidc.authenticate_token(provider.token(clock), ())

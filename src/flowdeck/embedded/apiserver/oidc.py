@@ -32,7 +32,7 @@ class Oidc:
         self._provider = provider
         self._clock = clock
         self._keys: KeySet | None = None
-        self._fetched_at = float("-inf")
+        self._asked_at = float("-inf")
         self._fetching = asyncio.Lock()
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
@@ -60,9 +60,11 @@ class Oidc:
 
     async def _key_set(self, *, max_age_s: float) -> "KeySet":
         async with self._fetching:
-            if self._keys is None or self._clock.monotonic() - self._fetched_at > max_age_s:
+            if self._clock.monotonic() - self._asked_at > (max_age_s if self._keys else RETRY_S):
+                self._asked_at = self._clock.monotonic()
                 self._keys = await self._fetch_keys()
-                self._fetched_at = self._clock.monotonic()
+            if self._keys is None:
+                raise Unauthorized("oidc: authenticator not initialized")
             return self._keys
 
     async def _fetch_keys(self) -> "KeySet":
