@@ -124,6 +124,16 @@ class Jobs:
                 assert pod.get("status", {}).get("phase") != "Failed", await self._log(pod)
                 await asyncio.sleep(0.1)
 
+    async def until_ended(self, name: str) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                pod = await self.client.get(POD, ObjectKey("default", name))
+                phase = (pod.get("status") or {}).get("phase")
+                if phase == "Succeeded":
+                    return
+                assert phase != "Failed", await self._log(pod)
+                await asyncio.sleep(0.1)
+
     async def clean_up(self) -> None:
         for kind, key in reversed(self._made):
             await self.client.delete(kind, key)

@@ -136,6 +136,8 @@ def _mount_claim(replicated: Tree, container: Tree, uri: str) -> None:
     if scheme.lower() != "pvc":
         return
     claim = path.partition("/")[0]
+    place = f"/mnt/pvc/{claim}"
     volume = {"name": "source-claim", "persistentVolumeClaim": {"claimName": claim}}
     upsert_volumes(pod_spec_of(replicated), [volume])
-    upsert_mounts(container, [{"name": volume["name"], "mountPath": f"/mnt/pvc/{claim}"}])
+    upsert_mounts(container, [{"name": volume["name"], "mountPath": place}])
+    upsert_env(container, [{"name": "SOURCE_CLAIM", "value": place}])

@@ -1,9 +1,9 @@
-"""Fetches the dataset to `/workspace/dataset`."""
+"""Fetches the dataset to `/workspace/dataset`, or the folder that the argument names."""
 
 from functools import partial
 
 from flowdeck.components.training.initializers import data_cache, huggingface, local, s3
-from flowdeck.components.training.initializers.settings import WORKSPACE, source_from_environment
+from flowdeck.components.training.initializers.settings import destination, source_from_environment
 from flowdeck.components.training.initializers.sources import Providers, run
 
 PROVIDERS: Providers = {
@@ -16,7 +16,7 @@ PROVIDERS: Providers = {
 
 
 def main() -> None:
-    run(lambda: source_from_environment(f"{WORKSPACE}/dataset"), PROVIDERS)
+    run(lambda: source_from_environment(destination("dataset")), PROVIDERS)
 
 
 if __name__ == "__main__":

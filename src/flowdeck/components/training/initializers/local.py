@@ -1,6 +1,6 @@
 """`file://<path>` and `pvc://<claim>/<path>`: copies what is on a disk already. Upstream has neither.
 
-The controller mounts a claim that a URI names at `/mnt/pvc/<claim>`.
+The controller mounts a claim that a URI names, and says where in `SOURCE_CLAIM`.
 """
 
 import shutil
@@ -10,12 +10,10 @@ from flowdeck.components.training.initializers.patterns import is_wanted
 from flowdeck.components.training.initializers.report import Report, megabytes, say
 from flowdeck.components.training.initializers.settings import InitializerError, Source
 
-CLAIMS = "/mnt/pvc"
-
 
 def fetch(source: Source) -> None:
     """Copies a file, or all wanted files of a folder."""
-    root = Path(CLAIMS, source.path) if source.scheme == "pvc" else Path("/", source.path)
+    root = _root(source)
     if not root.exists():
         raise InitializerError(f"there is nothing at {source.uri} ({root})")
     files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
@@ -30,3 +28,10 @@ def fetch(source: Source) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
         report.advance(target.stat().st_size)
+
+
+def _root(source: Source) -> Path:
+    if source.scheme == "file":
+        return Path("/", source.path)
+    claim, _, path = source.path.partition("/")
+    return Path(source.env.get("SOURCE_CLAIM", f"/mnt/pvc/{claim}"), path)

@@ -1,9 +1,9 @@
-"""Fetches the model to `/workspace/model`."""
+"""Fetches the model to `/workspace/model`, or the folder that the argument names."""
 
 from functools import partial
 
 from flowdeck.components.training.initializers import huggingface, local, s3
-from flowdeck.components.training.initializers.settings import WORKSPACE, Source, source_from_environment
+from flowdeck.components.training.initializers.settings import Source, destination, source_from_environment
 from flowdeck.components.training.initializers.sources import Providers, run
 
 ALLOW = ("*.json", "*.safetensors", "*.model", "*.txt", "*.gguf")
@@ -19,10 +19,10 @@ PROVIDERS: Providers = {
 
 
 def source() -> Source:
-    found = source_from_environment(f"{WORKSPACE}/model")
+    found = source_from_environment(destination("model"))
     if found.scheme != "hf":
         return found
-    return source_from_environment(f"{WORKSPACE}/model", allow=ALLOW, ignore=IGNORE)
+    return source_from_environment(destination("model"), allow=ALLOW, ignore=IGNORE)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What the environment asks of an initializer."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,11 @@ class Source:
     def path(self) -> str:
         """What follows the scheme."""
         return self.uri.partition("://")[2]
+
+
+def destination(name: str) -> str:
+    """Where to: the program's argument, else the folder of that name in the workspace."""
+    return sys.argv[1] if len(sys.argv) > 1 else f"{WORKSPACE}/{name}"
 
 
 def source_from_environment(destination: str, *, allow: Sequence[str] = (), ignore: Sequence[str] = ()) -> Source:
