@@ -23,7 +23,6 @@ _SAYS_WHERE_FROM = (
     "UV_DEFAULT_INDEX",
     "UV_INDEX_URL",
     "UV_INDEX",
-    "UV_FIND_LINKS",
     "UV_NO_INDEX",
     "UV_OFFLINE",
 )
@@ -57,19 +56,12 @@ def installer_env(settings: ImageSettings) -> dict[str, str]:
     return env
 
 
-def _wants_cpu_torch(env: dict[str, str]) -> bool:
-    """On Linux the index's torch brings gigabytes of CUDA: without a GPU, and without a word on where wheels come from,
-    the CPU builds are taken."""
-    said = (
-        "UV_TORCH_BACKEND",
-        "UV_DEFAULT_INDEX",
-        "UV_INDEX_URL",
-        "UV_INDEX",
-        "UV_FIND_LINKS",
-        "UV_NO_INDEX",
-        "UV_OFFLINE",
-    )
-    return not any(env.get(name) for name in said) and not Path("/dev/nvidiactl").exists()
+def _wants_cpu_torch(env: Mapping[str, str]) -> bool:
+    """On Linux the index's torch brings gigabytes of CUDA. Without a GPU, the CPU builds of PyTorch's own index are
+    taken, unless something says where torch comes from: an index, or a folder of wheels that has one."""
+    if any(env.get(name) for name in _SAYS_WHERE_FROM) or Path("/dev/nvidiactl").exists():
+        return False
+    return not any(list(Path(place).glob("torch-*.whl")) for place in env.get("UV_FIND_LINKS", "").split(",") if place)
 
 
 def _pip_options(machine: Mapping[str, str]) -> dict[str, str]:
