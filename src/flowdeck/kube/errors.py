@@ -213,6 +213,11 @@ def not_found(kind: Kind, name: str) -> NotFound:
     return NotFound(f'{kind.resource} "{name}" not found', group=kind.group, kind=kind.plural, name=name)
 
 
+def page_not_found() -> NotFound:
+    """For a URL that leads nowhere."""
+    return NotFound("the server could not find the requested resource")
+
+
 def already_exists(kind: Kind, name: str) -> AlreadyExists:
     return AlreadyExists(f'{kind.resource} "{name}" already exists', group=kind.group, kind=kind.plural, name=name)
 

@@ -422,3 +422,25 @@ async def test_what_runs_beside_the_kubelet_is_shown_no_certificate_of_ours(fron
             await stream.send("end")
     await front.http.get("/api/v1/nodes/n1/proxy/x")
     assert front.node.knows_asker == [False, False, True]
+
+
+async def test_headers_without_end_are_not_kept(front: Front) -> None:
+    context = pki.client_context(front.keys)
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port, ssl=context)
+    writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\n")
+    with contextlib.suppress(ConnectionError):
+        for number in range(64):
+            writer.write(b"x-%d: " % number + b"y" * 64 * 1024 + b"\r\n")
+            await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 400") or answer == b""
+    writer.close()
+    assert (await front.http.get("/readyz")).text == "ok"
+
+
+async def test_a_body_may_be_larger_than_headers_may(front: Front) -> None:
+    answer = await front.http.post("/api/v1/namespaces/default/configmaps", content=b" " * 2 * 1024 * 1024)
+    assert answer.status_code == 400
+    answer = await front.http.post("/api/v1/namespaces/default/configmaps", content=b" " * 4 * 1024 * 1024)
+    assert answer.status_code == 413

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, Subresource
 from flowdeck.embedded.apiserver.negotiation import Form, encode, negotiate
-from flowdeck.kube.errors import NotFound
+from flowdeck.kube.errors import page_not_found
 from flowdeck.kube.objects import Kind, Tree
 from flowdeck.kube.versions import version_priority
 
@@ -120,7 +120,7 @@ def _make(path: str, form: Form, groups: _Groups) -> Tree:
             return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, groups[group])}
         case ["apis", group, version] if version in groups.get(group, {}):
             return _resource_list(group, version, groups[group][version])
-    raise NotFound("the server could not find the requested resource")
+    raise page_not_found()
 
 
 def _group(name: str, versions: Iterable[str]) -> Tree:

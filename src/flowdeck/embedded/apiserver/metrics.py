@@ -31,8 +31,12 @@ class Metrics:
 
     def count(self, info: RequestInfo | None, code: int) -> None:
         """Notes an answered request."""
-        resource = info.resource.kind.plural if info and info.resource else ""
-        key = (info.verb if info else "", resource, info.subresource if info else "", code)
+        key = ("", "", "", code)
+        if info is not None and info.resource is not None:
+            subresource = info.subresource if info.subresource in info.resource.subresources else ""
+            key = (info.verb, info.resource.kind.plural, subresource, code)
+        elif info is not None:
+            key = (info.verb, "", "", code)
         self.requests[key] = self.requests.get(key, 0) + 1
 
     async def handle(self, info: RequestInfo) -> Answer:

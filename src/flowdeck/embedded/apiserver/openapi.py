@@ -17,7 +17,7 @@ import orjson
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.discovery import VERSION, Resources
 from flowdeck.kube import openapi
-from flowdeck.kube.errors import NotAcceptable, NotFound
+from flowdeck.kube.errors import NotAcceptable, page_not_found
 from flowdeck.kube.objects import Kind, Tree
 
 _REF = "#/components/schemas/"
@@ -55,7 +55,7 @@ class OpenApi:
                 return Answer(obj={"paths": {name: {"serverRelativeURL": self._url(name)} for name in self._names()}})
             case ["v3", name] if name in self._names():
                 return self._v3(info, name)
-        raise NotFound("the server could not find the requested resource")
+        raise page_not_found()
 
     def _forget_if_changed(self) -> None:
         if self._generation != self._resources.generation:

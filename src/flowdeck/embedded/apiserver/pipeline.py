@@ -5,11 +5,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import structlog
 
-from flowdeck.embedded.apiserver import resource_handlers
 from flowdeck.embedded.apiserver.admission.connect import admit_connect
 from flowdeck.embedded.apiserver.contract import (
     ANONYMOUS,
@@ -33,12 +33,13 @@ from flowdeck.embedded.apiserver.request import (
     selected_name,
     verb_of,
 )
+from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
 from flowdeck.kube.errors import (
     ApiError,
     InternalError,
     MethodNotAllowed,
-    NotFound,
     RequestEntityTooLarge,
+    page_not_found,
 )
 from flowdeck.kube.objects import ObjectKey
 
@@ -55,9 +56,9 @@ log = structlog.get_logger()
 
 @dataclass
 class Pipeline:
-    """The API server as an ASGI application; `app.py` puts it together."""
+    """The API server as an ASGI application; `apiserver.py` puts it together."""
 
-    handlers: "resource_handlers.ResourceHandlers"
+    handlers: ResourceHandlers
     """The verbs on resources."""
     metrics: Metrics
     authenticator: Authenticator
@@ -82,7 +83,7 @@ class Pipeline:
     ) -> bytes:
         """One request from inside the process, as `user`; raises the `ApiError` that it is answered with."""
         headers = {"content-type": content_type}
-        info = self._parse(method, path, {name: [value] for name, value in query.items()}, headers, user)
+        info = self._parse(method, unquote(path), {name: [value] for name, value in query.items()}, headers, user)
         answer = await self._answer(replace(info, body=body))
         if answer.stream is not None:
             return b"".join([piece async for piece in answer.stream])
@@ -112,7 +113,7 @@ class Pipeline:
         path = parse_path(info.path)
         self._authorize(info, path)
         if path is not None and info.resource is None:
-            raise _page_not_found()
+            raise page_not_found()
         return info
 
     def _parse(
@@ -169,7 +170,7 @@ class Pipeline:
             names = (info.resource.kind.plural, info.subresource)
             handler = self.subresources.get(names) or self.subresources.get(("*", info.subresource))
             if handler is None or info.subresource not in info.resource.subresources:
-                raise _page_not_found()
+                raise page_not_found()
             await admit_connect(self.handlers.verbs.plugins, info)
             return await handler(info)
         if info.resource.virtual is not None:
@@ -185,7 +186,7 @@ class Pipeline:
                 return answer
         handler = self.routes.get(info.path.rstrip("/"))
         if handler is None:
-            raise _page_not_found()
+            raise page_not_found()
         return await handler(info)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -225,10 +226,6 @@ async def read_body(receive: Receive) -> bytes:
         if size > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
     return b"".join(parts)
-
-
-def _page_not_found() -> NotFound:
-    return NotFound("the server could not find the requested resource")
 
 
 def error_answer(error: ApiError) -> Answer:
@@ -277,6 +274,11 @@ async def _send_stream(answer: Answer, headers: Sequence[tuple[bytes, bytes]], r
         for task in (pump, gone):
             task.cancel()
         await asyncio.gather(pump, gone, return_exceptions=True)
+    if not pump.cancelled():
+        try:
+            pump.result()
+        except ApiError as error:
+            log.warning("an answer broke off", error=str(error))
 
 
 async def _pump(stream: AsyncIterator[bytes], send: Send) -> None:

@@ -5,7 +5,7 @@ Source of the rules: k8s.io/apiserver (pkg/endpoints/request/requestinfo.go).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """As upstream: larger request bodies are answered by 413."""
@@ -29,8 +29,8 @@ class ResourcePath:
 
 
 def parse_path(path: str) -> ResourcePath | None:
-    """The resource that a path names; None for every other path (`/version`, `/apis`, `/apis/apps/v1`)."""
-    parts = [unquote(part) for part in path.strip("/").split("/")]
+    """The resource that a path (unquoted) names; None for every other one: `/version`, `/apis`, `/apis/apps/v1`."""
+    parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
     elif parts[0] == "apis" and len(parts) > 3:

@@ -23,12 +23,12 @@ from flowdeck.embedded.apiserver.request import is_true
 from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.errors import (
-    ApiError,
     BadRequest,
     Expired,
     MethodNotAllowed,
     NotFound,
     Timeout,
+    page_not_found,
 )
 from flowdeck.kube.objects import ObjectKey, Tree, key_of
 
@@ -66,7 +66,7 @@ class ResourceHandlers:
         """Answers a request on a resource or its `status`. Raises the `ApiError` to answer."""
         resource = _resource(info)
         if info.subresource and info.subresource not in resource.subresources:
-            raise _no_such_page()
+            raise page_not_found()
         handler = self._handler(info)
         allowed = resource.subresources[info.subresource].verbs if info.subresource else resource.verbs
         if handler is None or info.verb not in allowed:
@@ -409,7 +409,3 @@ def _number(info: RequestInfo, name: str) -> int:
 def _manager_of(user_agent: str) -> str:
     """Without `fieldManager`, changes belong to the program that made them: `kubectl/v1.32 (...)` -> `kubectl`."""
     return user_agent.partition("/")[0][:128] or "unknown"
-
-
-def _no_such_page() -> ApiError:
-    return NotFound("the server could not find the requested resource")

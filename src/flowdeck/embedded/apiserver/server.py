@@ -9,6 +9,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+MAX_HEAD_BYTES = 1024 * 1024
+"""Of a request's first line and headers, as upstream; the parser itself would take any number of them."""
+
 
 def _peer_certificate(transport: Any) -> bytes | None:
     """The client's certificate (DER), which TLS has verified."""
@@ -45,11 +48,26 @@ class _Corked:
 
 
 class _Http(HttpToolsProtocol):
-    """Puts the client's certificate into each request's (and WebSocket's) `scope["state"]`."""
+    """Puts the client's certificate into each request's (and WebSocket's) `scope["state"]`; ends endless headers."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Corked(transport))  # type: ignore[arg-type]
         self.app_state = {**self.app_state, "peer_certificate": _peer_certificate(transport)}
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.send_400_response("Request header fields too large")
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_message_complete()
 
 
 class _WebSocket(WebSocketsSansIOProtocol):

@@ -155,9 +155,13 @@ def _closing_code(code: int | None) -> int:
 
 
 async def _body(response: "httpx.Response") -> AsyncIterator[bytes]:
+    import httpx
+
     try:
         async for piece in response.aiter_bytes():
             yield piece
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"the answer of {response.url} broke off: {error or type(error).__name__}") from error
     finally:
         await response.aclose()
 

@@ -93,9 +93,6 @@ def _is_latest(image: str) -> bool:
     return tag in ("", "latest")
 
 
-_PROBE_NUMBERS = (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3))
-
-
 def _default_probe(probe: Tree) -> None:
     for name, number in (
         ("timeoutSeconds", 1),
