@@ -1,6 +1,7 @@
 """`flowdeck logs`: what a pod printed."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -8,7 +9,8 @@ import typer
 from flowdeck.cli.cluster import cluster_of, talk
 from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
 from flowdeck.client.http import HttpClient
-from flowdeck.kube.kinds import POD
+from flowdeck.kube.errors import NotFound
+from flowdeck.kube.kinds import NODE, POD
 from flowdeck.kube.objects import ObjectKey, key_of
 
 _OF_JOB = "jobset.sigs.k8s.io/jobset-name"
@@ -27,7 +29,7 @@ def logs(
     data: DataOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Print a pod's log."""
+    """Print a pod's log; of a deleted pod (container `node` unless -c says another) as long as its node keeps it."""
     config = cluster_of(kubeconfig, data)
 
     async def work(client: HttpClient) -> None:
@@ -35,12 +37,32 @@ def logs(
         query = {"container": container} if container else {}
         query |= {"follow": "true"} if follow else {}
         query |= {"previous": "true"} if previous else {}
-        async with client.stream(POD.url(key, subresource="log"), query=query) as pieces:
-            async for piece in pieces:
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
+        try:
+            await _print(client, POD.url(key, subresource="log"), query)
+        except NotFound:
+            if not await _print_past(client, key, container):
+                raise
 
     talk(config, work)
+
+
+async def _print(client: HttpClient, path: str, query: Mapping[str, str]) -> None:
+    async with client.stream(path, query=query) as pieces:
+        async for piece in pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+
+
+async def _print_past(client: HttpClient, key: ObjectKey, container: str) -> bool:
+    """The log of a pod that was deleted, from the node that keeps it; False where none does."""
+    for node in (await client.list(NODE)).items:
+        path = NODE.url(ObjectKey("", node["metadata"]["name"]), subresource="proxy")
+        try:
+            await _print(client, f"{path}/pastLogs/{key.namespace}/{key.name}/{container or 'node'}", {})
+        except NotFound:
+            continue
+        return True
+    return False
 
 
 async def _pod(client: HttpClient, namespace: str, target: str) -> ObjectKey:

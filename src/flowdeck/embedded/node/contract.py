@@ -126,6 +126,10 @@ class Runtime(Protocol):
         """The container's log files, oldest first, in CRI format (`<RFC3339Nano> stdout|stderr F|P <text>`)."""
         ...
 
+    async def past_log_files(self, pod: ObjectKey, container: str) -> Sequence[Path]:
+        """The same of a pod that was deleted, as long as its logs are kept."""
+        ...
+
     async def running(self, pod: ObjectKey) -> Collection[str]:
         """Names of the pod's running containers; none where the pod is not here."""
         ...

@@ -107,6 +107,7 @@ class KubeletApi:
             "healthz": self._healthz,
             "pods": self._pods,
             "containerLogs": self._logs,
+            "pastLogs": self._past_logs,
             "exec": self._exec,
             "attach": self._attach,
             "portForward": self._port_forward,
@@ -163,6 +164,18 @@ class KubeletApi:
             return list(await self.runtime.log_files(pod, container, previous=False))[-1:] != [followed]
 
         await _start_reply(asked, 200, "text/plain")
+        async with contextlib.aclosing(read_log(files, options, ended=ended, events=self._events)) as pieces:
+            await _send_while_wanted(asked, pieces)
+
+    async def _past_logs(self, asked: Asked) -> None:
+        pod, container = _pod_and_container(asked)
+        files = await self.runtime.past_log_files(pod, container)
+
+        async def ended(followed: Path) -> bool:
+            return True
+
+        await _start_reply(asked, 200, "text/plain")
+        options = _log_options(asked, self.clock)
         async with contextlib.aclosing(read_log(files, options, ended=ended, events=self._events)) as pieces:
             await _send_while_wanted(asked, pieces)
 

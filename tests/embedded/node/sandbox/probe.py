@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import random
+import re
 import resource
 import signal
 import site
@@ -50,7 +51,7 @@ def seen() -> dict[str, object]:
         "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
         "executable": sys.executable, "base_executable": sys._base_executable, "prefix": [sys.prefix, sys.exec_prefix],
         "base_prefix": [sys.base_prefix, sys.base_exec_prefix], "platlibdir": sys.platlibdir,
-        "main": {name: str(_main.get(name)) for name in (
+        "main": {name: re.sub("0x[0-9a-f]+", "", str(_main.get(name))) for name in (
             "__name__", "__file__", "__package__", "__spec__", "__doc__", "__cached__", "__annotations__", "__builtins__",
         )},
         "loader": str(type(_main["__loader__"])), "main names": [name for name in _main if name.startswith("__")],

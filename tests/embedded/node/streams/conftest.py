@@ -125,6 +125,9 @@ class MachineRuntime:
         older = sorted(self.log.parent.glob("0.log.*"), key=lambda path: -int(path.suffix[1:]))
         return [*older, self.log]
 
+    async def past_log_files(self, pod: ObjectKey, container: str) -> Sequence[Path]:
+        raise NotFound(f'no log of pod "{pod.name}" is kept')
+
     async def running(self, pod: ObjectKey) -> Collection[str]:
         return ["main"] if self.runs and pod == ("default", "web") else []
 

@@ -12,6 +12,7 @@ from flowdeck.controller.events import Events
 from flowdeck.embedded.node.contract import Images, Network
 from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.machine import Gpus
+from flowdeck.embedded.node.past_logs import PastLogs
 from flowdeck.embedded.node.pods.seen import BackOff
 from flowdeck.embedded.node.sandbox.client import Zygote
 from flowdeck.embedded.node.sandbox.driver import Driver
@@ -49,6 +50,10 @@ class Means:
     def hidden(self) -> Sequence[Path]:
         """What no pod may see."""
         return [self.settings.data, *self.settings.hidden]
+
+    @property
+    def past_logs(self) -> PastLogs:
+        return PastLogs(self.settings.data / "past-logs")
 
     def pod_folder(self, uid: str) -> Path:
         return self.settings.data / "pods" / uid

@@ -166,10 +166,10 @@ class PodPlace:
                 remove_tree(attempt / name)
 
     def forget(self) -> None:
-        """Removes what is left of the pod on this machine, logs too."""
+        """Removes what is left of the pod on this machine; its logs are kept for a while."""
         meta = self.pod["metadata"]
         remove_tree(self.folder)
-        remove_tree(self.means.log_folder(meta["namespace"], meta["name"], meta["uid"]))
+        self.means.past_logs.keep(self.means.log_folder(meta["namespace"], meta["name"], meta["uid"]))
 
 
 def save_pod(folder: Path, pod: Tree) -> None:

@@ -52,6 +52,9 @@ class PodRuntime:
         plan = files.read(str(attempt_folder(keeper.place.folder, container, run.attempt) / "plan.json"))
         return log_files(Path(plan["log"])) if plan else []
 
+    async def past_log_files(self, pod: ObjectKey, container: str) -> Sequence[Path]:
+        return await asyncio.to_thread(self.means.past_logs.find, pod, container)
+
     async def running(self, pod: ObjectKey) -> Collection[str]:
         await self.roster.recalled()
         worker = self.roster.find(pod)

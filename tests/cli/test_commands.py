@@ -1,0 +1,109 @@
+"""What people type, and what they see, on a running platform."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowdeck.testing.platform import RunningPlatform
+
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: hello, labels: {app: hello}}
+spec:
+  restartPolicy: Never
+  containers: [{name: main, image: "python:3.11", command: [python, -c, "print('hello from the pod')"]}]
+"""
+
+
+def run(*arguments: str, code: int = 0, text: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "flowdeck.cli.main", *arguments], capture_output=True, text=True, input=text
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def data(flowdeck: RunningPlatform) -> list[str]:
+    return ["--data", str(flowdeck.data)]
+
+
+@pytest.fixture
+def namespace(data: list[str], request: pytest.FixtureRequest) -> list[str]:
+    name = f"cli-{abs(hash(request.node.name)) % 10**8}"
+    obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    run("apply", "-f", "-", *data, text=json.dumps(obj))
+    return ["-n", name]
+
+
+def test_status_tells_scripts_what_they_need(flowdeck: RunningPlatform, data: list[str]) -> None:
+    facts = json.loads(run("status", "-o", "json", *data))
+    assert facts["ready"] is True
+    assert facts["server"] == flowdeck.server
+    assert facts["kubeconfig"] == str(flowdeck.kubeconfig)
+    assert set(facts["pids"]) == {"api", "node"}
+    assert facts["components"] == ["training"]
+
+
+def test_a_pod_is_applied_waited_for_read_and_deleted(data: list[str], namespace: list[str]) -> None:
+    assert "pods/hello applied" in run("apply", "-f", "-", *data, *namespace, text=POD)
+    run("wait", "pod", "hello", "--for", "PodReadyToStartContainers", "--timeout", "60", *data, *namespace)
+    assert "hello from the pod" in run("logs", "hello", "--follow", *data, *namespace)
+    assert "hello" in run("get", "pods", *data, *namespace)
+    assert json.loads(run("get", "pod", "hello", "-o", "json", *data, *namespace))["kind"] == "Pod"
+    assert run("get", "po", "-l", "app=hello", "-o", "name", *data, *namespace) == "pods/hello\n"
+    assert 'pods "hello" deleted' in run("delete", "pod", "hello", *data, *namespace)
+    run("wait", "pod", "hello", "--for", "deleted", "--timeout", "60", *data, *namespace)
+    assert "hello from the pod" in run("logs", "hello", "-c", "main", *data, *namespace), "kept after the pod is gone"
+
+
+def test_what_is_not_there_is_refused_in_words(data: list[str], namespace: list[str]) -> None:
+    assert 'pods "nobody" not found' in run("get", "pod", "nobody", *data, *namespace, code=1)
+    assert "doesn't have a resource type" in run("get", "dragons", *data, code=1)
+    assert 'pods "nobody" not found' in run("logs", "nobody", *data, *namespace, code=1)
+    assert "does not exist" in run("apply", "-f", "/nowhere.yaml", *data, code=1)
+    assert "no matches for kind" in run("apply", "-f", "-", *data, code=1, text="{apiVersion: x/v1, kind: Y}")
+
+
+def test_a_folder_in_use_is_refused(flowdeck: RunningPlatform, data: list[str]) -> None:
+    told = run("up", "--port", "0", "--detach", *data, code=1)
+    assert f"a platform is running on {flowdeck.data} already" in told
+    assert "a platform is running on" in run("up", "--port", "0", *data, code=1)
+
+
+def test_without_a_platform_commands_say_how_to_get_one(tmp_path: Path) -> None:
+    nothing = ["--data", str(tmp_path / "nothing")]
+    assert "start one with `flowdeck up`" in run("get", "pods", *nothing, code=1)
+    assert "not running" in run("status", *nothing, code=1)
+    assert json.loads(run("status", "-o", "json", *nothing, code=1))["ready"] is False
+    assert "no platform is running" in run("down", *nothing, code=1)
+
+
+def test_images_are_added_listed_and_removed(tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path)]
+    assert "known now" in run("image", "add", "example.com/mine:v1", "--package", "numpy", *data)
+    listed = json.loads(run("image", "list", "-o", "json", *data))
+    assert listed[0]["references"] == ["example.com/mine:v1"]
+    assert listed[0]["origin"] == "user"
+    run("image", "remove", "example.com/mine:v1", *data)
+    assert "not in your table" in run("image", "remove", "example.com/mine:v1", *data, code=1)
+    assert "say what the image is" in run("image", "add", "example.com/mine:v1", *data, code=1)
+
+
+def test_versions_are_told() -> None:
+    assert json.loads(run("version", "-o", "json"))["kubernetes"] == "v1.36.2"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["up", "down", "status", "demo", "apply", "get", "delete", "logs", "wait", "node", "version", "image"],
+)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    names = [command] if command != "image" else [command, "add"]
+    assert "Example: flowdeck" in run(*names, "--help")
