@@ -15,6 +15,7 @@ def test_by_name_label_file_and_all(kubectl: Kubectl) -> None:
     assert kubectl("delete configmap -l name=b") == 'configmap "b" deleted\n'
     assert kubectl("delete -f -", stdin=yaml.safe_dump(config_map("c"))) == 'configmap "c" deleted\n'
     assert kubectl("delete configmap d --dry-run=server") == 'configmap "d" deleted (server dry run)\n'
+    assert kubectl("get configmap d -o name") == "configmap/d\n"
     assert 'configmap "d" deleted\n' in kubectl("delete configmaps --all")
     assert kubectl.fails("delete configmap a") == 'Error from server (NotFound): configmaps "a" not found\n'
     assert kubectl("delete configmap a --ignore-not-found") == ""

@@ -5,7 +5,7 @@ Objects are rendered in the form that the `Accept` header asks for: as they are,
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, cast
 
@@ -243,16 +243,14 @@ class ResourceHandlers:
 
     async def _delete(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
-        options = write_options(info)
-        wanted = _delete_options(info)
+        wanted, options = _delete_options(info)
         obj, is_gone = await self.verbs.delete(resource, _key(info), wanted, options)
         if not is_gone or (resource.kind.group == "" and resource.kind.plural in RETURNS_DELETED):
             return self._rendered(form, resource, obj)
         return Answer(obj=_deleted_status(resource, obj))
 
     async def _delete_all(self, info: RequestInfo, resource: Resource) -> Answer:
-        options = write_options(info)
-        wanted = _delete_options(info)
+        wanted, options = _delete_options(info)
         page = await self._read_page(info, resource)
         deleted: list[Tree] = []
         for entry in page.entries:
@@ -372,8 +370,13 @@ def _key(info: RequestInfo) -> ObjectKey:
     return info.key
 
 
-def _delete_options(info: RequestInfo) -> DeleteOptions:
-    return DeleteOptions.parse(body_of(info) if info.body else None, info.query)
+def _delete_options(info: RequestInfo) -> tuple[DeleteOptions, WriteOptions]:
+    """From body and query; `dryRun` may stand in either."""
+    body = body_of(info) if info.body else None
+    options = write_options(info)
+    if isinstance(body, dict) and body.get("dryRun"):
+        options = replace(options, dry_run=True)
+    return DeleteOptions.parse(body, info.query), options
 
 
 def _selection(info: RequestInfo, resource: Resource) -> Selection:
