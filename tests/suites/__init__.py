@@ -1,1 +1,1 @@
-"""One suite an interface; every implementation runs it."""
+"""One suite an interface: every implementation runs it."""

@@ -102,6 +102,7 @@ class HttpClient:
             data=body,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=REQUEST_S),
+            server_hostname=self._config.server_name or None,
         ) as response:
             answer = await response.read()
             if response.status >= 400:
@@ -180,6 +181,7 @@ class HttpClient:
                 params=query,
                 headers=await self._headers(),
                 timeout=timeout,
+                server_hostname=self._config.server_name or None,
                 read_bufsize=2**22,
             ) as response:
                 if response.status >= 400:
@@ -266,7 +268,11 @@ class HttpClient:
         """A GET whose body comes piece by piece: `.../log?follow=true`."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_S)
         async with self._open().get(
-            self._config.server + path, params=query, headers=await self._headers(), timeout=timeout
+            self._config.server + path,
+            params=query,
+            headers=await self._headers(),
+            timeout=timeout,
+            server_hostname=self._config.server_name or None,
         ) as response:
             if response.status >= 400:
                 raise _error(await response.read(), response.status, "")

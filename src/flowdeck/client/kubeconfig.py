@@ -48,6 +48,7 @@ class ClusterConfig:
     insecure: bool = False
     """Do not check the server's certificate."""
     server_name: str = ""
+    """Name that the server's certificate must have, where it is not the URL's host."""
     certificate_pem: str = ""
     key_pem: str = ""
     token: str = ""
