@@ -1,9 +1,23 @@
 """How the platform's processes log: lines with key-values on standard error, tracebacks without local variables."""
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
+
+
+class _BestEffort:
+    """Standard error; what a full disk does not take is lost, and nobody fails for it."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure() -> None:
@@ -18,7 +32,7 @@ def configure() -> None:
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _BestEffort())),
         cache_logger_on_first_use=True,
     )
     logging.getLogger("uvicorn.error").addFilter(

@@ -53,7 +53,11 @@ def wait_for_none(before: set[int], within_s: float = 10) -> list[str]:
     return left
 
 
-def mounts(data: Path) -> list[str]:
-    """What is mounted below a folder, network namespaces that are pinned there included."""
+def mounts(folder: Path) -> list[str]:
+    """What is mounted in the nodes' folders below a folder, network namespaces that are pinned there included."""
     table = Path("/proc/self/mountinfo")
-    return [line for line in table.read_text().splitlines() if str(data) in line] if table.exists() else []
+    return (
+        [line for line in table.read_text().splitlines() if str(folder) in line and "/node/" in line]
+        if table.exists()
+        else []
+    )

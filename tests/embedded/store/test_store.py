@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,28 @@ async def test_a_deletion_that_changes_the_object_is_one_write(store: Store) -> 
     assert change.entry is deleted
     assert deleted.tree["data"] == {"x": "2"}
     assert store.get(a_key()) is None
+
+
+async def test_a_full_disk_is_told_of_and_got_over(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    kept = []
+
+    async def fill() -> None:
+        for number in range(100):
+            name = f"n{number}"
+            kept.append(await store.put(a_key(name), a_tree(name, x="x" * 100_000), expected=None))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"the store could not write: .*(full|I/O)"):
+            await fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    refused = a_key(f"n{len(kept)}")
+    assert store.head(refused) is None
+    kept.append(await store.put(refused, a_tree(refused.name), expected=None))
+    store.close()
+    again = Store(tmp_path / "store.db")
+    assert [(e.key, e.revision) for e in again.scan("configmaps")] == sorted((e.key, e.revision) for e in kept)
+    again.close()

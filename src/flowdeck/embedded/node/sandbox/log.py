@@ -7,8 +7,12 @@ import contextlib
 import os
 import time
 
+from flowdeck.embedded.node.sandbox import files
+
 LONGEST_LINE_BYTES = 16 * 1024
 """A longer line is cut into parts tagged `P`."""
+MOST_UNWRITTEN_BYTES = 1 << 20
+"""What is kept while the disk takes nothing; lines beyond that are lost."""
 
 
 class LogFile:
@@ -18,6 +22,8 @@ class LogFile:
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
+        self._unwritten = bytearray()
+        self._is_full = False
         self._open_lines: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
         self._open()
 
@@ -42,12 +48,16 @@ class LogFile:
         self._append(bytes(out))
 
     def finish(self) -> None:
-        """Writes what is left of lines without an end."""
+        """Writes what is left of lines without an end; waits for that while the disk is full."""
         for stream, buffer in self._open_lines.items():
             if buffer:
                 self._append(self._head(stream) + b"F " + bytes(buffer) + b"\n")
                 buffer.clear()
-        os.fsync(self._fd)
+        while self._unwritten and self._is_full:
+            time.sleep(files.ROOM_RETRY_S)
+            self._append(b"")
+        with contextlib.suppress(OSError):
+            os.fsync(self._fd)
 
     def _head(self, stream: int) -> bytes:
         seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
@@ -55,14 +65,18 @@ class LogFile:
         return f"{moment}.{nanos:09d}Z {'stdout' if stream == 1 else 'stderr'} ".encode()
 
     def _append(self, data: bytes) -> None:
-        if not data:
-            return
-        view = memoryview(data)
-        with contextlib.suppress(OSError):  # a full disk costs lines, not the container
-            while view:
-                view = view[os.write(self._fd, view) :]
-        self._size += len(data)
-        if self._size >= self._max_bytes:
+        """Writes whole lines, and before them what a full disk did not take."""
+        self._unwritten += data
+        try:
+            while self._unwritten:
+                written = os.write(self._fd, self._unwritten)
+                self._size += written
+                del self._unwritten[:written]
+        except OSError as error:
+            self._is_full = files.is_full(error)
+            if len(self._unwritten) > MOST_UNWRITTEN_BYTES:
+                del self._unwritten[self._unwritten.rfind(b"\n", 0, MOST_UNWRITTEN_BYTES) + 1 :]
+        if self._size >= self._max_bytes and not self._unwritten:
             self._rotate()
 
     def _rotate(self) -> None:

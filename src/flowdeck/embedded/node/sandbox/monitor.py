@@ -57,7 +57,9 @@ def main(folder: str, first: socket.socket, warm: list[int]) -> NoReturn:
     try:
         Monitor(plan, first, warm).run()
     except BaseException as error:
-        files.write_whole("exit.json", _ended(137, "ContainerStatusUnknown", f"the monitor failed: {error!r}", None))
+        files.write_when_there_is_room(
+            "exit.json", _ended(137, "ContainerStatusUnknown", f"the monitor failed: {error!r}", None)
+        )
         raise
     os._exit(0)
 
@@ -199,7 +201,7 @@ class Monitor:
             if self.terminal is not None:
                 self._add_source(1, self.terminal)
             self._started_at = _now()
-            files.write_whole("state.json", {**identity(self._pid), "started_at": self._started_at})
+            files.write_when_there_is_room("state.json", {**identity(self._pid), "started_at": self._started_at})
 
     def _start_warm(self, stdio: list[int]) -> int:
         """The command's number in the container; 0 when its init must start it."""
@@ -361,7 +363,7 @@ class Monitor:
             ended = _ended(code, "OOMKilled", "", self._started_at)
         else:
             ended = _ended(code, "Completed" if code == 0 else "Error", "", self._started_at)
-        files.write_whole("exit.json", ended, sync=True)
+        files.write_when_there_is_room("exit.json", ended, sync=True)
         self._tell({"ended": ended})
 
     def _tell(self, message: dict[str, Any]) -> None:

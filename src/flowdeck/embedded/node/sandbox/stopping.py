@@ -14,6 +14,8 @@ from flowdeck.kube.objects import Tree
 
 GRACE_S = 10.0
 """How long containers get after SIGTERM; a pod's own shorter grace counts."""
+KILL_S = 5.0
+"""How long monitors then have to write down how their containers ended: on a full disk they cannot."""
 
 
 def stop_all(data: Path) -> None:
@@ -27,7 +29,10 @@ def stop_all(data: Path) -> None:
         while identity.is_alive(claim) and time.monotonic() < deadlines[folder]:
             time.sleep(0.02)
         while identity.is_alive(claim):
-            _signal(folder, signal.SIGKILL)
+            if time.monotonic() < deadlines[folder] + KILL_S:
+                _signal(folder, signal.SIGKILL)
+            else:
+                identity.end(claim)
             time.sleep(0.05)
     for path in data.glob("pods/*/holder-*.claim"):
         if holder := files.read(str(path)):
