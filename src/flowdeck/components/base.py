@@ -8,6 +8,7 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
+from flowdeck.controller.events import Events
 from flowdeck.kube.objects import Tree
 
 
@@ -19,8 +20,7 @@ class Context:
     clock: Clock
     settings: Any
     """The component's own branch of the settings tree."""
-    events: Any
-    """`controller.events.EventRecorder`."""
+    events: Events
 
 
 class Component(Protocol):
