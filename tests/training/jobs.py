@@ -88,14 +88,16 @@ class Jobs:
 
     async def _completed(self, key: ObjectKey) -> dict[str, str]:
         said: dict[str, str] = {}
-        async with asyncio.timeout(LONGEST_S):
-            while True:
-                job = await self.client.get(TRAIN_JOB, key)
-                said |= await self.logs(key)
-                if find_condition(job, "Complete"):
-                    return said | await self.logs(key)
-                assert not find_condition(job, "Failed"), f"{job['status']}\n{said}\n{await self.events()}"
-                await asyncio.sleep(0.3)
+        deadline = asyncio.get_running_loop().time() + LONGEST_S
+        while True:
+            job = await self.client.get(TRAIN_JOB, key)
+            said |= await self.logs(key)
+            if find_condition(job, "Complete"):
+                return said | await self.logs(key)
+            in_time = asyncio.get_running_loop().time() < deadline
+            if find_condition(job, "Failed") or not in_time:
+                raise AssertionError(f"{key}: {job.get('status')}\n{said}\n{await self.events()}")
+            await asyncio.sleep(0.3)
 
     async def logs(self, key: ObjectKey) -> dict[str, str]:
         """`node-0` -> what it printed, of the job's pods that are there."""

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Loopback:
         """A free port of the machine that stands for a port of a name; the same each time."""
         key = f"{name} {port}"
         if key not in self._ports:
-            self._ports[key] = _free_port(set(self._ports.values()))
+            self._ports[key] = _free_port(str(self._file), set(self._ports.values()))
             self._save()
         return self._ports[key]
 
@@ -78,9 +79,15 @@ def _candidates(seed: str) -> Iterable[str]:
             yield f"127.{block}.{third}.{fourth}"
 
 
-def _free_port(taken: set[int]) -> int:
-    """A port that nobody has on any address now, below those that the kernel gives to clients."""
-    for port in range(20000, 32000):
+def _free_port(seed: str, taken: set[int]) -> int:
+    """A port that nobody has on any address now, below those that the kernel gives to clients.
+
+    Each platform on the machine begins elsewhere: what one has chosen is free until its pod listens there.
+    """
+    first, count = 20000, 12000
+    start = zlib.crc32(seed.encode())
+    for step in range(count):
+        port = first + (start + step) % count
         if port in taken:
             continue
         with socket.socket() as probe:
