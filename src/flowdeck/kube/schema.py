@@ -158,11 +158,6 @@ class Schema:
         return {**OBJECT_META, **(tree or {}), "properties": {**OBJECT_META["properties"], **own}}
 
     @builtins.property
-    def property_names(self) -> Sequence[str]:
-        """The fields that the schema names."""
-        return list(self.tree.get("properties", ()))
-
-    @builtins.property
     def items(self) -> "Schema | None":
         """The schema of a list's items."""
         if self._items is None and isinstance(tree := self.tree.get("items"), dict):

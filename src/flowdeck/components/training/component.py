@@ -43,7 +43,7 @@ class Training:
                 children=Children(client=ctx.client, plugins=_plugins(ctx.settings)),
                 phases=Phases(),
             ),
-            PodTroubleController(client=ctx.client, events=ctx.events, told={}),
+            PodTroubleController(client=ctx.client, events=ctx.events),
             RuntimeController(client=ctx.client, kind=TRAINING_RUNTIME),
             RuntimeController(client=ctx.client, kind=CLUSTER_TRAINING_RUNTIME),
         )

@@ -7,7 +7,7 @@ Writes  Events on the TrainJob
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from flowdeck.client.base import Client
@@ -41,7 +41,7 @@ class PodTroubleController:
 
     client: Client
     events: Events
-    told: dict[ObjectKey, tuple[tuple[str, str], ...]]
+    told: dict[ObjectKey, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What was last told of each pod in trouble, so that a pod that changes otherwise is not told of again."""
 
     name: ClassVar[str] = "trainjob-pods"
@@ -73,8 +73,8 @@ def troubles_of(pod: Tree) -> Iterator[tuple[str, str]]:
     placed = find_condition(pod, "PodScheduled")
     if placed and placed["status"] == "False" and placed.get("reason") == "Unschedulable":
         yield "Unschedulable", f"Pod {name}: {placed.get('message', '')}"
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for status in get_in(pod, "status", field, default=[]):
+    for held in ("initContainerStatuses", "containerStatuses"):
+        for status in get_in(pod, "status", held, default=[]):
             waiting = get_in(status, "state", "waiting", default={})
             if waiting.get("reason") in _TROUBLE:
                 told = waiting.get("message") or waiting["reason"]

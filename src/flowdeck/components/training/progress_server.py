@@ -96,7 +96,7 @@ class Tokens:
         }
         try:
             answer = await self.client.raw("POST", TOKEN_REVIEW.url(), body=review)
-        except ApiError as error:
+        except (ApiError, OSError) as error:
             raise InternalError("Internal error") from error
         status: Tree = msgspec.json.decode(answer).get("status") or {}
         return status
@@ -146,7 +146,7 @@ class ProgressApp:
             raise
         except BadRequest as error:
             raise Invalid(error.message, causes=error.causes) from error
-        except ApiError as error:
+        except (ApiError, OSError) as error:
             raise InternalError("Internal error") from error
 
 
