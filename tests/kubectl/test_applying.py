@@ -90,12 +90,13 @@ def test_patches_of_all_types(kubectl: Kubectl) -> None:
     assert kubectl("patch deployment web -p", strategic) == "deployment.apps/web patched\n"
     container = kubectl.json("get deployment web")["spec"]["template"]["spec"]["containers"][0]
     assert (container["image"], container["env"]) == ("busybox", [{"name": "A", "value": "1"}])
-    assert kubectl("patch deployment web -p", strategic) == "deployment.apps/web patched (no change)\n"
     kubectl("patch deployment web --type=merge -p", '{"spec":{"replicas":2}}')
     kubectl("patch deployment web --type=json -p", '[{"op":"replace","path":"/spec/replicas","value":3}]')
     assert kubectl("get deployment web -o jsonpath={.spec.replicas}") == "3"
     kubectl("patch deployment web --subresource=scale --type=merge -p", '{"spec":{"replicas":1}}')
     assert kubectl("get deployment web -o jsonpath={.spec.replicas}") == "1"
+    kubectl.apply(config_map(a="1"))
+    assert kubectl("patch configmap settings -p", '{"data":{"a":"1"}}') == "configmap/settings patched (no change)\n"
     failed = kubectl.fails("patch deployment web --type=json -p", '[{"op":"test","path":"/spec/replicas","value":9}]')
     assert failed == "The request is invalid: the server rejected our request due to an error in our request\n"
 
