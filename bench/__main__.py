@@ -13,7 +13,7 @@ from bench import api, pods, start
 from bench.report import Row, show
 from flowdeck.testing.platform import RunningPlatform
 
-PARTS = ("start", "api", "pods", "scale")
+PARTS = ("start", "api", "pods", "imports", "scale")
 
 
 @contextmanager
@@ -36,6 +36,8 @@ def _measure(part: str, platform: RunningPlatform) -> Sequence[Row]:
             return asyncio.run(api.measure(platform))
         case "pods":
             return asyncio.run(pods.measure(platform))
+        case "imports":
+            return asyncio.run(pods.measure_imports(platform))
     return asyncio.run(pods.measure_scale(platform))
 
 

@@ -1,6 +1,7 @@
 """How long it takes until something runs: pods, TrainJobs, many TrainJobs at once; and what many cost at rest."""
 
 import asyncio
+import shlex
 import time
 from collections.abc import Sequence
 
@@ -19,7 +20,15 @@ CLUSTER_TRAINING_RUNTIME = Kind(
 PODS = 20
 BURST = 100
 KEPT = 1000
+IMPORTS = 8
+"""Starts of each sort, of which the first does not count."""
+BUILD_S = 600
+"""For the image's environment to be built."""
+WARM_UP_S = 20
+"""For a server to import everything."""
 PRINT_TIME = "import time; print(time.time(), flush=True)"
+HEAVY_IMAGE = "ghcr.io/kubeflow/trainer/xgboost-runtime:v2.1.0"
+IMPORT_AND_PRINT = f"import numpy, xgboost; {PRINT_TIME}"
 
 
 async def measure(platform: RunningPlatform) -> Sequence[Row]:
@@ -54,6 +63,39 @@ async def measure(platform: RunningPlatform) -> Sequence[Row]:
             is_met=burst <= 20,
         ),
     ]
+
+
+async def measure_imports(platform: RunningPlatform) -> Sequence[Row]:
+    """Programs that import numpy and xgboost: by an interpreter of their own, and from a warm server."""
+    async with platform.client() as client:
+        await client.apply(CLUSTER_TRAINING_RUNTIME, _runtime(), manager="bench")
+        cold = [1000 * await _first_line(client, POD, _heavy_pod(f"cold-{n}", own=True), 600) for n in range(IMPORTS)][
+            1:
+        ]
+        await _first_line(client, POD, _heavy_pod("makes-warm"))
+        await asyncio.sleep(WARM_UP_S)
+        warm = [1000 * await _first_line(client, POD, _heavy_pod(f"warm-{n}")) for n in range(IMPORTS)][1:]
+        python = ["python", "-c", IMPORT_AND_PRINT]
+        shell = ["bash", "-c", shlex.join(python)]
+        jobs = [await _first_line(client, TRAIN_JOB, _heavy_job(f"job-{n}", python)) for n in range(IMPORTS)][1:]
+        by_shell = [await _first_line(client, TRAIN_JOB, _heavy_job(f"shell-{n}", shell)) for n in range(IMPORTS)][1:]
+    return [
+        Row(
+            what="pod created to its first line after import numpy, xgboost: cold",
+            samples=cold, unit="ms", want="as it is", is_met=True,
+        ),
+        Row(
+            what="the same, warm", samples=warm, unit="ms", want="<= cold / 5", is_met=median(warm) <= median(cold) / 5
+        ),
+        Row(
+            what="TrainJob created to its first line after these imports, warm",
+            samples=jobs, unit="s", want="<= 0.5 s", beat="10-30 s", is_met=median(jobs) <= 0.5,
+        ),
+        Row(
+            what="the same through bash -c, which has no warm start",
+            samples=by_shell, unit="s", want="as it is", is_met=True,
+        ),
+    ]  # fmt: skip
 
 
 async def measure_scale(platform: RunningPlatform) -> Sequence[Row]:
@@ -91,23 +133,23 @@ async def _finish(client: HttpClient) -> None:
         tasks.create_task(follow())
 
 
-async def _first_line(client: HttpClient, kind: Kind, obj: Tree) -> float:
+async def _first_line(client: HttpClient, kind: Kind, obj: Tree, timeout_s: float = 60) -> float:
     """Seconds from the call that creates `obj` to the time that its program prints first."""
     began = time.time()  # compared with the program's own clock
     await client.create(kind, obj)
     name = obj["metadata"]["name"]
     labels = f"jobset.sigs.k8s.io/jobset-name={name}" if kind is TRAIN_JOB else ""
     fields = "" if labels else f"metadata.name={name}"
-    pod = await _finished_pod(client, labels, fields)
+    pod = await _finished_pod(client, labels, fields, timeout_s)
     log = await client.raw("GET", POD.url(ObjectKey("default", pod), subresource="log"))
     await client.delete(kind, ObjectKey("default", name))
     return float(log.split()[0]) - began
 
 
-async def _finished_pod(client: HttpClient, labels: str, fields: str) -> str:
+async def _finished_pod(client: HttpClient, labels: str, fields: str, timeout_s: float) -> str:
     async with (
         client.watch(POD, namespace="default", labels=labels, fields=fields, resource_version="0") as events,
-        asyncio.timeout(60),
+        asyncio.timeout(timeout_s),
     ):
         async for event in events:
             if (event.object.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
@@ -144,6 +186,22 @@ def _pod(name: str) -> Tree:
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
     }
+
+
+def _heavy_pod(name: str, *, own: bool = False) -> Tree:
+    """A pod that imports a lot; `own`: with a variable that needs an interpreter of its own."""
+    pod = _pod(name)
+    container = pod["spec"]["containers"][0]
+    container |= {"image": HEAVY_IMAGE, "command": ["python", "-c", IMPORT_AND_PRINT]}
+    if own:
+        container["env"] = [{"name": "PYTHONUNBUFFERED", "value": "1"}]
+    return pod
+
+
+def _heavy_job(name: str, command: Sequence[str]) -> Tree:
+    job = _train_job(name)
+    job["spec"]["trainer"] |= {"image": HEAVY_IMAGE, "command": list(command)}
+    return job
 
 
 def _train_job(name: str, *, nodes: int = 1, suspend: bool = False, code: str = PRINT_TIME) -> Tree:

@@ -41,6 +41,8 @@ class EmbeddedNodeSettings:
     """Package index for building environments; empty: pip's and uv's own configuration, else PyPI."""
     offline: bool = False
     """Build environments only from the cache and `find_links`."""
+    warm_servers: int = 2
+    """How many warm fork servers are kept at once, so that Python pods start without importing; 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)

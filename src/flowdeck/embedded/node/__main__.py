@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flowdeck import logs
 from flowdeck.embedded.node.app import run_node
+from flowdeck.embedded.node.sandbox.warm import WarmSettings
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.locks import try_lock
 
@@ -34,6 +35,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--find-links", action="append", default=[])
     parser.add_argument("--index-url", default="")
     parser.add_argument("--offline", action="store_true")
+    parser.add_argument("--warm-servers", type=int, default=WarmSettings.most, help="how many are kept; 0: none")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     return parser.parse_args(given)
 
@@ -55,6 +57,7 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
         find_links=tuple(given.find_links),
         index_url=given.index_url,
         offline=given.offline,
+        warm=WarmSettings(most=given.warm_servers),
     )
 
 

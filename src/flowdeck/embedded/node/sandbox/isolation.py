@@ -155,7 +155,7 @@ class Root:
         flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
         for name in ("proc", "sys", "dev", "tmp", "run", "var/tmp"):
             os.makedirs(f"{self._top}/{name}", exist_ok=True)
-        linux.mount("proc", f"{self._top}/proc", "proc", flags)
+        linux.mount("proc", f"{self._top}/proc", "proc", flags, self._root.get("proc", ""))
         try:
             linux.mount("sysfs", f"{self._top}/sys", "sysfs", flags | linux.MS_RDONLY)
         except OSError:  # the network namespace is not ours

@@ -172,6 +172,7 @@ class WarmServers:
         plan = rooted.to_plan(stand_in, holder={}, hidden=self.hidden, rootless=False)
         python = f"{environment}/bin/python"
         serve = {"preload": list(spec.preload), "idle_s": 0 if spec.keep_warm else self.settings.idle_s}
+        plan["root"]["proc"] = "hidepid=4"  # processes that it may not look into are not there
         return plan | {"python": python, "serve": serve}
 
 

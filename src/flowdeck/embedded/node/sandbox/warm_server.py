@@ -40,6 +40,7 @@ _COERCED = os.environ.get("LC_CTYPE")  # noqa: TID251 - this is the program
 """Set by the interpreter itself where there is no locale."""
 _LONGEST_MESSAGE = 1 << 22
 _IGNORE_COOKIE = 0x0800
+_OLDEST = (3, 10)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -78,6 +79,8 @@ def _import(names: list[str]) -> None:
 
 def _unfit() -> str:
     """Why forks of this process would not be sound; empty when they are."""
+    if sys.version_info < _OLDEST:
+        return "its Python is older than 3.10"
     if len(os.listdir("/proc/self/task")) > 1:
         return "the preloaded modules start threads"
     fds = set(map(int, os.listdir("/proc/self/fd"))) - {0, 1, 2, CONTROL}
@@ -336,7 +339,7 @@ def _file_runner(path: str) -> Runner:
     file = _libc.fopen(os.fsencode(path), b"rbe")
     if not file:
         raise GiveUp(path)
-    whole = path if path.startswith("/") else f"{os.getcwd()}/{path.removeprefix('./')}"
+    whole = path if path.startswith("/") else f"{os.getcwd()}/{path}"
     return lambda: _end(run(file, os.fsencode(whole), 1, None))
 
 
