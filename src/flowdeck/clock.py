@@ -60,6 +60,10 @@ class FakeClock:
         heapq.heappush(self._sleepers, (self._passed_s + seconds, next(self._order), wake))
         await wake
 
+    def set_wall_clock(self, seconds: float) -> None:
+        """Somebody sets the wall clock so much forward (or back); no time passes."""
+        self._start += timedelta(seconds=seconds)
+
     def advance(self, seconds: float) -> None:
         """Moves the clock and wakes, in order, everybody whose time has come."""
         self._passed_s += seconds

@@ -67,3 +67,19 @@ async def test_a_lost_lease_ends_the_work_and_is_left_to_who_has_it(world):
     with pytest.raises(LostLease):
         leading.result()
     assert await holder(world) == "b"
+
+
+async def test_who_leads_goes_on_leading_when_the_wall_clock_is_set(world):
+    first = asyncio.create_task(election(world, "a").run(for_ever))
+    await until(world, "a")
+    second = asyncio.create_task(election(world, "b").run(for_ever))
+    for jump in (3600, -7200, 86400):
+        world.clock.set_wall_clock(jump)
+        for _ in range(200):
+            world.clock.advance(0.1)
+            await asyncio.sleep(0)
+        assert await holder(world) == "a"
+    assert not first.done()
+    first.cancel()
+    second.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)

@@ -6,7 +6,6 @@ Source: k8s.io/client-go (tools/leaderelection); same Lease fields, same default
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
@@ -33,7 +32,8 @@ class LeaderElection:
     renew_s: float = 10.0
     """After that long without a renewal, leading ends."""
     retry_s: float = 2.0
-    _seen: tuple[str, datetime] | None = None
+    _seen: tuple[str, float] | None = None
+    """Version of somebody else's Lease, and when it was first seen (monotonic: wall clocks are set)."""
     """The other holder's Lease (its resourceVersion), and when we first saw it so."""
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
@@ -82,11 +82,11 @@ class LeaderElection:
         spec = lease.get("spec") or {}
         if spec.get("holderIdentity") in (self.identity, "", None):
             return True
-        version, now = lease["metadata"]["resourceVersion"], self.clock.now()
+        version, now = lease["metadata"]["resourceVersion"], self.clock.monotonic()
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, now)
             return False
-        return (now - self._seen[1]).total_seconds() > (spec.get("leaseDurationSeconds") or self.lease_s)
+        return now - self._seen[1] > (spec.get("leaseDurationSeconds") or self.lease_s)
 
     def _held(self, lease: Tree | None) -> Tree:
         now = format_micro_time(self.clock.now())

@@ -69,6 +69,17 @@ async def test_a_node_that_renews_its_lease_stays_ready(nodes):
     assert not await taints(nodes)
 
 
+async def test_a_node_stays_ready_when_the_wall_clock_is_set(nodes):
+    for jump in (3600, -7200, 86400):
+        nodes.clock.set_wall_clock(jump)
+        await nodes.advance(seconds=30)
+        await renew(nodes)
+    assert not await taints(nodes)
+    nodes.clock.set_wall_clock(-86400)
+    await nodes.advance(seconds=41)
+    assert await ready(nodes) == ("Unknown", "NodeStatusUnknown")
+
+
 async def test_a_silent_node_becomes_unknown_and_tainted_and_recovers(nodes):
     await a_pod(nodes, tolerations=bearing(300))
     await nodes.advance(seconds=41)

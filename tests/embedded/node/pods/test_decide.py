@@ -66,6 +66,12 @@ SIDECAR = a_pod("true", initContainers=[a_container("true", name="side", restart
         pytest.param(AGAIN, a_scene(main=ended(0)), [Start("main", 1, 0.0)], id="Always: it ended well"),
         pytest.param(AGAIN, a_scene(main=ended(1, attempt=1)), [], id="the second restart waits"),
         pytest.param(
+            AGAIN,
+            a_scene(main=ended(1, attempt=1, ended_s_ago=-3600)),
+            [Start("main", 2, 1.0)],
+            id="the wall clock was set back",
+        ),
+        pytest.param(
             AGAIN, a_scene(main=ended(1, attempt=1, ended_s_ago=10)), [Start("main", 2, 10.0)], id="until its time"
         ),
         pytest.param(

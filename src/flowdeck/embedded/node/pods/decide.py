@@ -226,8 +226,9 @@ def _keep(pod: Tree, container: Tree, state: ContainerSeen, now: datetime, back_
     if not restarts_after(pod, container, run.exit_code or 0, is_init=is_init):
         return NOTHING
     pause = back_off.before(run)
-    again = (run.ended_at or now) + timedelta(seconds=pause)
-    if pause and now < again:
+    ended = run.ended_at or now
+    again = ended + timedelta(seconds=pause)
+    if pause and ended <= now < again:  # before it ended: the wall clock was set back, nobody waits for that
         return Step(look_again_at=again)
     return Step([Start(name, run.attempt + 1, pause)])
 
