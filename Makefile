@@ -3,7 +3,7 @@ DATA ?= $(CURDIR)/.flowdeck
 PYTEST ?= .venv/bin/pytest
 WORKERS ?= 2
 
-.PHONY: help demo test check bench up setup
+.PHONY: help demo test faults check bench up setup
 
 help:            ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -13,6 +13,9 @@ demo: setup      ## set up everything, start the platform, train a model on two 
 
 test: setup      ## set up and run all tests
 	$(PYTEST) -q -n $(WORKERS) --dist loadgroup
+
+faults: setup    ## kill the platform 200 times a driver, and cut the store's power as often (FLOWDECK_FAULT_ROUNDS)
+	FLOWDECK_FAULT_ROUNDS=$${FLOWDECK_FAULT_ROUNDS:-200} $(PYTEST) -s -n 0 tests/faults tests/embedded/store/test_power_cuts.py
 
 check: setup     ## formatting, lint, types, import contracts, docs
 	.venv/bin/ruff format --check .

@@ -29,7 +29,7 @@ LONGEST_PAUSE_S = 1.5
 """Between two kills, once the platform is back."""
 
 
-@pytest.mark.timeout(120 + 12 * ROUNDS)
+@pytest.mark.timeout(180 + 15 * ROUNDS)
 @pytest.mark.parametrize("driver", ["plain", "namespaces"])
 async def test_nothing_is_lost_or_doubled_when_the_platform_is_killed(
     folder: Path, assert_clean: Clean, driver: str

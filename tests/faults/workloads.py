@@ -29,6 +29,8 @@ exit $code
 _FIRST_FAILS = "mkdir /deeds/$DEEDS.$JOB_COMPLETION_INDEX 2>/dev/null && code=5 || code=0"
 _SERVE = """
 trap 'say end 0 0 $POD_UID; exit 0' TERM
+"""
+_FOR_EVER = """
 while true; do sleep 30 & wait $!; done
 """
 
@@ -175,7 +177,7 @@ def train_job_that_fails(deeds: Path, name: str, lines: int, pause_s: float) -> 
 
 def deployment(deeds: Path, name: str, replicas: int) -> Workload:
     """Pods that run until they are stopped, and then say so."""
-    pod = _pod(deeds, name, f"{_SAY}{_SERVE}", 1, 0, restartPolicy="Always")
+    pod = _pod(deeds, name, f"{_SERVE}{_SAY}{_FOR_EVER}", 1, 0, restartPolicy="Always")
     obj = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

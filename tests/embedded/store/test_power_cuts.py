@@ -12,12 +12,15 @@ from pathlib import Path
 from random import Random
 
 import psutil
+import pytest
 
 from flowdeck.embedded.store.store import Store
 
 ROUNDS = int(os.environ.get("FLOWDECK_FAULT_ROUNDS", "12"))
 ROOT = Path(__file__).parents[3]
 LONGEST_S = 0.2
+
+pytestmark = pytest.mark.timeout(60 + 3 * ROUNDS)
 
 
 @dataclass

@@ -68,7 +68,7 @@ SIDECAR = a_pod("true", initContainers=[a_container("true", name="side", restart
         pytest.param(
             AGAIN,
             a_scene(main=ended(1, attempt=1, ended_s_ago=-3600)),
-            [Start("main", 2, 1.0)],
+            [Start("main", 2, 10)],
             id="the wall clock was set back",
         ),
         pytest.param(
