@@ -39,10 +39,12 @@ def down(
 
 
 def _stop(lock: Path) -> None:
-    """Ends the process that has the lock: SIGTERM, after a while SIGKILL."""
+    """Ends the process that has the lock: SIGTERM, after a while SIGKILL. Raises `Refusal` when that does not help."""
     told, deadline = 0, time.monotonic() + GRACE_S
     while (pid := holder(lock)) is not None:
         is_late = time.monotonic() > deadline
+        if time.monotonic() > deadline + GRACE_S:
+            raise Refusal(f"{lock} is still held (by process {pid or 'unknown'}): end that process, then try again")
         if pid and (pid != told or is_late):
             told = pid
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Subresources that are parts of an object: `namespaces/finalize`, `pods/ephemeralcontainers`, CSR `approval`.
+"""Subresources that are parts of an object: `namespaces/finalize`, CSR `approval`.
 
 Source: k8s.io/kubernetes (pkg/registry/core/namespace/strategy.go, pkg/registry/core/pod/strategy.go,
 pkg/registry/certificates/certificates/strategy.go).

@@ -34,7 +34,6 @@ class Subresources:
         self._proxies = Proxies(storage, nodes)
         self._parts = {
             ("namespaces", "finalize"): Part(verbs, negotiator, ("spec", "finalizers")),
-            ("pods", "ephemeralcontainers"): Part(verbs, negotiator, ("spec", "ephemeralContainers")),
             ("certificatesigningrequests", "approval"): Part(verbs, negotiator, ("status", "conditions")),
         }
 
