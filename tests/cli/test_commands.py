@@ -11,13 +11,15 @@ from flowdeck.testing.platform import RunningPlatform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
 
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: hello, labels: {app: hello}}
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: hello}
 spec:
-  restartPolicy: Never
-  containers: [{name: main, image: "python:3.11", command: [python, -c, "print('hello from the pod')"]}]
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "python:3.11", command: [python, -c, "print('hello from the pod')"]}]
 """
 
 
@@ -51,16 +53,16 @@ def test_status_tells_scripts_what_they_need(flowdeck: RunningPlatform, data: li
     assert facts["components"] == ["training"]
 
 
-def test_a_pod_is_applied_waited_for_read_and_deleted(data: list[str], namespace: list[str]) -> None:
-    assert "pods/hello applied" in run("apply", "-f", "-", *data, *namespace, text=POD)
-    run("wait", "pod", "hello", "--for", "PodReadyToStartContainers", "--timeout", "60", *data, *namespace)
-    assert "hello from the pod" in run("logs", "hello", "--follow", *data, *namespace)
-    assert "hello" in run("get", "pods", *data, *namespace)
-    assert json.loads(run("get", "pod", "hello", "-o", "json", *data, *namespace))["kind"] == "Pod"
-    assert run("get", "po", "-l", "app=hello", "-o", "name", *data, *namespace) == "pods/hello\n"
-    assert 'pods "hello" deleted' in run("delete", "pod", "hello", *data, *namespace)
-    run("wait", "pod", "hello", "--for", "deleted", "--timeout", "60", *data, *namespace)
-    assert "hello from the pod" in run("logs", "hello", "-c", "main", *data, *namespace), "kept after the pod is gone"
+def test_a_job_is_applied_waited_for_read_and_deleted(data: list[str], namespace: list[str]) -> None:
+    assert "jobs.batch/hello applied" in run("apply", "-f", "-", *data, *namespace, text=JOB)
+    run("wait", "job", "hello", "--for", "Complete", "--timeout", "100", *data, *namespace)
+    assert "1/1" in run("get", "jobs", *data, *namespace)
+    assert json.loads(run("get", "job", "hello", "-o", "json", *data, *namespace))["kind"] == "Job"
+    pod = run("get", "po", "-l", "job-name=hello", "-o", "name", *data, *namespace).strip().removeprefix("pods/")
+    assert "hello from the pod" in run("logs", pod, "--follow", *data, *namespace)
+    assert 'jobs.batch "hello" deleted' in run("delete", "job", "hello", *data, *namespace)
+    run("wait", "pod", pod, "--for", "deleted", "--timeout", "100", *data, *namespace)
+    assert "hello from the pod" in run("logs", pod, "-c", "main", *data, *namespace), "kept after the pod is gone"
 
 
 def test_what_is_not_there_is_refused_in_words(data: list[str], namespace: list[str]) -> None:

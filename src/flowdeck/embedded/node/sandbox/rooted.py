@@ -99,10 +99,15 @@ def _closed(spec: ContainerSpec) -> Iterator[str]:
 
 
 def _environment_of(spec: ContainerSpec) -> Iterator[str]:
-    """Where the shared Python environment and its interpreter are."""
+    """Where the shared Python environment, its interpreter, and what is installed there by its source folder are."""
     if spec.environment is None:
         return
-    yield os.path.realpath(spec.shared_environment or spec.environment)
+    shared = os.path.realpath(spec.shared_environment or spec.environment)
+    yield shared
+    for path_file in Path(shared).glob("lib/python*/site-packages/*.pth"):
+        for line in path_file.read_text().splitlines():
+            if line.startswith("/") and os.path.isdir(line):
+                yield os.path.realpath(line)
     config = spec.environment / "pyvenv.cfg"
     if config.is_file():
         for line in config.read_text().splitlines():

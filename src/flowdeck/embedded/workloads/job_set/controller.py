@@ -8,6 +8,7 @@ States  README.md; the choice between them is in decide.py
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
@@ -109,13 +110,10 @@ class JobSetController:
 
 async def _all(acts: Iterable[Awaitable[object]]) -> None:
     """Does all, not too many at a time; the first error is raised when the others are done, too."""
-    turn = asyncio.Semaphore(PARALLEL)
-
-    async def in_turn(act: Awaitable[object]) -> None:
-        async with turn:
-            await act
-
-    outcomes = await asyncio.gather(*(in_turn(act) for act in acts), return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, NotFound):
-            raise outcome
+    failures: list[BaseException] = []
+    left = iter(acts)
+    while batch := list(islice(left, PARALLEL)):
+        outcomes = await asyncio.gather(*batch, return_exceptions=True)
+        failures += [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, NotFound)]
+    if failures:
+        raise failures[0]
