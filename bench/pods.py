@@ -121,6 +121,8 @@ async def _finish(client: HttpClient) -> None:
     async def follow() -> None:
         async with client.watch(TRAIN_JOB, resource_version=start) as events:
             async for event in events:
+                if event.type == "BOOKMARK":
+                    continue
                 name = event.object["metadata"]["name"]
                 if name not in finished and (is_true(event.object, "Complete") or is_true(event.object, "Failed")):
                     finished.add(name)
@@ -168,6 +170,8 @@ async def _burst(client: HttpClient) -> float:
     async with client.watch(POD, namespace="default", resource_version="0") as events, asyncio.timeout(300):
         async for event in events:
             pod = event.object
+            if event.type == "BOOKMARK":
+                continue
             if pod["metadata"]["name"].startswith("burst-") and (pod.get("status") or {}).get("phase") == "Running":
                 ran.add(pod["metadata"]["name"])
                 if len(ran) == 2 * BURST:

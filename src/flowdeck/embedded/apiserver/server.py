@@ -20,6 +20,10 @@ def _peer_certificate(transport: Any) -> bytes | None:
     return certificate
 
 
+_LARGE = 64 * 1024
+"""Bytes from which on a piece is sent as it is: putting it together with others would copy it."""
+
+
 class _Corked:
     """A transport that sends what is written in one turn of the event loop as one piece: head and body of an answer
     are one TLS record and one system call."""
@@ -33,6 +37,10 @@ class _Corked:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        if len(data) > _LARGE:
+            self._flush()
+            self._transport.write(data)
+            return
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)

@@ -48,7 +48,7 @@ class NodeSettings:
     """Pause before the second restart of a container; doubles with each more. A kubelet: 10."""
     crash_loop_max_s: float = 300.0
     """Longest such pause."""
-    max_pods: int = 110
+    max_pods: int = 500
     log_max_bytes: int = 10 * MIB
     """A container's log is rotated at that size."""
     log_max_files: int = 5
