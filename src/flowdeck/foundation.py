@@ -27,6 +27,12 @@ LOCK_S = 0.1
 class DataFolderInUse(Exception):
     """Another platform runs on this data folder."""
 
+    def __init__(self, data: Path) -> None:
+        super().__init__(
+            f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
+            f"(flowdeck down --data {data}), or choose another folder with --data"
+        )
+
 
 @dataclass
 class NodeProcess:
@@ -102,10 +108,7 @@ def _locked(data: Path) -> Iterator[None]:
     deadline = time.monotonic() + LOCK_S
     while (file := try_lock(data / "lock")) is None:
         if time.monotonic() > deadline:
-            raise DataFolderInUse(
-                f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
-                f"(flowdeck down --data {data}), or choose another folder with --data"
-            )
+            raise DataFolderInUse(data)
         time.sleep(0.01)
     with file:
         (data / "state.json").unlink(missing_ok=True)  # of one that was killed

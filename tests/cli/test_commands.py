@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flowdeck.cli.cluster import read_objects
+from flowdeck.cli.common import Refusal
 from flowdeck.testing.platform import RunningPlatform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
@@ -20,6 +22,21 @@ spec:
     spec:
       restartPolicy: Never
       containers: [{name: main, image: "python:3.11", command: [python, -c, "print('hello from the pod')"]}]
+"""
+
+JOB_SET = """
+apiVersion: jobset.x-k8s.io/v1alpha2
+kind: JobSet
+metadata: {name: hello}
+spec:
+  replicatedJobs:
+  - name: node
+    template:
+      spec:
+        template:
+          spec:
+            restartPolicy: Never
+            containers: [{name: node, image: "python:3.11", command: [python, -c, "print('hello from the pod')"]}]
 """
 
 
@@ -57,6 +74,7 @@ def test_a_job_is_applied_waited_for_read_and_deleted(data: list[str], namespace
     assert "jobs.batch/hello applied" in run("apply", "-f", "-", *data, *namespace, text=JOB)
     run("wait", "job", "hello", "--for", "Complete", "--timeout", "100", *data, *namespace)
     assert "1/1" in run("get", "jobs", *data, *namespace)
+    assert "1/1" in run("get", "jobs.batch/hello", *data, *namespace), "as apply prints it"
     assert json.loads(run("get", "job", "hello", "-o", "json", *data, *namespace))["kind"] == "Job"
     pod = run("get", "po", "-l", "job-name=hello", "-o", "name", *data, *namespace).strip().removeprefix("pods/")
     assert "hello from the pod" in run("logs", pod, "--follow", *data, *namespace)
@@ -70,7 +88,31 @@ def test_what_is_not_there_is_refused_in_words(data: list[str], namespace: list[
     assert "doesn't have a resource type" in run("get", "dragons", *data, code=1)
     assert 'pods "nobody" not found' in run("logs", "nobody", *data, *namespace, code=1)
     assert "does not exist" in run("apply", "-f", "/nowhere.yaml", *data, code=1)
-    assert "no matches for kind" in run("apply", "-f", "-", *data, code=1, text="{apiVersion: x/v1, kind: Y}")
+    unknown = "{apiVersion: x/v1, kind: Y, metadata: {name: z}}"
+    assert "no matches for kind" in run("apply", "-f", "-", *data, code=1, text=unknown)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"- a\n- b\n", "every object needs apiVersion and kind"),
+        (b"apiVersion: v1\nkind: List\nitems: 3\n", "a List has no metadata.name"),
+        (b"apiVersion: v1\nkind: Pod\n", "a Pod has no metadata.name"),
+        (b"metadata: {name: [}\n", "is not YAML"),
+        (b"\xff\xfe\x00", "cannot read"),
+        (b"", "has no objects in it"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_words(tmp_path: Path, text: bytes, told: str) -> None:
+    (tmp_path / "bad.yaml").write_bytes(text)
+    with pytest.raises(Refusal, match=told):
+        read_objects(str(tmp_path / "bad.yaml"))
+
+
+def test_following_the_log_of_a_job_waits_for_its_pod_to_start(data: list[str], namespace: list[str]) -> None:
+    run("apply", "-f", "-", *data, *namespace, text=JOB_SET)
+    assert "hello from the pod" in run("logs", "jobset/hello", "--follow", *data, *namespace)
+    assert "not found" in run("logs", "jobset/nobody", "--follow", *data, *namespace, code=1)
 
 
 def test_a_folder_in_use_is_refused(flowdeck: RunningPlatform, data: list[str]) -> None:

@@ -26,10 +26,10 @@ def apply(
 
     async def work(client: HttpClient) -> None:
         for kind, obj in zip(await kinds_of(client, objects), objects, strict=True):
-            meta = obj.setdefault("metadata", {})
+            meta = obj["metadata"]
             if kind.namespaced:
                 meta.setdefault("namespace", namespace or config.namespace)
             await client.apply(kind, obj, manager="flowdeck", force=True)
-            typer.echo(f"{kind.resource}/{meta.get('name')} applied")
+            typer.echo(f"{kind.resource}/{meta['name']} applied")
 
     talk(config, work)

@@ -23,7 +23,8 @@ def cluster_of(kubeconfig: Path | None, data: Path | None) -> ClusterConfig:
     path = kubeconfig or data_folder(data) / "kubeconfig"
     if kubeconfig is None and read_state(data_folder(data)) is None:
         raise Refusal(
-            f"no platform is running on {data_folder(data)}: start one with `flowdeck up`, or give --kubeconfig"
+            f"no platform is running on {data_folder(data)}: start one with `flowdeck up`, "
+            "choose another folder with --data or FLOWDECK_DATA, or give --kubeconfig"
         )
     try:
         return load_kubeconfig(path)
@@ -57,13 +58,30 @@ def read_objects(source: str) -> Sequence[Tree]:
         files = (
             sorted(f for f in path.rglob("*") if f.suffix in (".yaml", ".yml", ".json")) if path.is_dir() else [path]
         )
-        texts = [file.read_text() for file in files]
+        texts = [_text_of(file) for file in files]
     try:
         found = [obj for text in texts for obj in yaml_text.load_all(text) if obj]
     except yaml_text.YamlError as error:
         raise Refusal(f"{source} is not YAML: {error}") from error
-    flat = [item for obj in found for item in (obj["items"] if obj.get("kind") == "List" else [obj])]
+    flat = [item for obj in found for item in _items(obj)]
+    if not flat:
+        raise Refusal(f"{source} has no objects in it")
     for obj in flat:
         if not (isinstance(obj, dict) and obj.get("kind") and obj.get("apiVersion")):
             raise Refusal(f"{source}: every object needs apiVersion and kind")
+        if not isinstance(obj.get("metadata"), dict) or not obj["metadata"].get("name"):
+            raise Refusal(f"{source}: a {obj['kind']} has no metadata.name")
     return flat
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"cannot read {file}: {error}") from error
+
+
+def _items(obj: Any) -> Sequence[Any]:
+    """What a document holds: a List its items, any other one itself."""
+    items = obj.get("items") if isinstance(obj, dict) and obj.get("kind") == "List" else None
+    return items if isinstance(items, list) else [obj]

@@ -11,6 +11,14 @@ class Refusal(Exception):
     """A command cannot do what it was asked; the text says why and what to do."""
 
 
+def exports(data: Path) -> str:
+    """The lines that point a shell at the platform in a data folder: other tools, and these commands."""
+    lines = [f"  export KUBECONFIG={data / 'kubeconfig'}"]
+    if data != data_folder(None):
+        lines.append(f"  export FLOWDECK_DATA={data}")
+    return "\n".join(lines)
+
+
 def default_data() -> Path:
     """The user's data folder: `FLOWDECK_DATA`, else `flowdeck` in the place for applications' data."""
     chosen = os.environ.get("FLOWDECK_DATA")  # noqa: TID251 - the command line reads the environment

@@ -6,7 +6,7 @@ import typer
 
 from flowdeck.cli.cluster import cluster_of, read_objects, talk
 from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
-from flowdeck.cli.resources import kind_named, kinds_of
+from flowdeck.cli.resources import kind_named, kinds_of, word_and_name
 from flowdeck.client.base import Propagation
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.objects import ObjectKey
@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def delete(
-    kind: Annotated[str, typer.Argument(help="A kind, as for `get`.")] = "",
+    kind: Annotated[str, typer.Argument(help="A kind, as for `get`, or KIND/NAME.")] = "",
     name: Annotated[str, typer.Argument(help="The object's name.")] = "",
     file: Annotated[str, typer.Option("--filename", "-f", help="Delete the objects of this file instead.")] = "",
     namespace: NamespaceOption = "",
@@ -30,7 +30,8 @@ def delete(
     """Delete objects; what they own goes with them unless --cascade=orphan."""
     if cascade not in _CASCADES:
         raise Refusal(f"unknown cascade {cascade!r}: use background, foreground or orphan")
-    if bool(file) == bool(kind and name):
+    word, named = word_and_name(kind, name)
+    if bool(file) == bool(word and named):
         raise Refusal("say what to delete: a kind and a name, or -f FILE")
     config = cluster_of(kubeconfig, data)
 
@@ -43,8 +44,8 @@ def delete(
                 for k, o in zip(await kinds_of(client, objects), objects, strict=True)
             ]
         else:
-            found = await kind_named(client, kind)
-            targets = [(found, ObjectKey(space if found.namespaced else "", name))]
+            found = await kind_named(client, word)
+            targets = [(found, ObjectKey(space if found.namespaced else "", named))]
         for target, key in targets:
             await client.delete(target, key, propagation=cast(Propagation, _CASCADES[cascade]))
             typer.echo(f'{target.resource} "{key.name}" deleted')

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from rich.console import Console
 
 import flowdeck
 from flowdeck.cli.cluster import read_objects
-from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.cli.common import DataOption, Refusal, data_folder, exports
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock
@@ -88,7 +89,7 @@ def _uv(*arguments: str) -> None:
 
 
 def _run_script(python: Path, platform: RunningPlatform, script: Path) -> None:
-    console.print("(the first time, the image's environment is built: a minute or so; later a second)", style="dim")
+    console.print("(the first run builds the image's environment: up to a minute or two)", style="dim")
     env = {**os.environ, "KUBECONFIG": str(platform.kubeconfig)}  # noqa: TID251 - handed on to the script
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run([python, str(script)], env=env, cwd=home, timeout=TIMEOUT_S)
@@ -150,13 +151,23 @@ def _example(name: str) -> Path:
 
 
 def _tell_next(folder: Path, keep: bool) -> None:
-    start = "" if keep else f"  flowdeck up --data {folder} --detach\n"
+    program = _program()
+    start = "" if keep else f"  {program} up --detach\n"
     console.print(
-        f"\nWhere to go next:\n{start}"
-        f"  export KUBECONFIG={folder / 'kubeconfig'}\n"
+        f"\nWhere to go next:\n{exports(folder)}\n{start}"
         "  kubectl get clustertrainingruntimes\n"
-        "  kubectl apply -f examples/training/xgboost_digits.yaml\n"
-        "  flowdeck logs trainjob/digits --follow\n"
-        "  README.md and docs/ say the rest",
+        f"  kubectl apply -f {_example('training/xgboost_digits.yaml')}\n"
+        f"  {program} logs trainjob/digits --follow\n"
+        f"  {program} down --pods\n"
+        "README.md and docs/ say the rest.",
         markup=False,
+        soft_wrap=True,
     )
+
+
+def _program() -> str:
+    """What to type for `flowdeck`: its path where the shell would not find it, or another one."""
+    here = Path(sys.executable).parent / "flowdeck"
+    found = shutil.which("flowdeck")
+    is_on_path = found is not None and here.exists() and here.samefile(found)
+    return "flowdeck" if is_on_path or not here.exists() else str(here)

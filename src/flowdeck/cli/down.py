@@ -29,13 +29,16 @@ def down(
         raise Refusal(f"no platform is running on {folder}")
     _stop(folder / "lock")
     _stop(folder / "node" / "lock")
-    if pods:
-        from flowdeck.embedded.node.network.removal import remove_network
-        from flowdeck.embedded.node.sandbox.stopping import stop_all
+    from flowdeck.embedded.node.sandbox.stopping import running, stop_all
 
+    left = len(list(running(folder / "node")))
+    if pods or not left:
         stop_all(folder / "node")
-        remove_network(folder / "node" / "network")
     typer.echo(f"the platform on {folder} is stopped")
+    if left and not pods:
+        typer.echo(
+            f"its pods go on ({left} running containers); `flowdeck down --pods --data {folder}` ends them", err=True
+        )
 
 
 def _stop(lock: Path) -> None:

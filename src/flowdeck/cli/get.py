@@ -8,7 +8,7 @@ import yaml
 
 from flowdeck.cli.cluster import cluster_of, talk
 from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
-from flowdeck.cli.resources import discover, kind_named
+from flowdeck.cli.resources import discover, kind_named, word_and_name
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 
@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def get(
-    kind: Annotated[str, typer.Argument(help="A kind (`pods`, `trainjob`); without it: the list of kinds.")] = "",
+    kind: Annotated[str, typer.Argument(help="A kind (`pods`), or KIND/NAME; without it: the list of kinds.")] = "",
     name: Annotated[str, typer.Argument(help="An object's name; without it: all of them.")] = "",
     namespace: NamespaceOption = "",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces.")] = False,
@@ -39,9 +39,10 @@ def get(
             for one in await discover(client):
                 typer.echo(one.kind.resource)
             return
-        found = await kind_named(client, kind)
+        word, named = word_and_name(kind, name)
+        found = await kind_named(client, word)
         space = "" if all_namespaces else namespace or config.namespace
-        await _show(client, found, space, name, selector, output)
+        await _show(client, found, space, named, selector, output)
 
     talk(config, work)
 

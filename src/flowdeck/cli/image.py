@@ -23,6 +23,8 @@ def list_images(
     output: Annotated[str, typer.Option("--output", "-o", help="`json`, or plain text.")] = "",
 ) -> None:
     """List the table of images: yours first, then those that come with Flowdeck."""
+    if output not in ("", "json"):
+        raise Refusal(f"unknown output {output!r}: use json, or leave it out")
     from flowdeck.embedded.node.images.table import Row, shipped_rows, user_rows
 
     def told(row: Row, origin: str) -> dict[str, Any]:
@@ -34,8 +36,13 @@ def list_images(
     if output == "json":
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return
+    typer.echo("ORIGIN    IMAGE                                           IS")
     for row in rows:
-        typer.echo(f"{row['origin']:<8} {row['source']:<12} {', '.join(row['references'])}")
+        is_what = f"{row['source']}: {row['is']}" if row["is"] != row["source"] else row["source"]
+        first, *others = row["references"]
+        typer.echo(f"{row['origin']:<8}  {first:<46}  {is_what}")
+        for other in others:
+            typer.echo(f"{'':<8}  {other}")
 
 
 @app.command(epilog="Example: flowdeck image add ghcr.io/me/train:v1 --package torch --package pandas==2.2")

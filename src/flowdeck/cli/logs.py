@@ -1,5 +1,6 @@
 """`flowdeck logs`: what a pod printed."""
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Annotated
@@ -8,12 +9,17 @@ import typer
 
 from flowdeck.cli.cluster import cluster_of, talk
 from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
+from flowdeck.cli.resources import kind_named
 from flowdeck.client.http import HttpClient
-from flowdeck.kube.errors import NotFound
+from flowdeck.kube.conditions import is_true
+from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.kinds import NODE, POD
 from flowdeck.kube.objects import ObjectKey, key_of
 
 _OF_JOB = "jobset.sigs.k8s.io/jobset-name"
+_ON_ITS_WAY = ("ContainerCreating", "PodInitializing", "does not have a host assigned")
+RETRY_S = 0.3
+"""How often a container that has not started is looked at."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def logs(
     target: Annotated[str, typer.Argument(help="A pod's name, or `trainjob/NAME`: its first node.")],
     container: Annotated[str, typer.Option("--container", "-c", help="Container (default: the only one).")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the container ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for its start, go on until it ends.")] = False,
     previous: Annotated[bool, typer.Option("--previous", "-p", help="Of the attempt before.")] = False,
     namespace: NamespaceOption = "",
     data: DataOption = None,
@@ -33,12 +39,13 @@ def logs(
     config = cluster_of(kubeconfig, data)
 
     async def work(client: HttpClient) -> None:
-        key = await _pod(client, namespace or config.namespace, target)
+        key = await _pod(client, namespace or config.namespace, target, wait=follow)
         query = {"container": container} if container else {}
         query |= {"follow": "true"} if follow else {}
         query |= {"previous": "true"} if previous else {}
+        path = POD.url(key, subresource="log")
         try:
-            await _print(client, POD.url(key, subresource="log"), query)
+            await (_print_once_started if follow else _print)(client, path, query)
         except NotFound:
             if not await _print_past(client, key, container):
                 raise
@@ -53,6 +60,21 @@ async def _print(client: HttpClient, path: str, query: Mapping[str, str]) -> Non
             sys.stdout.buffer.flush()
 
 
+async def _print_once_started(client: HttpClient, path: str, query: Mapping[str, str]) -> None:
+    """Waits as long as the container is on its way; an image that cannot be pulled is told at once."""
+    told = ""
+    while True:
+        try:
+            return await _print(client, path, query)
+        except BadRequest as error:
+            if not str(error).endswith(_ON_ITS_WAY):
+                raise
+            if str(error) != told:
+                told = str(error)
+                typer.echo(f"waiting: {told}", err=True)
+        await asyncio.sleep(RETRY_S)
+
+
 async def _print_past(client: HttpClient, key: ObjectKey, container: str) -> bool:
     """The log of a pod that was deleted, from the node that keeps it; False where none does."""
     for node in (await client.list(NODE)).items:
@@ -65,14 +87,18 @@ async def _print_past(client: HttpClient, key: ObjectKey, container: str) -> boo
     return False
 
 
-async def _pod(client: HttpClient, namespace: str, target: str) -> ObjectKey:
+async def _pod(client: HttpClient, namespace: str, target: str, *, wait: bool) -> ObjectKey:
+    """The pod that is meant; one that its job has yet to make is waited for, if `wait`."""
     word, _, name = target.rpartition("/")
     if word in ("", "pod", "pods", "po"):
         return ObjectKey(namespace, name)
-    if word not in ("trainjob", "trainjobs", "jobset", "jobsets"):
+    kind = await kind_named(client, word)
+    if kind.kind not in ("TrainJob", "JobSet"):
         raise Refusal(f"logs of {word!r} are not known: give a pod's name, or trainjob/NAME")
-    found = await client.list(POD, namespace=namespace, labels=f"{_OF_JOB}={name}")
-    if not found.items:
-        raise Refusal(f'no pods of {word} "{name}" in namespace "{namespace}" yet')
-    nodes = [pod for pod in found.items if "-node-" in pod["metadata"]["name"]]
-    return key_of((nodes or list(found.items))[0])
+    while not (found := (await client.list(POD, namespace=namespace, labels=f"{_OF_JOB}={name}")).items):
+        job = await client.get(kind, ObjectKey(namespace, name))
+        if not wait or is_true(job, "Complete") or is_true(job, "Failed"):
+            raise Refusal(f'{word} "{name}" in namespace "{namespace}" has no pods{"" if wait else " yet"}')
+        await asyncio.sleep(RETRY_S)
+    nodes = [pod for pod in found if "-node-" in pod["metadata"]["name"]]
+    return key_of((nodes or list(found))[0])

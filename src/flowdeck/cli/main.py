@@ -14,7 +14,7 @@ def build(wanted: str = "") -> typer.Typer:
     """The command line; with one command's name only that one is loaded, so that it starts quickly."""
     app = typer.Typer(
         name="flowdeck",
-        help="The Kubeflow platform, whole, in Python: on this machine in a second, or on any Kubernetes cluster.",
+        help="The Kubeflow platform in Python: a Kubernetes API and its pods, on this machine, in a second or two.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,

@@ -46,6 +46,14 @@ async def kind_named(client: HttpClient, word: str) -> Kind:
     raise Refusal(f'the server doesn\'t have a resource type "{word}"; `flowdeck get` without words lists them')
 
 
+def word_and_name(kind: str, name: str) -> tuple[str, str]:
+    """`kind` and `name` as two words, or as one: `trainjob/digits`, as commands print it. Raises `Refusal`."""
+    word, slash, behind = kind.partition("/")
+    if slash and (name or not behind):
+        raise Refusal(f"say KIND NAME or KIND/NAME, not {f'{kind} {name}'.strip()!r}")
+    return word, behind or name
+
+
 async def kinds_of(client: HttpClient, objects: Sequence[Tree]) -> Sequence[Kind]:
     """The kind of each object, by apiVersion and kind. Raises `Refusal`."""
     known = {(one.kind.api_version, one.kind.kind): one.kind for one in await discover(client)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flowdeck.cli.common import Refusal
+from flowdeck.cli.common import Refusal, exports
 from flowdeck.foundation import DataFolderInUse, Foundation, laid
 from flowdeck.settings import Settings
 
@@ -59,5 +59,5 @@ def _tell_ready(platform: "Platform", ready_fd: int) -> None:
         os.write(ready_fd, b"ready\n")
         os.close(ready_fd)
         return
-    kubeconfig = platform.settings.data / "kubeconfig"
-    typer.echo(f"Flowdeck is ready at {platform.server}\n\n  export KUBECONFIG={kubeconfig}\n", err=True)
+    shell = exports(platform.settings.data)
+    typer.echo(f"Flowdeck is ready at {platform.server}; Ctrl-C stops it, pods go on\n\n{shell}\n", err=True)

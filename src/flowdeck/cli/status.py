@@ -30,6 +30,8 @@ def status(
     ] = False,
 ) -> None:
     """Show whether the platform of a data folder is ready (exit code 1: it is not)."""
+    if output not in ("", "json"):
+        raise Refusal(f"unknown output {output!r}: use json, or leave it out")
     folder = data_folder(data)
     if kubeconfig_path:
         typer.echo(folder / "kubeconfig")

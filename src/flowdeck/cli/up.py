@@ -9,7 +9,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.cli.common import DataOption, Refusal, data_folder, exports
 from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def up(
     data: DataOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP port of the API server; 0: any free one.")] = 6443,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of the API server; 0: any free one.")] = 6443,
     detach: Annotated[bool, typer.Option("--detach", help="Return when the platform is ready; it goes on.")] = False,
     disable: Annotated[list[str] | None, typer.Option(help="A component to leave out; may be repeated.")] = None,
     enable: Annotated[list[str] | None, typer.Option(help="Run only these components; may be repeated.")] = None,
@@ -91,11 +91,10 @@ def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> fr
 
 def _start_detached(settings: Settings) -> None:
     """Starts this command again as a process of its own, and waits until that says that it is ready."""
-    running = read_state(settings.data)
-    if running is not None:
-        raise Refusal(
-            f"a platform is running on {settings.data} already ({running.server}): stop it with `flowdeck down`"
-        )
+    if read_state(settings.data) is not None:
+        from flowdeck.foundation import DataFolderInUse
+
+        raise Refusal(str(DataFolderInUse(settings.data)))
     log_file = settings.data / "logs" / "flowdeck.log"
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     log_file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -118,9 +117,7 @@ def _start_detached(settings: Settings) -> None:
         code = process.wait()
         raise Refusal(f"the platform did not start (exit code {code}):\n{_read_from(log_file, start)}")
     state = read_state(settings.data)
-    typer.echo(
-        f"Flowdeck is ready at {state.server if state else ''}\n\n  export KUBECONFIG={settings.data / 'kubeconfig'}"
-    )
+    typer.echo(f"Flowdeck is ready at {state.server if state else ''}\n\n{exports(settings.data)}")
 
 
 def _read_from(path: Path, start: int) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from flowdeck.cli.cluster import cluster_of, talk
 from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
-from flowdeck.cli.resources import kind_named
+from flowdeck.cli.resources import kind_named, word_and_name
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.objects import Kind, ObjectKey
@@ -18,26 +18,29 @@ def add_to(app: typer.Typer) -> None:
 
 
 def wait(
-    kind: Annotated[str, typer.Argument(help="A kind, as for `get`.")],
-    name: Annotated[str, typer.Argument(help="The object's name.")],
+    kind: Annotated[str, typer.Argument(help="A kind, as for `get`, or KIND/NAME.")],
     condition: Annotated[str, typer.Option("--for", help="A condition's type, or `deleted`.")],
+    name: Annotated[str, typer.Argument(help="The object's name.")] = "",
     timeout_s: Annotated[float, typer.Option("--timeout", help="Give up after that many seconds.")] = 600,
     namespace: NamespaceOption = "",
     data: DataOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
     """Wait until an object has a condition (exit code 1: it did not in time, or it failed instead)."""
+    word, named = word_and_name(kind, name)
+    if not named:
+        raise Refusal("say what to wait for: a kind and a name")
     config = cluster_of(kubeconfig, data)
 
     async def work(client: HttpClient) -> None:
-        found = await kind_named(client, kind)
-        key = ObjectKey((namespace or config.namespace) if found.namespaced else "", name)
+        found = await kind_named(client, word)
+        key = ObjectKey((namespace or config.namespace) if found.namespaced else "", named)
         try:
             async with asyncio.timeout(timeout_s):
                 await _until(client, found, key, condition)
         except TimeoutError:
             raise Refusal(f"timed out waiting for {condition} on {found.resource} {key}") from None
-        typer.echo(f"{found.resource}/{name} condition met")
+        typer.echo(f"{found.resource}/{named} condition met")
 
     talk(config, work)
 

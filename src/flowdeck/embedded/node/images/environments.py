@@ -167,13 +167,14 @@ class Environments:
         return ["pip", "install", "--python", str(target / "bin" / "python"), "--compile-bytecode", *packages]
 
     async def _uv(self, args: list[str], recipe: Recipe, on_progress: Progress) -> None:
+        command_env = installer_env(self._settings)
         command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *args]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=installer_env(self._settings),
+            env=command_env,
         )
         lines: list[str] = []
         try:
@@ -188,7 +189,7 @@ class Environments:
                 process.kill()
                 await process.wait()
         if code:
-            raise ImageError("ErrImagePull", _explained(recipe, args, lines))
+            raise ImageError("ErrImagePull", _explained(recipe, args, lines, command_env))
 
     def _mark(self, target: Path, recipe: Recipe) -> None:
         tree = {
@@ -228,16 +229,26 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+_TOLD_SETTINGS = ("UV_TORCH_BACKEND", "UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_OFFLINE")
+_WITHOUT_PYTORCH_ORG = (
+    " -- where download.pytorch.org cannot be reached, start the platform with "
+    "UV_DEFAULT_INDEX=https://pypi.org/simple: it then takes the index's torch (gigabytes, with CUDA)"
+)
+
+
 def _told(recipe: Recipe) -> str:
     return ", ".join(recipe.packages) or f"Python {recipe.python}"
 
 
-def _explained(recipe: Recipe, args: list[str], lines: list[str]) -> str:
+def _explained(recipe: Recipe, args: list[str], lines: list[str], env: Mapping[str, str]) -> str:
     said = " ".join(line.strip(" ×╰─▶│├") for line in lines[-8:] if line.strip())
     try_it = shlex.join(["uv", "venv", "--python", recipe.python, "/tmp/try"])
     if args[0] == "pip":
-        try_it += " && " + shlex.join(["uv", "pip", "install", "--python", "/tmp/try/bin/python", *recipe.packages])
-    return f"cannot install {_told(recipe)}: {said} -- to see it yourself: {try_it}"
+        settings = [f"{name}={shlex.quote(env[name])}" for name in _TOLD_SETTINGS if env.get(name)]
+        install = shlex.join(["uv", "pip", "install", "--python", "/tmp/try/bin/python", *recipe.packages])
+        try_it += " && " + " ".join([*settings, install])
+    told = f"cannot install {_told(recipe)}: {said} -- to see it yourself: {try_it}"
+    return told + _WITHOUT_PYTORCH_ORG if "download.pytorch.org" in said else told
 
 
 @asynccontextmanager

@@ -110,7 +110,7 @@ class LocalImages:
     async def _pull(self, reference: Reference) -> Image:
         row = self._rows().find(reference)
         if row is None:
-            raise ImageError("ErrImagePull", _unknown(str(reference)))
+            raise ImageError("ErrImagePull", _unknown(str(reference), self._settings.table.parent))
         if row.source is Source.ARCHIVE and not self._settings.can_unpack:
             raise ImageError("ErrImagePull", _NO_ROOT)
         if row.source is Source.ARCHIVE:
@@ -164,12 +164,13 @@ def _image(reference: Reference, row: Row, *, digest: str, environment: Path | N
     )
 
 
-def _unknown(reference: str) -> str:
+def _unknown(reference: str, data: Path) -> str:
+    add = f"flowdeck image add {reference} --data {data}"
     return (
         "this machine has no container engine and does not know the image. "
         f"Three ways to make it run: (1) say which Python packages it stands for: "
-        f"flowdeck image add {reference} --package NAME ...; "
+        f"{add} --package NAME ...; "
         f"(2) unpack a saved image: docker save {reference} -o image.tar && "
-        f"flowdeck image add {reference} --archive image.tar; "
+        f"{add} --archive image.tar; "
         f"(3) use an image that is known: flowdeck image list"
     )

@@ -21,11 +21,11 @@ KILL_S = 5.0
 def stop_all(data: Path) -> None:
     """Ends all containers below `data` (the node's folder): SIGTERM, a while, SIGKILL; then the pods' holders
     and their network."""
-    running = list(_running(data))
-    deadlines = {folder: time.monotonic() + _grace_s(folder) for folder, _ in running}
-    for folder, _ in running:
+    found = list(running(data))
+    deadlines = {folder: time.monotonic() + _grace_s(folder) for folder, _ in found}
+    for folder, _ in found:
         _signal(folder, signal.SIGTERM)
-    for folder, claim in running:
+    for folder, claim in found:
         while identity.is_alive(claim) and time.monotonic() < deadlines[folder]:
             time.sleep(0.02)
         while identity.is_alive(claim):
@@ -43,7 +43,7 @@ def stop_all(data: Path) -> None:
         remove_network(data / "network")
 
 
-def _running(data: Path) -> Iterator[tuple[Path, Tree]]:
+def running(data: Path) -> Iterator[tuple[Path, Tree]]:
     """The folders of attempts whose monitors live, with the monitors' identities."""
     for path in data.glob("pods/*/containers/*/*/claim"):
         claim = files.read(str(path))
