@@ -1,6 +1,7 @@
 """What `flowdeck up` does in the process that stays: runs the platform until it is told to end."""
 
 import asyncio
+import errno
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -24,7 +25,10 @@ def serve(settings: Settings, ready_fd: int) -> None:
     except DataFolderInUse as error:
         raise Refusal(str(error)) from error
     except OSError as error:
-        raise Refusal(f"cannot run on {settings.server.host}:{settings.server.port}: {error}") from error
+        where = f"{settings.server.host}:{settings.server.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise Refusal(f"{where} is in use: choose another port with --port (0: any free one)") from error
+        raise Refusal(f"cannot run on {where}: {error}") from error
 
 
 def _run(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
