@@ -1,7 +1,7 @@
 """A client whose reads come from informers and that sees its own writes.
 
 Reads of kinds without an informer go to the server. A read waits until the informer has seen the last write of that
-kind that went through this client, so a controller never acts on a world older than its own deeds.
+kind that went through this client (`raw` apart), so a controller never acts on a world older than its own deeds.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from typing import Any
 from flowdeck.client.base import Client, ObjectList, PatchType, Propagation, WatchEvent
 from flowdeck.controller.informer import Informer, Informers
 from flowdeck.kube.errors import not_found
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, labels_of, uid_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of, uid_of
 from flowdeck.kube.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
 
 
@@ -37,6 +37,25 @@ class CachedClient:
     def _note(self, kind: Kind, obj: Tree) -> Tree:
         self._written[kind] = max(self._written[kind], int(obj["metadata"].get("resourceVersion") or 0))
         return obj
+
+    async def _shown(self, kind: Kind, key: ObjectKey) -> Tree | None:
+        """What a read of an object would give, if its kind is cached."""
+        cache = await self._cache(kind)
+        return cache.find(key) if cache else None
+
+    def _note_left(self, kind: Kind, known: Tree | None, left: Tree | None) -> None:
+        """Notes what a deletion left of an object: the object, marked, or nothing."""
+        cache = self.informers.of(kind)
+        if left is not None:
+            self._note(kind, left)
+        elif cache and known:
+            cache.forget(known)
+
+    async def _note_effect(self, kind: Kind, known: Sequence[Tree]) -> None:
+        """Notes what became of objects by a write that does not answer with them."""
+        if self.informers.of(kind):
+            for obj in known:
+                self._note_left(kind, obj, await self.live.find(kind, key_of(obj)))
 
     # ---- Reader ---------------------------------------------------------------------------------------------------
 
@@ -91,7 +110,10 @@ class CachedClient:
         return created if dry_run else self._note(kind, created)
 
     async def create_sub(self, kind: Kind, key: ObjectKey, subresource: str, obj: Tree) -> Tree:
-        return await self.live.create_sub(kind, key, subresource, obj)
+        known = await self._shown(kind, key)
+        answer = await self.live.create_sub(kind, key, subresource, obj)
+        await self._note_effect(kind, [known] if known else [])
+        return answer
 
     async def update(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
         updated = await self.live.update(kind, obj, dry_run=dry_run)
@@ -122,8 +144,7 @@ class CachedClient:
         grace_period_s: int | None = None,
         missing_ok: bool = False,
     ) -> Tree | None:
-        cache = self.informers.of(kind)
-        known = cache.find(key) if cache else None
+        known = await self._shown(kind, key)
         left = await self.live.delete(
             kind,
             key,
@@ -133,10 +154,7 @@ class CachedClient:
             grace_period_s=grace_period_s,
             missing_ok=missing_ok,
         )
-        if left is not None:
-            self._note(kind, left)
-        elif cache and known:
-            cache.forget(known)
+        self._note_left(kind, known, left)
         return left
 
     async def delete_all(
@@ -148,7 +166,9 @@ class CachedClient:
         fields: str = "",
         propagation: Propagation | None = None,
     ) -> None:
+        known = await self.list(kind, namespace=namespace, labels=labels, fields=fields)
         await self.live.delete_all(kind, namespace=namespace, labels=labels, fields=fields, propagation=propagation)
+        await self._note_effect(kind, known.items)
 
     async def update_status(self, kind: Kind, obj: Tree) -> Tree:
         return self._note(kind, await self.live.update_status(kind, obj))

@@ -58,13 +58,12 @@ class SchedulerController:
         Maps(PERSISTENT_VOLUME_CLAIM, _wake),
     )
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _assumed: dict[str, str] = field(default_factory=dict)
-    """Pods that are bound, though the cache does not show it yet: uid -> node."""
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass over all that waits, whatever the key."""
         async with self._turn:
-            waiting = [pod for pod in await self._without_node() if _is_waiting(pod)]
+            without_node = (await self.client.list(POD, fields="spec.nodeName=")).items
+            waiting = [pod for pod in without_node if _is_waiting(pod)]
             pending = [pod for pod in waiting if not get_in(pod, "spec", "schedulingGates")]
             for pod in waiting:
                 if get_in(pod, "spec", "schedulingGates"):
@@ -74,23 +73,8 @@ class SchedulerController:
                 await self._carry_out(schedule(scene), scene)
         return DONE
 
-    async def _without_node(self) -> list[Tree]:
-        """Pods that have no node, also not one that the cache does not show yet."""
-        found = (await self.client.list(POD, fields="spec.nodeName=")).items
-        uids = {uid_of(pod) for pod in found}
-        for uid in [uid for uid in self._assumed if uid not in uids]:
-            del self._assumed[uid]
-        return [pod for pod in found if uid_of(pod) not in self._assumed]
-
-    async def _all_pods(self) -> list[Tree]:
-        """All pods, those with their node that are bound though the cache does not show it yet."""
-        return [
-            {**pod, "spec": {**pod["spec"], "nodeName": node}} if (node := self._assumed.get(uid_of(pod))) else pod
-            for pod in (await self.client.list(POD)).items
-        ]
-
     async def _look(self, pending: Sequence[Tree]) -> Scene:
-        pods = await self._all_pods()
+        pods = (await self.client.list(POD)).items
         marks = marks_of(pending)
         groups = {mark: group for mark in marks if (group := await self.client.find(*mark)) is not None}
         volumes = {uid_of(pod): await volumes_of(pod, self.client) for pod in pending if pod["spec"].get("volumes")}
@@ -124,12 +108,7 @@ class SchedulerController:
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "uid": uid_of(pod)}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
-        self._assumed[uid_of(pod)] = node
-        try:
-            await self.client.create_sub(POD, key_of(pod), "binding", binding)
-        except BaseException:
-            self._assumed.pop(uid_of(pod), None)
-            raise
+        await self.client.create_sub(POD, key_of(pod), "binding", binding)
         message = f"Successfully assigned {key_of(pod)} to {node}"
         await self.events.event(pod, reason="Scheduled", message=message)
 
