@@ -1,0 +1,214 @@
+"""Plays one scenario on one server, and writes down what was answered."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from flowdeck.kube import yaml_text
+from flowdeck.kube.objects import Tree
+from tests.kubernetes.differential.paths import url_path
+from tests.kubernetes.differential.scenario import Events, Request, Scenario, Step, Until, Watch
+from tests.kubernetes.differential.servers import Server
+
+REQUEST_S = 60
+EVENT_S = 10
+"""How long an event is waited for: it comes or it does not, and that is compared."""
+UNTIL_S = 60
+POLL_S = 0.05
+AGENT = "differential"
+
+_COMPARED = ("content-type", "warning", "retry-after", "cache-control", "location", "www-authenticate", "allow")
+_PRESENT = ("audit-id", "etag", "content-encoding")
+"""Headers of which it only matters that they are there."""
+
+
+@dataclass
+class Outcome:
+    """What one step brought: `status`, `headers`, `body`, or `events`, or `error`."""
+
+    seen: Tree
+    whole: Any = None
+    """The answer's object, to which later steps may refer."""
+
+
+@dataclass
+class Conversation:
+    """One scenario on one server."""
+
+    server: Server
+    scenario: Scenario
+    namespace: str
+    requests: int = 0
+    _kept: dict[str, Any] = field(default_factory=dict)
+    _streams: dict[str, "_Stream"] = field(default_factory=dict)
+
+    async def play(self) -> Sequence[Tree]:
+        """What each step brought, in order. What a server does wrong is an outcome as well: nothing is raised."""
+        async with AsyncExitStack() as stack:
+            outcomes = [await self._play(step, stack) for step in self.scenario.steps]
+        return [outcome.seen for outcome in outcomes]
+
+    async def _play(self, step: Step, stack: AsyncExitStack) -> Outcome:
+        try:
+            outcome = await self._outcome(step, stack)
+        except (KeyError, IndexError, TypeError) as error:
+            outcome = Outcome({"error": f"an earlier answer has not what {step.name} refers to: {error!r}"})
+        except (aiohttp.ClientError, TimeoutError) as error:
+            outcome = Outcome({"error": f"{type(error).__name__}: {error}"})
+        if step.label:
+            self._kept[step.label] = outcome.whole
+        return outcome
+
+    async def _outcome(self, step: Step, stack: AsyncExitStack) -> Outcome:
+        match step:
+            case Watch():
+                return await self._open(step, stack)
+            case Request():
+                return await self._ask(step)
+            case Until():
+                return await self._wait(step)
+            case Events():
+                return await self._read(step)
+        raise AssertionError(f"a step of no known sort: {step}")
+
+    async def _ask(self, step: Request) -> Outcome:
+        async with self._sent(step) as response:
+            async with asyncio.timeout(REQUEST_S):
+                body = await response.read()
+            parsed = _parsed(body, response.content_type)
+            return Outcome({"status": response.status, "headers": _headers(response.headers), "body": parsed}, parsed)
+
+    async def _wait(self, step: Until) -> Outcome:
+        asked = Request(word=step.word, path=step.path, method="GET")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + UNTIL_S
+        while True:
+            outcome = await self._ask(asked)
+            if _is_as_wanted(step, outcome) or loop.time() > end:
+                return outcome
+            await asyncio.sleep(POLL_S)
+
+    async def _open(self, step: Watch, stack: AsyncExitStack) -> Outcome:
+        response = await stack.enter_async_context(self._sent(step))
+        seen: Tree = {"status": response.status, "headers": _headers(response.headers)}
+        if response.status != 200:
+            seen["body"] = _parsed(await response.read(), response.content_type)
+            return Outcome(seen, seen["body"])
+        self._streams[step.label] = _Stream(response)
+        return Outcome(seen)
+
+    async def _read(self, step: Events) -> Outcome:
+        stream = self._streams.get(step.path)
+        if stream is None:
+            return Outcome({"error": "the watch was not opened"})
+        found = await stream.next(step.count)
+        return Outcome({"events": found}, found)
+
+    @asynccontextmanager
+    async def _sent(self, step: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        self.requests += 1
+        path = url_path(self._filled(step.path), self.namespace)
+        query = "&".join(f"{name}={_quoted(self._filled(value))}" for name, value in step.query.items())
+        given = {"User-Agent": AGENT, "Accept": "application/json", **self._filled(dict(step.headers))}
+        headers = CIMultiDict((name, line) for name, value in given.items() for line in value.split("\n"))
+        body = self._filled(step.body)
+        data = body.encode() if isinstance(body, str) else None if body is None else orjson.dumps(body)
+        url = URL(self.server.url + path + (f"?{query}" if query else ""), encoded=True)
+        session = self.server.stranger if step.is_stranger else self.server.session
+        async with session.request(
+            step.method, url, data=data, headers=headers, allow_redirects=False, skip_auto_headers=("Content-Type",)
+        ) as response:
+            yield response
+
+    def _filled(self, value: Any) -> Any:
+        """The value with its references replaced."""
+        if isinstance(value, str):
+            return re.sub(r"\{(ns|\w+:[^{}]+)\}", lambda match: self._referred(match[1]), value)
+        if isinstance(value, list):
+            return [self._filled(item) for item in value]
+        if isinstance(value, dict):
+            return {self._filled(name): self._filled(item) for name, item in value.items()}
+        return value
+
+    def _referred(self, reference: str) -> str:
+        if reference == "ns":
+            return self.namespace
+        label, _, path = reference.partition(":")
+        return str(value_at(self._kept[label], path))
+
+
+@dataclass
+class _Stream:
+    """The events of an open watch."""
+
+    response: aiohttp.ClientResponse
+    _rest: bytes = b""
+
+    async def next(self, count: int) -> list[Any]:
+        """The next `count` events, or fewer when no more come; 0: all until the end."""
+        found: list[Any] = []
+        while not count or len(found) < count:
+            try:
+                async with asyncio.timeout(EVENT_S):
+                    line = await self._line()
+            except TimeoutError:
+                break
+            if not line:
+                break
+            found.append(orjson.loads(line))
+        return found
+
+    async def _line(self) -> bytes:
+        """The next line, of any length; `b""` at the end."""
+        while b"\n" not in self._rest:
+            piece = await self.response.content.readany()
+            if not piece:
+                return b""
+            self._rest += piece
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+
+def value_at(tree: Any, path: str) -> Any:
+    """The value at a dotted path; numbers are places in lists. Raises `KeyError`, `IndexError`, `TypeError`."""
+    for part in path.split("."):
+        tree = tree[int(part)] if isinstance(tree, list) else tree[part]
+    return tree
+
+
+def _is_as_wanted(step: Until, outcome: Outcome) -> bool:
+    if not step.field_path:
+        return bool(outcome.seen["status"] == 404)
+    try:
+        return bool(value_at(outcome.whole, step.field_path) == step.wanted)
+    except (KeyError, IndexError, TypeError):
+        return False
+
+
+def _quoted(value: str) -> str:
+    return URL.build(path="/", query={"v": value}).raw_query_string.removeprefix("v=")
+
+
+def _headers(headers: CIMultiDictProxy[str]) -> Mapping[str, Any]:
+    compared = {name: headers.getall(name) for name in _COMPARED if name in headers}
+    return {**compared, **{name: "is there" for name in _PRESENT if name in headers}}
+
+
+def _parsed(body: bytes, content_type: str) -> Any:
+    text = body.decode("utf-8", "replace")
+    try:
+        if content_type.endswith("json"):
+            return orjson.loads(body)
+        if content_type.endswith("yaml"):
+            return yaml_text.load(text)
+    except (orjson.JSONDecodeError, yaml_text.YamlError):
+        return text
+    return text

@@ -1,0 +1,137 @@
+"""What differs between any two servers, made equal: uids, revisions, times, generated names, addresses.
+
+Values keep their identity: the first uid of a scenario is `uid-1` wherever it stands, the next `uid-2`; likewise the
+revisions of objects, so that "the revision did not change" is compared.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flowdeck.kube.objects import Tree
+
+_UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_TIME = re.compile(r"\b(20\d\d-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+_TOKEN = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
+_PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]+|-----BEGIN [\s\S]+?-----END [A-Z ]+-----\n?")
+_AGE = re.compile(r"(\d+[smhdy]){1,2}|<invalid>")
+_ADDRESS = re.compile(r"\b(10\.\d+\.\d+\.\d+|127\.0\.0\.1)(:\d+)?\b")
+_CREATED = re.compile(r"\d+$")
+
+
+@dataclass
+class Normal:
+    """The outcomes of one scenario on one server, step after step."""
+
+    namespace: str
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _uids: dict[str, str] = field(default_factory=dict)
+    _revisions: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+    _addresses: dict[str, str] = field(default_factory=dict)
+
+    def outcome(self, outcome: Tree) -> Tree:
+        self._learn(outcome)
+        found: Tree = self._value(outcome, ())
+        return found
+
+    def _learn(self, value: Any) -> None:
+        """Names that the server made up, wherever in the answer they stand first."""
+        if isinstance(value, list):
+            for item in value:
+                self._learn(item)
+        elif isinstance(value, dict):
+            prefix, name = value.get("generateName"), value.get("name")
+            if prefix and isinstance(prefix, str) and isinstance(name, str) and name.startswith(prefix):
+                self._names.setdefault(name, f"{prefix}GENERATED-{len(self._names) + 1}")
+            for item in value.values():
+                self._learn(item)
+
+    def _value(self, value: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(value, dict):
+            if value.get("kind") == "Table" and "rows" in value:
+                value = _without_ages(value)
+            return {self._text(name): self._field(value, name, item, path) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._value(item, path) for item in value]
+        return self._text(value) if isinstance(value, str) else value
+
+    def _field(self, parent: Mapping[str, Any], name: str, value: Any, path: tuple[str, ...]) -> Any:
+        if name == "metadata" and isinstance(value, dict):
+            return self._metadata(parent, value, path)
+        if name in ("message", "detail") and isinstance(value, str):
+            return self._message(value)
+        if name == "nodePort" and isinstance(value, int):
+            return "PORT"
+        return self._value(value, (*path, name))
+
+    def _metadata(self, parent: Mapping[str, Any], metadata: Tree, path: tuple[str, ...]) -> Tree:
+        found: Tree = self._value(metadata, (*path, "metadata"))
+        if isinstance(revision := metadata.get("resourceVersion"), str) and revision not in ("", "0"):
+            is_one_of_many = _is_list(parent) or (path[-1:] == ("object",) and _is_bookmark(parent))
+            found["resourceVersion"] = "REVISION" if is_one_of_many else self._revision(revision)
+        if metadata.get("continue"):
+            found["continue"] = "CONTINUE"
+        if isinstance(managed := found.get("managedFields"), list):
+            found["managedFields"] = sorted(managed, key=_manager)
+        return found
+
+    def _revision(self, revision: str) -> str:
+        return self._revisions.setdefault(revision, f"revision-{len(self._revisions) + 1}")
+
+    def _message(self, text: str) -> str:
+        for revision, name in self._revisions.items():
+            text = re.sub(rf"\b{revision}\b", name, text)
+        return self._text(text)
+
+    def _text(self, text: str) -> str:
+        text = text.replace(self.namespace, "NS")
+        for name, normal in self._names.items():
+            text = text.replace(name, normal)
+        text = _UID.sub(lambda match: self._uids.setdefault(match[0], f"uid-{len(self._uids) + 1}"), text)
+        text = _TIME.sub(self._time, text)
+        text = _PEM.sub("PEM", _TOKEN.sub("TOKEN", text))
+        return _ADDRESS.sub(
+            lambda match: self._addresses.setdefault(match[0], f"address-{len(self._addresses) + 1}"), text
+        )
+
+    def _time(self, match: "re.Match[str]") -> str:
+        """Times around now; others were sent by the scenario."""
+        day = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+        if abs(day - self.now) > timedelta(days=2):
+            return match[0]
+        return "TIME.micro" if match[2] else "TIME"
+
+
+def _is_list(parent: Mapping[str, Any]) -> bool:
+    return "items" in parent or str(parent.get("kind", "")).endswith("List") or parent.get("kind") == "Table"
+
+
+def _is_bookmark(parent: Mapping[str, Any]) -> bool:
+    """A bookmark's object has a revision and nothing that names it."""
+    return "name" not in parent["metadata"]
+
+
+def _manager(entry: Tree) -> tuple[str, ...]:
+    """Entries of one second have no order: compared by whose they are."""
+    return tuple(str(entry.get(name, "")) for name in ("operation", "manager", "subresource", "apiVersion"))
+
+
+def _without_ages(table: Tree) -> Tree:
+    rows = [
+        {**row, "cells": [_cell(cell, column["name"]) for cell, column in _paired(row, table)]}
+        for row in table["rows"] or ()
+    ]
+    return {**table, "rows": rows}
+
+
+def _paired(row: Tree, table: Tree) -> Sequence[tuple[Any, Tree]]:
+    columns = [*table.get("columnDefinitions", ()), *({"name": "?"} for _ in row["cells"])]
+    return list(zip(row["cells"], columns, strict=False))
+
+
+def _cell(cell: Any, column: str) -> Any:
+    is_age = isinstance(cell, str) and _AGE.fullmatch(cell) and column not in ("Name", "Value")
+    return "AGE" if is_age else cell
