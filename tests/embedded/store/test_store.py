@@ -152,10 +152,10 @@ async def test_every_answered_write_is_in_a_copy_of_the_files(tmp_path: Path) ->
 
 async def test_a_write_that_the_disk_refuses_changes_nothing(store: Store) -> None:
     first = await store.put(a_key(), a_tree(), expected=None)
-    store._db.execute("PRAGMA query_only=ON")
+    store._disk._db.execute("PRAGMA query_only=ON")
     with pytest.raises(OSError, match="could not write"):
         await store.put(a_key(), a_tree(x="1"), expected=first)
-    store._db.execute("PRAGMA query_only=OFF")
+    store._disk._db.execute("PRAGMA query_only=OFF")
     assert store.head(a_key()) is first
     assert (await store.put(a_key(), a_tree(x="2"), expected=first)).tree["data"] == {"x": "2"}
 

@@ -7,10 +7,8 @@ resume and for lists at an older revision; what is before it is compacted.
 """
 
 import asyncio
-import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +16,7 @@ from typing import NamedTuple
 import orjson
 from sortedcontainers import SortedDict
 
+from flowdeck.embedded.store.disk import Disk
 from flowdeck.kube.objects import Tree
 
 HISTORY_EVENTS = 20_000
@@ -117,24 +116,15 @@ class Watch:
 
 
 class Store:
-    """See the module's text. All methods belong to one event loop; only the commit runs in a thread of its own."""
+    """See the module's text. All methods belong to one event loop; only the disk works in a thread of its own."""
 
     def __init__(self, path: Path | str) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA cache_size=-4000")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, revision INTEGER NOT NULL,"
-            " value BLOB NOT NULL, PRIMARY KEY (resource, namespace, name))"
-        )
-        self._db.execute("CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER)")
-        self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, 1)")
-        self._revision = int(self._db.execute("SELECT value FROM revision").fetchone()[0])
+        self._disk = Disk(path)
+        self._revision = self._disk.revision()
         self._last_given = self._revision
         self._oldest = self._revision
         self._objects: dict[str, SortedDict] = defaultdict(SortedDict)
-        for resource, namespace, name, revision, value in self._db.execute("SELECT * FROM objects"):
+        for resource, namespace, name, revision, value in self._disk.rows():
             key = StoreKey(resource, namespace, name)
             self._objects[resource][namespace, name] = Entry(key, revision, value)
         self._history: deque[Change] = deque()
@@ -144,13 +134,11 @@ class Store:
         self._queue: list[tuple[Change, asyncio.Future[None]]] = []
         self._is_committing = False
         self._committed = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._watches: dict[str, set[Watch]] = defaultdict(set)
         self._listeners: list[Callable[[Change], None]] = []
 
     def close(self) -> None:
-        self._thread.shutdown()
-        self._db.close()
+        self._disk.close()
 
     # ---- reads ----------------------------------------------------------------------------------------------------
 
@@ -262,25 +250,12 @@ class Store:
 
     def _start_commit(self) -> None:
         batch, self._queue = self._queue, []
-        written = asyncio.get_running_loop().run_in_executor(self._thread, self._write, [c for c, _ in batch])
-        written.add_done_callback(lambda _: self._finish_commit(batch, written.exception()))
-
-    def _write(self, batch: Sequence[Change]) -> None:
-        final = {change.entry.key: change for change in batch}.values()
+        final = {change.entry.key: change for change, _ in batch}.values()
         puts = [(*c.entry.key, c.revision, c.entry.raw) for c in final if not c.is_deletion]
         deletions = [c.entry.key for c in final if c.is_deletion]
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.executemany("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", puts)
-            self._db.executemany("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", deletions)
-            self._db.execute("UPDATE revision SET value = ?", (batch[-1].revision,))
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # a full disk has ended it already
-                self._db.execute("ROLLBACK")
-            raise
+        self._disk.write(puts, deletions, batch[-1][0].revision, lambda error: self._finish_commit(batch, error))
 
-    def _finish_commit(self, batch: list[tuple[Change, "asyncio.Future[None]"]], error: BaseException | None) -> None:
+    def _finish_commit(self, batch: list[tuple[Change, "asyncio.Future[None]"]], error: Exception | None) -> None:
         """Publishes a batch, or takes it (and all that was built on it) back."""
         if error is not None:
             batch, self._queue = batch + self._queue, []
