@@ -129,5 +129,6 @@ def _node_command(settings: Settings) -> Sequence[str]:
     command += [f"--find-links={place}" for place in settings.node.find_links]
     command += [f"--index-url={settings.node.index_url}"] if settings.node.index_url else []
     command += ["--offline"] if settings.node.offline else []
-    command += [f"--warm-servers={settings.node.warm_servers}"]
+    command += [f"--warm-servers={settings.node.warm_servers}", f"--pods={settings.node.pods}"]
+    command += [f"--simulated-run-seconds={settings.node.simulated_run_s}"]
     return command

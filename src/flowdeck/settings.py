@@ -10,6 +10,8 @@ from typing import Literal
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.embedded.apiserver.settings import Provider
 
+Driver = Literal["auto", "namespaces", "plain", "simulated"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -33,8 +35,13 @@ class EmbeddedNodeSettings:
     """Without a node, pods stay Pending until one joins (`flowdeck node`)."""
     name: str = "flowdeck"
     """Name of the Node object."""
-    driver: Literal["auto", "namespaces", "plain"] = "auto"
-    """How pods are kept apart: Linux namespaces, plain processes, or the best that the machine can do."""
+    driver: Driver = "auto"
+    """How pods are kept apart: Linux namespaces, plain processes, or the best that the machine can do. `simulated`:
+    nothing runs, pods only seem to."""
+    pods: int = 0
+    """How many pods it takes; 0: 500, or 10,000 simulated ones."""
+    simulated_run_s: float = 1.0
+    """For how long simulated pods run that do not say so themselves (docs/node.md), in seconds."""
     find_links: tuple[str, ...] = ()
     """Folders or URLs with wheels, for building images' environments."""
     index_url: str = ""

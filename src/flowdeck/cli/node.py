@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
 def node(
     kubeconfig: Annotated[Path, typer.Option(help="How the node reaches the API server.")],
     name: Annotated[str, typer.Option(help="Name of the Node (default: this machine's).")] = "",
-    driver: Annotated[str, typer.Option(help="How pods are kept apart: auto, namespaces or plain.")] = "auto",
+    driver: DriverOption = "auto",
+    pods: PodsOption = 0,
+    simulated_run_seconds: SimulatedOption = 1.0,
     data: DataOption = None,
 ) -> None:
     """Run pods of a cluster as sandboxed processes on this machine, until interrupted."""
@@ -28,7 +31,9 @@ def node(
         [
             *("--kubeconfig", str(kubeconfig.absolute())),
             *("--data", str(data_folder(data) / "node")),
-            *("--driver", driver),
+            *("--driver", checked_driver(driver)),
+            *("--pods", str(pods)),
+            *("--simulated-run-seconds", str(simulated_run_seconds)),
             *("--name", name or socket.gethostname().lower()),
         ]
     )

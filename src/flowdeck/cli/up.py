@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
 from flowdeck.cli.common import DataOption, Refusal, data_folder, exports
+from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
 from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
@@ -29,7 +30,9 @@ def up(
     disable: Annotated[list[str] | None, typer.Option(help="A component to leave out; may be repeated.")] = None,
     enable: Annotated[list[str] | None, typer.Option(help="Run only these components; may be repeated.")] = None,
     no_node: Annotated[bool, typer.Option("--no-node", help="Start no node: one may join later.")] = False,
-    driver: Annotated[str, typer.Option(help="How pods are kept apart: auto, namespaces or plain.")] = "auto",
+    driver: DriverOption = "auto",
+    pods: PodsOption = 0,
+    simulated_run_seconds: SimulatedOption = 1.0,
     find_links: Annotated[list[str] | None, typer.Option(help="Folder or URL with wheels for images.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Build images from cached packages only.")] = False,
     oidc_issuer_url: Annotated[str, typer.Option(help="OpenID Connect provider whose users are let in.")] = "",
@@ -48,7 +51,9 @@ def up(
         ),
         node=EmbeddedNodeSettings(
             enabled=not no_node,
-            driver=_driver(driver),
+            driver=checked_driver(driver),
+            pods=pods,
+            simulated_run_s=simulated_run_seconds,
             find_links=tuple(find_links or ()),
             offline=offline,
         ),
@@ -71,12 +76,6 @@ def _providers(issuer_url: str, client_id: str, username_claim: str, groups_clai
         issuer_url=issuer_url, client_id=client_id, username_claim=username_claim, groups_claim=groups_claim
     )
     return (provider,)
-
-
-def _driver(word: str) -> Literal["auto", "namespaces", "plain"]:
-    if word not in ("auto", "namespaces", "plain"):
-        raise Refusal(f"unknown driver {word!r}: use auto, namespaces or plain")
-    return cast(Literal["auto", "namespaces", "plain"], word)
 
 
 def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> frozenset[str]:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flowdeck.clock import SystemClock
 from flowdeck.controller.events import EventRecorder
@@ -20,12 +21,15 @@ from flowdeck.controller.informer import Informer
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.direct_client import DirectClient
-from flowdeck.embedded.node.contract import Image, ImageError, PodNetwork, Progress
+from flowdeck.embedded.node.contract import Image, ImageError, PodNetwork, Progress, Runtime
 from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.machine import Gpus
+from flowdeck.embedded.node.pods.acting import Acting
 from flowdeck.embedded.node.pods.means import Means
+from flowdeck.embedded.node.pods.processes import Processes
 from flowdeck.embedded.node.pods.roster import Roster
 from flowdeck.embedded.node.pods.runtime import PodRuntime
+from flowdeck.embedded.node.pods.simulated import SimulatedRuntime, Simulation
 from flowdeck.embedded.node.sandbox.client import Zygote
 from flowdeck.embedded.node.sandbox.driver import NamespacesDriver, PlainDriver
 from flowdeck.embedded.node.settings import NodeSettings
@@ -90,18 +94,20 @@ class Bench:
     means: Means
     images: OneImage
     api: ApiServer
-    roster: Roster | None = None
+    is_simulated: bool = False
+    roster: Roster[Any] | None = None
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     @property
-    def runtime(self) -> PodRuntime:
+    def runtime(self) -> Runtime:
         assert self.roster is not None
-        return PodRuntime(self.roster, self.means)
+        return SimulatedRuntime(self.roster) if self.is_simulated else PodRuntime(self.roster, self.means)
 
     def start(self) -> None:
         """The node begins to work; it may be stopped and started again."""
         informer = Informer(POD, self.client, self.means.clock)
-        self.roster = Roster(informer, self.means)
+        acting: Acting[Any] = Simulation(self.means.clock, 1.0) if self.is_simulated else Processes(self.means)
+        self.roster = Roster(informer, self.means, acting)
         self._tasks = [asyncio.create_task(informer.run()), asyncio.create_task(self.roster.run())]
 
     async def stop(self) -> None:
@@ -213,7 +219,7 @@ async def open_bench(folder: Path, driver: str, *, crash_loop_start_s: float = 0
         driver=kind(zygote, [data, folder]), zygote=zygote, images=images, network=network, dial=network.dial,
         control_groups=ControlGroups(data), gpus=Gpus([]), allocatable={"cpu": "2", "memory": "1048576Ki"},
     )  # fmt: skip
-    bench = Bench(data, client, means, images, api)
+    bench = Bench(data, client, means, images, api, is_simulated=driver == "simulated")
     bench.start()
     try:
         yield bench

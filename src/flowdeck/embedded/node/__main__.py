@@ -20,6 +20,7 @@ from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.locks import try_lock
 
 LOCK_RETRY_S = 0.05
+MAX_SIMULATED_PODS = 10_000
 END_S = 5.0
 """How long an orderly end may take. The next process waits for the folder, and finds everything again anyway."""
 
@@ -29,13 +30,15 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="the node's folder")
     parser.add_argument("--name", required=True, help="name of the Node object")
-    parser.add_argument("--driver", choices=("auto", "namespaces", "plain"), default="auto")
+    parser.add_argument("--driver", choices=("auto", "namespaces", "plain", "simulated"), default="auto")
     parser.add_argument("--pki", type=Path, help="folder of kubelet.pem and ca.pem; default: pki beside --data")
     parser.add_argument("--port", type=int, default=0, help="of the kubelet's API; 0: any free one")
     parser.add_argument("--find-links", action="append", default=[])
     parser.add_argument("--index-url", default="")
     parser.add_argument("--offline", action="store_true")
     parser.add_argument("--warm-servers", type=int, default=WarmSettings.most, help="how many are kept; 0: none")
+    parser.add_argument("--pods", type=int, default=0, help="how many it takes; 0: 500, or 10,000 simulated ones")
+    parser.add_argument("--simulated-run-seconds", type=float, default=NodeSettings.simulated_run_s)
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     return parser.parse_args(given)
 
@@ -58,6 +61,8 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
         index_url=given.index_url,
         offline=given.offline,
         warm=WarmSettings(most=given.warm_servers),
+        max_pods=given.pods or (MAX_SIMULATED_PODS if given.driver == "simulated" else NodeSettings.max_pods),
+        simulated_run_s=given.simulated_run_seconds,
     )
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -19,13 +20,16 @@ from flowdeck.controller.informer import Informer, Informers
 from flowdeck.embedded.apiserver.authentication import ClientCertificates
 from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.node import machine
+from flowdeck.embedded.node.contract import Runtime
 from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.settings import ImageSettings
 from flowdeck.embedded.node.network.namespaces import NamespacedNetwork
 from flowdeck.embedded.node.network.plain import PlainNetwork
 from flowdeck.embedded.node.network.settings import NetworkSettings
-from flowdeck.embedded.node.pods.means import Means
+from flowdeck.embedded.node.pods import simulated
+from flowdeck.embedded.node.pods.means import Basics, Means
+from flowdeck.embedded.node.pods.processes import Processes
 from flowdeck.embedded.node.pods.roster import Roster
 from flowdeck.embedded.node.pods.runtime import PodRuntime
 from flowdeck.embedded.node.registration import Registration
@@ -35,7 +39,7 @@ from flowdeck.embedded.node.server import KubeletApi, tls_context
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import Kind
+from flowdeck.kube.objects import Kind, Tree, uid_of
 
 log = structlog.get_logger()
 
@@ -56,33 +60,67 @@ class _OnlyOurPods:
         return self.reader.watch(kind, fields=f"spec.nodeName={self.node}", resource_version=resource_version)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Node:
+    """What is the same for every driver: how the API is reached, and the pods that it has for us."""
+
+    settings: NodeSettings
+    config: ClusterConfig
+    clock: Clock
+    client: HttpClient
+    pods: Informer
+
+    @property
+    def basics(self) -> Basics:
+        return Basics(settings=self.settings, client=self.client, clock=self.clock, events=self.events)
+
+    @property
+    def events(self) -> EventRecorder:
+        return EventRecorder(self.client, self.clock, "kubelet", self.settings.name)
+
+
 async def run_node(settings: NodeSettings) -> None:
     """Runs the node until it is cancelled; pods go on without it and are found again by the next."""
     clock = SystemClock()
     config = load_kubeconfig(settings.kubeconfig)
     settings.data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    zygote = Zygote(settings.data / "zygote.log")
-    zygote.start()
-    try:
-        async with HttpClient(config, clock, manager="kubelet") as client:
-            await _run(settings, config, clock, client, zygote)
-    finally:
-        zygote.stop()
+    async with HttpClient(config, clock, manager="kubelet") as client:
+        pods = Informer(POD, _OnlyOurPods(client, settings.name), clock)  # type: ignore[arg-type]
+        node = _Node(settings=settings, config=config, clock=clock, client=client, pods=pods)
+        if settings.driver == "simulated":
+            await _run_simulated(node)
+            return
+        zygote = Zygote(settings.data / "zygote.log")
+        zygote.start()
+        try:
+            await _run_processes(node, zygote)
+        finally:
+            zygote.stop()
 
 
-async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, client: HttpClient, zygote: Zygote) -> None:
-    informers = Informers(client, clock)
-    pods = Informer(POD, _OnlyOurPods(client, settings.name), clock)  # type: ignore[arg-type]
+async def _run_simulated(node: _Node) -> None:
+    capacity = {**simulated.CAPACITY, "pods": str(node.settings.max_pods)}
+    roster = Roster(node.pods, node.basics, simulated.Simulation(node.clock, node.settings.simulated_run_s))
+    server = _server(node, simulated.SimulatedRuntime(roster), roster)
+    async with _serving(node, server, "simulated", capacity, capacity, lambda: ()):
+        await node.pods.wait_synced()
+        await roster.run()
+
+
+async def _run_processes(node: _Node, zygote: Zygote) -> None:
+    settings, clock = node.settings, node.clock
+    informers = Informers(node.client, clock)
     driver = await _driver(settings, zygote)
     warm = driver.keep_warm(settings.data / "warm", settings.warm, clock)
-    network = _network(settings, config, informers, has_namespaces=driver.has_own_root)
+    network = _network(settings, node.config, informers, has_namespaces=driver.has_own_root)
     images = LocalImages(_image_settings(settings, can_unpack=driver.has_own_root), clock)
+    capacity = machine.capacity(settings.data, settings.max_pods)
     allocatable = machine.allocatable(settings.data, settings.max_pods)
     means = Means(
         settings=settings,
-        client=client,
+        client=node.client,
         clock=clock,
-        events=EventRecorder(client, clock, "kubelet", settings.name),
+        events=node.events,
         driver=driver,
         zygote=zygote,
         images=images,
@@ -92,37 +130,57 @@ async def _run(settings: NodeSettings, config: ClusterConfig, clock: Clock, clie
         gpus=machine.Gpus(machine.gpus()),
         allocatable=allocatable,
     )
-    roster = Roster(pods, means)
-    server = _server(settings, clock, PodRuntime(roster, means), roster)
-    registration = Registration(
-        settings=settings,
-        client=client,
-        clock=clock,
-        driver=driver.name,
-        port=server.port,
-        capacity=machine.capacity(settings.data, settings.max_pods),
-        allocatable=allocatable,
-        images=images.listed,
-    )
+    processes = Processes(means)
+    roster = Roster(node.pods, means, processes)
+    server = _server(node, PodRuntime(roster, means), roster)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server.run(), name="kubelet api")
-            tasks.create_task(pods.run(), name="informer pods")
+        async with _serving(node, server, driver.name, capacity, allocatable, images.listed) as tasks:
             for informer in informers:
                 tasks.create_task(informer.run(), name=f"informer {informer.kind.plural}")
             tasks.create_task(network.run(), name="network")
-            await registration.register()
-            log.info("node is ready", node=settings.name, driver=driver.name, port=server.port)
-            tasks.create_task(registration.run(), name="registration")
-            for informer in (*informers, pods):
+            for informer in (*informers, node.pods):
                 await informer.wait_synced()
-            await network.forget_all_but(roster.uids_here())
-            tasks.create_task(roster.run(), name="pods")
+            here = {folder.name for folder in processes.folders()}
+            await network.forget_all_but(here | {uid_of(pod) for pod in node.pods.list()})
+            await roster.run()
     finally:
         if warm is not None:
             warm.close()
         await images.close()
         await network.close()
+
+
+@asynccontextmanager
+async def _serving(
+    node: _Node,
+    server: HttpServer,
+    driver: str,
+    capacity: Mapping[str, str],
+    allocatable: Mapping[str, str],
+    images: Callable[[], Sequence[Tree]],
+) -> AsyncIterator[asyncio.TaskGroup]:
+    """The kubelet's API, and the Node kept in the API server; in a group that takes more tasks."""
+    registration = Registration(
+        settings=node.settings,
+        client=node.client,
+        clock=node.clock,
+        driver=driver,
+        port=server.port,
+        capacity=capacity,
+        allocatable=allocatable,
+        images=images,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.run(), name="kubelet api")
+        tasks.create_task(node.pods.run(), name="informer pods")
+        tasks.create_task(_register(registration, node.settings, driver, server.port), name="registration")
+        yield tasks
+
+
+async def _register(registration: Registration, settings: NodeSettings, driver: str, port: int) -> None:
+    await registration.register()
+    log.info("node is ready", node=settings.name, driver=driver, port=port)
+    await registration.run()
 
 
 async def _driver(settings: NodeSettings, zygote: Zygote) -> NamespacesDriver | PlainDriver:
@@ -162,12 +220,13 @@ def _image_settings(settings: NodeSettings, *, can_unpack: bool) -> ImageSetting
     )
 
 
-def _server(settings: NodeSettings, clock: Clock, runtime: PodRuntime, roster: Roster) -> HttpServer:
+def _server(node: _Node, runtime: Runtime, roster: Roster[Any]) -> HttpServer:
+    settings = node.settings
     api = KubeletApi(
         runtime=runtime,
-        authenticator=ClientCertificates(clock),
-        clock=clock,
-        machine=MachineUsage(settings.name, settings.data, clock),
+        authenticator=ClientCertificates(node.clock),
+        clock=node.clock,
+        machine=MachineUsage(settings.name, settings.data, node.clock),
         pods=roster.pods,
     )
     return HttpServer(api, socket.create_server((settings.host_ip, settings.port)), _tls(settings))

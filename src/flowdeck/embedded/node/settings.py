@@ -20,8 +20,8 @@ class NodeSettings:
     """Name of the Node object."""
     kubeconfig: Path
     """Where the API server is and how to log in."""
-    driver: Literal["auto", "namespaces", "plain"] = "auto"
-    """`auto`: namespaces where the machine can do them, else plain."""
+    driver: Literal["auto", "namespaces", "plain", "simulated"] = "auto"
+    """`auto`: namespaces where the machine can do them, else plain; `simulated`: nothing runs, pods only seem to."""
     host_ip: str = "127.0.0.1"
     """`status.hostIP` of pods and the node's InternalIP."""
     port: int = 10250
@@ -49,6 +49,9 @@ class NodeSettings:
     crash_loop_max_s: float = 300.0
     """Longest such pause."""
     max_pods: int = 500
+    """How many pods the node takes; simulated ones cost little."""
+    simulated_run_s: float = 1.0
+    """For how long simulated pods run that do not say so themselves, and are not restarted when they end."""
     log_max_bytes: int = 10 * MIB
     """A container's log is rotated at that size."""
     log_max_files: int = 5

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 from flowdeck.embedded.node.contract import Image, ImageError
 from flowdeck.embedded.node.environment import ConfigError
 from flowdeck.embedded.node.pods import attempts
+from flowdeck.embedded.node.pods.acting import Tell
 from flowdeck.embedded.node.pods.build import build
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.place import PodPlace
@@ -30,9 +30,6 @@ PULL_RETRY_S = (10.0, 300.0)
 """First and longest wait before a failed pull is tried again."""
 KILL_AGAIN_S = 5.0
 _LONGEST_OUTPUT = 10 * 1024
-
-Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
-"""Records an event about the pod: type, reason, message."""
 
 
 @dataclass

@@ -26,13 +26,23 @@ class Dial(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
-    """Made once, by the composition root."""
+class Basics:
+    """What every pod's worker needs, whatever acts its decisions out."""
 
     settings: NodeSettings
     client: Client
     clock: Clock
     events: Events
+
+    @property
+    def back_off(self) -> BackOff:
+        return BackOff(start_s=self.settings.crash_loop_start_s, max_s=self.settings.crash_loop_max_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means(Basics):
+    """What pods need that run as processes. Made once, by the composition root."""
+
     driver: Driver
     zygote: Zygote
     images: Images
@@ -41,10 +51,6 @@ class Means:
     control_groups: ControlGroups
     gpus: Gpus
     allocatable: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def back_off(self) -> BackOff:
-        return BackOff(start_s=self.settings.crash_loop_start_s, max_s=self.settings.crash_loop_max_s)
 
     @property
     def hidden(self) -> Sequence[Path]:

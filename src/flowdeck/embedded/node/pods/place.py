@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flowdeck.embedded.node.contract import PodNetwork
 from flowdeck.embedded.node.environment import Facts, names_referred_to
@@ -148,6 +147,20 @@ class PodPlace:
                 return f'Usage of EmptyDir volume "{name}" exceeds the limit "{limit}". '
         return ""
 
+    def save(self) -> None:
+        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        files.write_whole(str(self.folder / "pod.json"), self.pod)
+
+    def note_end(self, reason: str, message: str) -> None:
+        files.write_whole(str(self.folder / "ended.json"), {"reason": reason, "message": message})
+
+    def end_noted(self) -> tuple[str, str] | None:
+        ended = files.read(str(self.folder / "ended.json"))
+        return (ended["reason"], ended["message"]) if ended else None
+
+    def was_torn_down(self) -> bool:
+        return (self.folder / "torn-down").exists()
+
     async def tear_down(self) -> None:
         """Takes network, sandbox, volumes and roots away; logs and how containers ended stay."""
         uid = self.pod["metadata"]["uid"]
@@ -157,6 +170,7 @@ class PodPlace:
         self.means.gpus.release(f"{uid}/")
         await asyncio.to_thread(self._remove_bulk)
         self.means.control_groups.remove(uid)
+        (self.folder / "torn-down").touch()
 
     def _remove_bulk(self) -> None:
         self._volumes.remove()
@@ -170,12 +184,6 @@ class PodPlace:
         meta = self.pod["metadata"]
         remove_tree(self.folder)
         self.means.past_logs.keep(self.means.log_folder(meta["namespace"], meta["name"], meta["uid"]))
-
-
-def save_pod(folder: Path, pod: Tree) -> None:
-    """Keeps the pod's object beside what belongs to it, for the day when it is gone from the API."""
-    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    files.write_whole(str(folder / "pod.json"), pod)
 
 
 def refusal_of(pod: Tree, *, has_own_root: bool) -> tuple[str, str] | None:

@@ -2,27 +2,28 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Generic
 
 import structlog
 
 from flowdeck.controller.informer import Informer
-from flowdeck.embedded.node.pods.attempts import remove_tree
+from flowdeck.embedded.node.pods.acting import Acting, K
 from flowdeck.embedded.node.pods.decide import SETTLED
-from flowdeck.embedded.node.pods.means import Means
+from flowdeck.embedded.node.pods.means import Basics
 from flowdeck.embedded.node.pods.worker import PodWorker
-from flowdeck.embedded.node.sandbox import files
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_being_deleted, key_of, uid_of
 
 log = structlog.get_logger()
 
 
-class Roster:
+class Roster(Generic[K]):
     """The pods of one node, by uid and by name."""
 
-    def __init__(self, informer: Informer, means: Means) -> None:
+    def __init__(self, informer: Informer, means: Basics, acting: Acting[K]) -> None:
         self._informer = informer
         self._means = means
-        self._workers: dict[str, PodWorker] = {}
+        self._acting = acting
+        self._workers: dict[str, PodWorker[K]] = {}
         self._by_key: dict[ObjectKey, str] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._recalled = asyncio.Event()
@@ -43,23 +44,17 @@ class Roster:
         """Returns once it is known of all pods that were here before what became of them."""
         await self._recalled.wait()
 
-    def find(self, key: ObjectKey) -> PodWorker | None:
+    def find(self, key: ObjectKey) -> PodWorker[K] | None:
         """The worker of the pod that has that name now."""
         uid = self._by_key.get(key)
         return self._workers.get(uid) if uid else None
 
-    def workers(self) -> Sequence[PodWorker]:
+    def workers(self) -> Sequence[PodWorker[K]]:
         return list(self._workers.values())
 
     def pods(self) -> Sequence[Tree]:
         """The objects, as they were last seen."""
         return [worker.pod for worker in self._workers.values()]
-
-    def uids_here(self) -> set[str]:
-        """The pods of which anything may be left on this machine."""
-        folder = self._means.settings.data / "pods"
-        on_disk = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return on_disk | {uid_of(pod) for pod in self._informer.list()}
 
     def _on_change(self, old: Tree | None, new: Tree | None) -> None:
         if (
@@ -80,16 +75,16 @@ class Roster:
     def _is_work(self, pod: Tree) -> bool:
         """False for a pod that was finished and cleared away before this process began."""
         is_over = get_in(pod, "status", "phase") in SETTLED and not is_being_deleted(pod)
-        return not is_over or self._means.pod_folder(uid_of(pod)).exists()
+        return not is_over or self._acting.is_here(uid_of(pod))
 
-    def _employ(self, pod: Tree) -> PodWorker:
-        worker = PodWorker(pod, self._means)
+    def _employ(self, pod: Tree) -> PodWorker[K]:
+        worker = PodWorker(pod, self._means, self._acting)
         self._workers[worker.uid] = worker
         assert self._tasks is not None
         self._tasks.create_task(self._run(worker), name=f"pod {worker.key}")
         return worker
 
-    async def _run(self, worker: PodWorker) -> None:
+    async def _run(self, worker: PodWorker[K]) -> None:
         """One pod that goes wrong in a way nobody thought of must not take the others along: it is tried again."""
         pause = 1.0
         while True:
@@ -103,7 +98,7 @@ class Roster:
                 raise asyncio.CancelledError  # a group that fails while it is cancelled tells only of the failure
             await self._means.clock.sleep(pause)
             pause = min(60.0, pause * 2)
-            worker = self._workers[worker.uid] = PodWorker(worker.pod, self._means)
+            worker = self._workers[worker.uid] = PodWorker(worker.pod, self._means, self._acting)
             if self._informer.find(worker.key) is None:
                 worker.is_gone()
         del self._workers[worker.uid]
@@ -111,14 +106,7 @@ class Roster:
             del self._by_key[worker.key]
 
     def _take_in_orphans(self) -> None:
-        """Pods on disk whose objects were deleted while nobody looked are stopped and cleared away."""
+        """Pods on this machine whose objects were deleted while nobody looked are stopped and cleared away."""
         known = {uid_of(pod) for pod in self._informer.list()}
-        folder = self._means.settings.data / "pods"
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name in known:
-                continue
-            pod = files.read(str(path / "pod.json"))
-            if pod is None:
-                remove_tree(path)
-                continue
+        for pod in self._acting.left_behind(known):
             self._employ(pod).is_gone()

@@ -27,7 +27,7 @@ _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidIm
 class PodRuntime:
     """Implements `Runtime` over a roster."""
 
-    roster: Roster
+    roster: Roster[Keeper]
     means: Means
     _rates: Rates = field(default_factory=Rates)
 
@@ -94,7 +94,7 @@ class PodRuntime:
                 )  # fmt: skip
         return found
 
-    def _container_usage(self, worker: PodWorker, keeper: Keeper) -> Tree | None:
+    def _container_usage(self, worker: PodWorker[Keeper], keeper: Keeper) -> Tree | None:
         run, folder = keeper.seen.run, keeper.folder
         if run is None or not run.is_running or folder is None or run.started_at is None:
             return None
@@ -109,7 +109,7 @@ class PodRuntime:
             "memoryWorkingSetBytes": used.working_set_bytes,
         }
 
-    def _worker(self, pod: ObjectKey) -> PodWorker:
+    def _worker(self, pod: ObjectKey) -> PodWorker[Keeper]:
         worker = self.roster.find(pod)
         if worker is None:
             raise NotFound(f'pods "{pod.name}" not found', kind="pods", name=pod.name)
@@ -128,7 +128,7 @@ class PodRuntime:
         return keeper.folder
 
 
-def _phase(worker: PodWorker) -> str:
+def _phase(worker: PodWorker[Keeper]) -> str:
     return str((worker.pod.get("status") or {}).get("phase") or "Pending")
 
 

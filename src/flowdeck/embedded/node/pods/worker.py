@@ -6,19 +6,17 @@ Everything that takes time runs in tasks of its own and wakes the loop when some
 import asyncio
 import contextlib
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Generic, Literal
 
 import structlog
 
 from flowdeck.embedded.node.pods import decide as steps
+from flowdeck.embedded.node.pods.acting import Acting, K
 from flowdeck.embedded.node.pods.decide import Action, Forget, SetUp, Start, Stop, TearDown, decide
-from flowdeck.embedded.node.pods.keeper import Keeper
-from flowdeck.embedded.node.pods.means import Means
-from flowdeck.embedded.node.pods.place import PodPlace, refusal_of, save_pod
+from flowdeck.embedded.node.pods.means import Basics
 from flowdeck.embedded.node.pods.seen import PodSeen
 from flowdeck.embedded.node.pods.spec import all_containers
 from flowdeck.embedded.node.pods.status import status_of
-from flowdeck.embedded.node.sandbox import files
 from flowdeck.embedded.node.sandbox.client import StartError
 from flowdeck.embedded.node.volumes.payload import VolumeError
 from flowdeck.kube.errors import ApiError, Conflict, NotFound
@@ -36,28 +34,29 @@ SIZE_CHECK_S = 10.0
 log = structlog.get_logger()
 
 
-class PodWorker:
+class PodWorker(Generic[K]):
     """One pod of this node."""
 
-    def __init__(self, pod: Tree, means: Means) -> None:
+    def __init__(self, pod: Tree, means: Basics, acting: Acting[K]) -> None:
         self.pod = pod
         self.uid = uid_of(pod)
         self.key = key_of(pod)
-        self.keepers: dict[str, Keeper] = {}
+        self.keepers: dict[str, K] = {}
         self.recalled = asyncio.Event()
         """Set once it is known what an earlier process of this node did for the pod."""
         self._means = means
         self._wake = asyncio.Event()
         self._dirty = asyncio.Event()
         self._events: asyncio.Queue[tuple[Literal["Normal", "Warning"], str, str]] = asyncio.Queue()
-        self._place = PodPlace(pod, means)
+        self._acted = acting.begin(pod)
+        self._place = self._acted.place
         self._is_set_up = self._is_being_set_up = False
         self._is_torn_down = self._is_being_torn_down = False
         self._is_gone = self._is_deleted = self._is_forgetting = False
         self._set_up_failures = 0
         self._retry_set_up_at: datetime | None = None
         self._ended: tuple[str, str] | None = None
-        self._refusal = refusal_of(pod, has_own_root=means.driver.has_own_root)
+        self._refusal = acting.refusal(pod)
         self._started_at = self._first_seen()
         self._sent: Tree | None = None
         self._was_settled = get_in(pod, "status", "phase") in steps.SETTLED
@@ -108,11 +107,13 @@ class PodWorker:
 
     async def run(self) -> None:
         """Until the object is gone and nothing of the pod is left here. Cancelled, it leaves the containers alone."""
-        save_pod(self._place.folder, self.pod)
+        self._place.save()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             await self._recall(tasks)
             self.recalled.set()
+            if self._refusal:
+                self._changed()
             helpers = [
                 tasks.create_task(self._report_always(), name=f"report {self.key}"),
                 tasks.create_task(self._record_events(), name=f"events {self.key}"),
@@ -125,13 +126,11 @@ class PodWorker:
 
     async def _recall(self, tasks: asyncio.TaskGroup) -> None:
         for container in all_containers(self.pod):
-            keeper = Keeper(self.pod, container, self._place, self._means, self._tell, self._changed, tasks)
+            keeper = self._acted.keeper(container, self._tell, self._changed, tasks)
             self.keepers[keeper.name] = keeper
             await keeper.recall()
-        self._is_torn_down = (self._place.folder / "torn-down").exists()
-        ended = files.read(str(self._place.folder / "ended.json"))
-        if ended:
-            self._ended = (ended["reason"], ended["message"])
+        self._is_torn_down = self._place.was_torn_down()
+        self._ended = self._place.end_noted()
 
     async def _turn(self) -> None:
         self._wake.clear()
@@ -151,7 +150,7 @@ class PodWorker:
 
     def _end(self, reason: str, message: str) -> None:
         self._ended = (reason, message)
-        files.write_whole(str(self._place.folder / "ended.json"), {"reason": reason, "message": message})
+        self._place.note_end(reason, message)
         self._tell("Normal" if reason == "DeadlineExceeded" else "Warning", reason, message)
         self._changed()
 
@@ -194,7 +193,6 @@ class PodWorker:
     async def _tear_down(self) -> None:
         try:
             await self._place.tear_down()
-            (self._place.folder / "torn-down").touch()
             self._is_torn_down = True
         except OSError as error:
             log.warning("pod could not be torn down, trying again", pod=str(self.key), error=str(error))
