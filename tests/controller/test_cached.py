@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 import pytest
+from tests.controller.makers import A, a_config_map, a_pod
 
 from flowdeck.client.base import Client
 from flowdeck.controller.cached import CachedClient
@@ -12,7 +13,7 @@ from flowdeck.controller.informer import Informers
 from flowdeck.kube.kinds import CONFIG_MAP, POD
 from flowdeck.kube.objects import ObjectKey, key_of
 
-A, P = ObjectKey("default", "a"), ObjectKey("default", "p")
+P = ObjectKey("default", "p")
 
 
 @dataclass
@@ -38,21 +39,6 @@ class Late:
         async for event in events:
             await self._let.acquire()
             yield event
-
-
-def a_config_map(name="a", **data):
-    metadata = {"namespace": "default", "name": name, "labels": {"app": name}}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-
-
-def a_pod():
-    metadata = {"namespace": "default", "name": "p"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {"containers": [{"name": "c", "image": "i"}]},
-    }
 
 
 @pytest.fixture

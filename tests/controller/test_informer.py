@@ -6,16 +6,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from tests.controller.makers import a_config_map
 
 from flowdeck.client.base import Client, WatchEvent
 from flowdeck.clock import FakeClock
 from flowdeck.controller.informer import RETRY_S, Informer
+from flowdeck.embedded.store import store as store_module
 from flowdeck.kube.kinds import CONFIG_MAP
 from flowdeck.kube.objects import ObjectKey, key_of
-
-
-def a_config_map(name):
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default", "name": name}}
 
 
 @contextlib.asynccontextmanager
@@ -67,6 +65,40 @@ async def test_an_object_made_anew_in_the_place_of_a_hidden_one_is_shown(world, 
     informer.is_synced = False
     async with running(informer):
         assert informer.find(ObjectKey("default", "a")) == second
+
+
+async def test_changes_that_are_compacted_away_are_learnt_from_a_new_list(world, informer, monkeypatch):
+    for name in ("kept", "changed", "deleted"):
+        await world.create(a_config_map(name))
+    async with running(informer):
+        pass
+    monkeypatch.setattr(store_module, "HISTORY_EVENTS", 2)
+    await world.client.delete(CONFIG_MAP, ObjectKey("default", "deleted"))
+    await world.client.patch(CONFIG_MAP, ObjectKey("default", "changed"), {"data": {"x": "1"}})
+    for name in ("made", "made-later", "made-last"):
+        await world.create(a_config_map(name))
+    told = []
+    informer.add_handler(lambda old, new: told.append((old and key_of(old).name, new and key_of(new).name)))
+    told.clear()
+    latest = await world.create(a_config_map("z"))
+    async with running(informer), asyncio.timeout(5):
+        await informer.wait_for(int(latest["metadata"]["resourceVersion"]))
+        assert [key_of(obj).name for obj in informer.list("default")] == [
+            "changed",
+            "kept",
+            "made",
+            "made-last",
+            "made-later",
+            "z",
+        ]
+    assert set(told) == {
+        ("deleted", None),
+        ("changed", "changed"),
+        (None, "made"),
+        (None, "made-last"),
+        (None, "made-later"),
+        (None, "z"),
+    }
 
 
 @dataclass

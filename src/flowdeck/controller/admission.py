@@ -31,11 +31,15 @@ class AdmissionRule:
 
     name: str
     """The webhook's name, as upstream's configuration object has it."""
+    configuration: str
+    """Name of the configuration object that holds it on a cluster, as upstream's is called."""
     path: str
     """Where it is served on a cluster: `/validate-trainer-kubeflow-org-v1alpha1-trainjob`."""
     kind: Kind
     phase: Literal["mutate", "validate"]
     operations: Sequence[Literal["CREATE", "UPDATE", "DELETE"]] = ("CREATE", "UPDATE")
+    exempt: tuple[str, str] | None = None
+    """A label, key and value: objects that have it (and had it before) are not reviewed."""
     review: "Reviewer"
 
 

@@ -4,9 +4,10 @@ Reads of kinds without an informer go to the server. A read waits until the info
 kind that went through this client (`raw` apart), so a controller never acts on a world older than its own deeds.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ from flowdeck.kube.errors import not_found
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of, uid_of
 from flowdeck.kube.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
 
+ASKING: ContextVar[str] = ContextVar("asking", default="")
+"""Name of the controller that asks; empty outside of reconciles."""
+
 
 @dataclass
 class CachedClient:
@@ -24,7 +28,14 @@ class CachedClient:
     live: Client
     """Where writes go, and reads of what is not cached."""
     informers: Informers
+    asked: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Requests that went to the server: how many, by controller, verb and resource (`pods`, `pods/status`)."""
     _written: dict[Kind, int] = field(default_factory=lambda: defaultdict(int))
+
+    def _ask(self, verb: str, kind: Kind, subresource: str = "") -> Client:
+        """The server, for one request."""
+        self.asked[ASKING.get(), verb, f"{kind.plural}/{subresource}" if subresource else kind.plural] += 1
+        return self.live
 
     async def _cache(self, kind: Kind) -> Informer | None:
         informer = self.informers.of(kind)
@@ -55,7 +66,7 @@ class CachedClient:
         """Notes what became of objects by a write that does not answer with them."""
         if self.informers.of(kind):
             for obj in known:
-                self._note_left(kind, obj, await self.live.find(kind, key_of(obj)))
+                self._note_left(kind, obj, await self._ask("get", kind).find(kind, key_of(obj)))
 
     # ---- Reader ---------------------------------------------------------------------------------------------------
 
@@ -67,7 +78,7 @@ class CachedClient:
 
     async def find(self, kind: Kind, key: ObjectKey) -> Tree | None:
         cache = await self._cache(kind)
-        return await self.live.find(kind, key) if cache is None else cache.find(key)
+        return await self._ask("get", kind).find(kind, key) if cache is None else cache.find(key)
 
     async def list(
         self,
@@ -81,7 +92,7 @@ class CachedClient:
     ) -> ObjectList:
         cache = await self._cache(kind)
         if cache is None or limit or continue_token:
-            return await self.live.list(
+            return await self._ask("list", kind).list(
                 kind, namespace=namespace, labels=labels, fields=fields, limit=limit, continue_token=continue_token
             )
         selector, field_selector = parse_label_selector(labels), parse_field_selector(fields)
@@ -94,29 +105,29 @@ class CachedClient:
 
     async def owned(self, kind: Kind, owner: Tree) -> Sequence[Tree]:
         cache = await self._cache(kind)
-        return await self.live.owned(kind, owner) if cache is None else cache.owned(uid_of(owner))
+        return await self._ask("list", kind).owned(kind, owner) if cache is None else cache.owned(uid_of(owner))
 
     def watch(
         self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "", resource_version: str
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
-        return self.live.watch(
+        return self._ask("watch", kind).watch(
             kind, namespace=namespace, labels=labels, fields=fields, resource_version=resource_version
         )
 
     # ---- Writer, StatusWriter -------------------------------------------------------------------------------------
 
     async def create(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
-        created = await self.live.create(kind, obj, dry_run=dry_run)
+        created = await self._ask("create", kind).create(kind, obj, dry_run=dry_run)
         return created if dry_run else self._note(kind, created)
 
     async def create_sub(self, kind: Kind, key: ObjectKey, subresource: str, obj: Tree) -> Tree:
         known = await self._shown(kind, key)
-        answer = await self.live.create_sub(kind, key, subresource, obj)
+        answer = await self._ask("create", kind, subresource).create_sub(kind, key, subresource, obj)
         await self._note_effect(kind, [known] if known else [])
         return answer
 
     async def update(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
-        updated = await self.live.update(kind, obj, dry_run=dry_run)
+        updated = await self._ask("update", kind).update(kind, obj, dry_run=dry_run)
         return updated if dry_run else self._note(kind, updated)
 
     async def patch(
@@ -128,10 +139,12 @@ class CachedClient:
         type: PatchType = PatchType.MERGE,
         subresource: str = "",
     ) -> Tree:
-        return self._note(kind, await self.live.patch(kind, key, patch, type=type, subresource=subresource))
+        server = self._ask("patch", kind, subresource)
+        return self._note(kind, await server.patch(kind, key, patch, type=type, subresource=subresource))
 
     async def apply(self, kind: Kind, obj: Tree, *, manager: str, force: bool = True, subresource: str = "") -> Tree:
-        return self._note(kind, await self.live.apply(kind, obj, manager=manager, force=force, subresource=subresource))
+        server = self._ask("apply", kind, subresource)
+        return self._note(kind, await server.apply(kind, obj, manager=manager, force=force, subresource=subresource))
 
     async def delete(
         self,
@@ -145,7 +158,7 @@ class CachedClient:
         missing_ok: bool = False,
     ) -> Tree | None:
         known = await self._shown(kind, key)
-        left = await self.live.delete(
+        left = await self._ask("delete", kind).delete(
             kind,
             key,
             propagation=propagation,
@@ -167,14 +180,15 @@ class CachedClient:
         propagation: Propagation | None = None,
     ) -> None:
         known = await self.list(kind, namespace=namespace, labels=labels, fields=fields)
-        await self.live.delete_all(kind, namespace=namespace, labels=labels, fields=fields, propagation=propagation)
+        server = self._ask("deletecollection", kind)
+        await server.delete_all(kind, namespace=namespace, labels=labels, fields=fields, propagation=propagation)
         await self._note_effect(kind, known.items)
 
     async def update_status(self, kind: Kind, obj: Tree) -> Tree:
-        return self._note(kind, await self.live.update_status(kind, obj))
+        return self._note(kind, await self._ask("update", kind, "status").update_status(kind, obj))
 
     async def patch_status(self, kind: Kind, key: ObjectKey, patch: Tree) -> Tree:
-        return self._note(kind, await self.live.patch_status(kind, key, patch))
+        return self._note(kind, await self._ask("patch", kind, "status").patch_status(kind, key, patch))
 
     async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
         return await self.live.raw(method, path, query=query, body=body)

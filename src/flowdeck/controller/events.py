@@ -1,13 +1,19 @@
 """core/v1 Events: what `kubectl describe` and `get_job_events` show. Written after the change that they tell of.
 
-The same message about the same object is one Event whose `count` grows. Names carry the time, as upstream's do, so a
-list of an object's events is in order.
+What a reconcile tells is held back until it has ended, so its events follow its writes, the status among them. The same
+message about the same object is one Event whose `count` grows. Names carry the time, as upstream's do, so a list of an
+object's events is in order.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import secrets
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 import structlog
@@ -28,13 +34,45 @@ REMEMBERED = 4096
 log = structlog.get_logger()
 
 
+class Held:
+    """Events that wait for the end of what they tell of."""
+
+    def __init__(self) -> None:
+        self._writes: list[Callable[[], Awaitable[None]]] = []
+
+    def add(self, write: Callable[[], Awaitable[None]]) -> None:
+        self._writes.append(write)
+
+    async def release(self) -> None:
+        """Writes them."""
+        await asyncio.gather(*(write() for write in self._writes))
+
+
+_holding: ContextVar[Held | None] = ContextVar("holding", default=None)
+"""Where the events go that are told in this context; None: to the server at once."""
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[Held]:
+    """Holds back the events that are told inside the block, and in the tasks that it starts."""
+    held = Held()
+    token = _holding.set(held)
+    try:
+        yield held
+    finally:
+        _holding.reset(token)
+
+
 class Events(Protocol):
     """Records core/v1 Events about objects."""
 
     async def event(
         self, obj: Tree, *, type: Literal["Normal", "Warning"] = "Normal", reason: str, message: str
     ) -> None:
-        """Tells about `obj`, which must carry apiVersion, kind and uid. Never raises: events are best effort."""
+        """Tells about `obj`, which must carry apiVersion, kind and uid; inside a reconcile, once that has ended.
+
+        Never raises: events are best effort.
+        """
         ...
 
 
@@ -56,12 +94,21 @@ class EventRecorder:
         message = message[:MAX_MESSAGE]
         about = "\0".join((obj["metadata"].get("uid", ""), self.component, type, reason, message))
         digest = hashlib.sha256(about.encode()).hexdigest()
-        try:
-            await self._write(digest, self._event(obj, type, reason, message))
-        except (ApiError, OSError) as error:
-            log.debug("event was not written", name=obj["metadata"]["name"], reason=reason, error=str(error))
+        write = partial(self._write, digest, self._event(obj, type, reason, message))
+        held = _holding.get()
+        if held is None:
+            await write()
+        else:
+            held.add(write)
 
     async def _write(self, digest: str, event: Tree) -> None:
+        try:
+            await self._create_or_count(digest, event)
+        except (ApiError, OSError) as error:
+            name = event["involvedObject"]["name"]
+            log.debug("event was not written", name=name, reason=event["reason"], error=str(error))
+
+    async def _create_or_count(self, digest: str, event: Tree) -> None:
         if digest in self._told:
             key, count = self._told[digest]
             try:

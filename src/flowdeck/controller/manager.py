@@ -8,8 +8,9 @@ import structlog
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
-from flowdeck.controller.cached import CachedClient
+from flowdeck.controller.cached import ASKING, CachedClient
 from flowdeck.controller.contract import Controller, Feeds, Terminal
+from flowdeck.controller.events import held_back
 from flowdeck.controller.informer import Informers
 from flowdeck.controller.queue import WorkQueue
 from flowdeck.kube.errors import ApiError, Conflict, NotFound
@@ -49,7 +50,9 @@ class Manager:
     def __init__(self, client: Client, clock: Clock, make: ControllerFactory, kinds: Sequence[Kind] = ()) -> None:
         self._clock = clock
         self.informers = Informers(client, clock)
-        controllers = make(CachedClient(client, self.informers))
+        self.client = CachedClient(client, self.informers)
+        """What the controllers were made with."""
+        controllers = make(self.client)
         for kind in kinds:
             self.informers.add(kind)
         self._running = {controller.name: _Running(controller) for controller in controllers}
@@ -111,9 +114,12 @@ class Manager:
 
     async def _work(self, running: _Running, tasks: asyncio.TaskGroup) -> None:
         queue, controller = running.queue, running.controller
+        ASKING.set(controller.name)
         while True:
             key = await queue.take()
-            wait_s = await self._reconcile(running, key)
+            with held_back() as events:
+                wait_s = await self._reconcile(running, key)
+            await events.release()
             queue.done(key)
             if wait_s is not None:
                 timer = running.timers.pop(key, None)

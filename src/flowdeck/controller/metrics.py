@@ -22,4 +22,9 @@ def collect(manager: Manager) -> Iterable[Metric]:
     depth = GaugeMetricFamily("workqueue_depth", "Keys that wait.", labels=["name"])
     for name, count in manager.depths().items():
         depth.add_metric([name], count)
-    return reconciles, seconds, depth
+    asked = CounterMetricFamily(
+        "controller_api_requests_total", "Requests to the API server.", labels=["controller", "verb", "resource"]
+    )
+    for (name, verb, resource), number in manager.client.asked.items():
+        asked.add_metric([name or "none", verb, resource], number)
+    return reconciles, seconds, depth, asked

@@ -24,9 +24,8 @@ async def create_pods(
         batch = wanted[at : at + size]
         done, error = await _each(batch, lambda pod: client.create(POD, pod))
         made += done
-        names = [pod["metadata"]["name"] for pod in done]
-        told = (events.event(owner, reason="SuccessfulCreate", message=f"Created pod: {name}") for name in names)
-        await asyncio.gather(*told)
+        for pod in done:
+            await events.event(owner, reason="SuccessfulCreate", message=f"Created pod: {pod['metadata']['name']}")
         if error is not None and any(cause.reason == "NamespaceTerminating" for cause in error.causes):
             return made, None
         if error is not None:
