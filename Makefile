@@ -3,16 +3,20 @@ DATA ?= $(CURDIR)/.flowdeck
 PYTEST ?= .venv/bin/pytest
 WORKERS ?= 2
 
-.PHONY: help demo test faults check bench up setup
+.PHONY: help demo test test-kubernetes faults check bench up setup
 
 help:            ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 demo: setup      ## set up everything, start the platform, train a model on two nodes through the official SDK
 	.venv/bin/flowdeck demo --data $(DATA)
 
 test: setup      ## set up and run all tests
 	$(PYTEST) -q -n $(WORKERS) --dist loadgroup
+
+test-kubernetes: setup ## the same platform on a real Kubernetes, built from its Go modules (needs Go; the first time takes minutes)
+	.venv/bin/python -m tests.kubernetes.rig build
+	$(PYTEST) -q tests/kubernetes
 
 faults: setup    ## kill the platform 200 times a driver, and cut the store's power as often (FLOWDECK_FAULT_ROUNDS)
 	FLOWDECK_FAULT_ROUNDS=$${FLOWDECK_FAULT_ROUNDS:-200} $(PYTEST) -s -n 0 tests/faults tests/embedded/store/test_power_cuts.py
