@@ -1,0 +1,43 @@
+"""Reads what a request brings, within limits."""
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from flowdeck.kube.errors import BadRequest, RequestEntityTooLarge
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of a JSON body, unless a route says otherwise."""
+
+T = TypeVar("T")
+
+
+async def raw(request: Request, *, limit: int = MAX_BODY) -> bytes:
+    """The body; read once, also when several ask. Raises `RequestEntityTooLarge` before it is read whole."""
+    kept: bytes | None = getattr(request.state, "body", None)
+    if kept is not None:
+        return kept
+    chunks, size = [], 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise RequestEntityTooLarge(f"the body is larger than {limit} bytes, the limit of {request.url.path}")
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise BadRequest("the connection ended before the body did") from error
+    body = b"".join(chunks)
+    request.state.body = body
+    return body
+
+
+async def decoded(request: Request, type: type[T], *, limit: int = MAX_BODY) -> T:
+    """The body as JSON of that type; one that forbids unknown fields refuses them. Raises `BadRequest`."""
+    body = await raw(request, limit=limit)
+    if not body:
+        raise BadRequest(f"{request.method} {request.url.path} needs a JSON body")
+    try:
+        return msgspec.json.decode(body, type=type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body of {request.method} {request.url.path} is not valid: {error}") from error

@@ -1,0 +1,167 @@
+"""Who sent a request, and whether he may: the cluster decides both, by TokenReview and SubjectAccessReview.
+
+SingleUser      everybody who reaches the port may do everything (Kubeflow without profiles)
+HeaderIdentity  a header that the front door sets, and nobody else may
+TokenIdentity   `Authorization: Bearer`, asked of the API server
+FirstOf         the first that knows the sender
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from flowdeck.client.base import Client
+from flowdeck.clock import Clock
+from flowdeck.kube.errors import Forbidden, Unauthorized
+from flowdeck.kube.kinds import SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW
+from flowdeck.kube.objects import Kind, Tree
+
+TRUST_S = 60.0
+"""How long an answer about a token is believed."""
+MAX_TRUSTED = 10_000
+
+
+@dataclass(frozen=True)
+class User:
+    """A sender. Everybody is somebody: there is no None."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+class Identity(Protocol):
+    """Finds out who sent a request."""
+
+    async def of(self, headers: Mapping[str, str]) -> User | None:
+        """The sender, None when these headers say nothing to it. Raises `Unauthorized` when they lie."""
+        ...
+
+
+class Authorizer(Protocol):
+    """Decides what a user may do."""
+
+    async def check(self, user: User, access: "Access") -> None:
+        """Raises `Forbidden`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Access:
+    """One thing that somebody wants to do, in RBAC's words."""
+
+    verb: str
+    group: str
+    version: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class SingleUser:
+    """One user, who may do everything. For ports that only he can reach."""
+
+    user: User = User("flowdeck:user")
+
+    async def of(self, headers: Mapping[str, str]) -> User | None:
+        return self.user
+
+    async def check(self, user: User, access: Access) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class HeaderIdentity:
+    """Believes a header of the front door, which takes that header off whatever comes from outside."""
+
+    header: str
+    """Lower case: `kubeflow-userid`."""
+    prefix: str = ""
+    """Taken off the value: `accounts.google.com:`."""
+
+    async def of(self, headers: Mapping[str, str]) -> User | None:
+        value = headers.get(self.header, "")
+        if not value:
+            return None
+        if not value.startswith(self.prefix) or value == self.prefix:
+            raise Unauthorized(f"the header {self.header} does not start with {self.prefix!r} and name a user")
+        return User(value.removeprefix(self.prefix))
+
+
+@dataclass
+class TokenIdentity:
+    """Asks the API server whose token it is; a good answer is believed for `TRUST_S`."""
+
+    client: Client
+    clock: Clock
+    audience: str
+    """What the token must be made for."""
+    _trusted: "OrderedDict[bytes, tuple[float, User]]" = field(default_factory=OrderedDict)
+
+    async def of(self, headers: Mapping[str, str]) -> User | None:
+        scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return None
+        digest = hashlib.sha256(token.strip().encode()).digest()
+        until, user = self._trusted.get(digest, (0.0, None))
+        if user is None or until <= self.clock.monotonic():
+            user = await self._review(token.strip())
+            self._trusted[digest] = (self.clock.monotonic() + TRUST_S, user)
+            if len(self._trusted) > MAX_TRUSTED:
+                self._trusted.popitem(last=False)
+        return user
+
+    async def _review(self, token: str) -> User:
+        status = await _reviewed(self.client, TOKEN_REVIEW, {"token": token, "audiences": [self.audience]})
+        if not status.get("authenticated") or self.audience not in (status.get("audiences") or ()):
+            raise Unauthorized(f"the token is not valid for {self.audience}: ask for one with that audience")
+        user = status.get("user") or {}
+        return User(str(user.get("username", "")), tuple(user.get("groups") or ()))
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """Asks each in turn."""
+
+    identities: Sequence[Identity]
+
+    async def of(self, headers: Mapping[str, str]) -> User | None:
+        for identity in self.identities:
+            user = await identity.of(headers)
+            if user is not None:
+                return user
+        return None
+
+
+@dataclass(frozen=True)
+class AccessReviews:
+    """Asks the API server, by SubjectAccessReview."""
+
+    client: Client
+
+    async def check(self, user: User, access: Access) -> None:
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "version": access.version,
+            "resource": access.resource,
+            "namespace": access.namespace,
+            "name": access.name,
+        }
+        wanted = {"user": user.name, "groups": list(user.groups), "resourceAttributes": attributes}
+        status = await _reviewed(self.client, SUBJECT_ACCESS_REVIEW, wanted)
+        if not status.get("allowed"):
+            reason = status.get("reason") or f"no rule lets him {access.verb} {access.resource}.{access.group}"
+            where = f" in namespace {access.namespace!r}" if access.namespace else ""
+            raise Forbidden(f"User '{user.name}' is not authorized with reason: {reason}{where}")
+
+
+async def _reviewed(client: Client, kind: Kind, spec: Tree) -> Tree:
+    review = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": spec}
+    answer: Tree = msgspec.json.decode(await client.raw("POST", kind.url(), body=review))
+    status: Tree = answer.get("status") or {}
+    return status

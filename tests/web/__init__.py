@@ -1,0 +1,1 @@
+"""What REST surfaces share."""
