@@ -1,6 +1,7 @@
 """What people type, and what they see, on a running platform."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,19 @@ def test_images_are_added_listed_and_removed(tmp_path: Path) -> None:
     run("image", "remove", "example.com/mine:v1", *data)
     assert "not in your table" in run("image", "remove", "example.com/mine:v1", *data, code=1)
     assert "say what the image is" in run("image", "add", "example.com/mine:v1", *data, code=1)
+
+
+def test_environments_that_nobody_uses_are_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    old = tmp_path / "flowdeck" / "environments" / ("a" * 64)
+    (old / "bin").mkdir(parents=True)
+    (old / "bin" / "python").touch()
+    mark = {"python": "3.11", "packages": ["torch"], "sources": {}, "installed": {}, "sizeBytes": 1 << 20}
+    (old / "flowdeck.json").write_text(json.dumps(mark))
+    assert "0 environments" in run("image", "prune", "--data", str(tmp_path))
+    os.utime(old / "flowdeck.json", (0, 0))
+    assert "removed Python 3.11, torch (1 MiB)" in run("image", "prune", "--data", str(tmp_path))
+    assert not old.exists()
 
 
 def test_versions_are_told() -> None:

@@ -1,8 +1,8 @@
 """Training for real: jobs of several nodes in a platform of its own, once in each sandbox driver.
 
-Environments are built once per machine, in the user's cache folder, with wheels from `FLOWDECK_WHEELS` (else from
-`shared/wheels` beside the repository, where that is) and the package index. Where one cannot be built, the tests that
-need it are skipped and say why.
+Environments are built once per machine, where all platforms of the user find them, with wheels from `FLOWDECK_WHEELS`
+(else from `shared/wheels` beside the repository, where that is) and the package index. Where one cannot be built, the
+tests that need it are skipped and say why.
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.node.contract import ImageError
 from flowdeck.embedded.node.images.library import LocalImages
-from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.images.settings import ImageSettings, shared_folder
 from flowdeck.embedded.node.images.table import Row, add_row
 from flowdeck.testing.platform import RunningPlatform, platform
 from tests.training.jobs import Jobs
@@ -47,8 +47,10 @@ class Environments:
 
     def __init__(self, table: Path, terminal: pytest.TerminalReporter) -> None:
         self._terminal = terminal
+        env = dict(os.environ)
+        folder = shared_folder(env, is_root=os.geteuid() == 0)
         settings = ImageSettings(
-            folder=cache() / "images", table=table, machine_env=dict(os.environ), find_links=wheels()
+            folder=folder, archives=table.parent, table=table, machine_env=env, find_links=wheels()
         )
         self._images = LocalImages(settings, SystemClock())
 
@@ -61,7 +63,7 @@ class Environments:
         except ImageError as error:
             pytest.skip(f"no environment for {reference}: {error}")
 
-    def _tell(self, message: str) -> None:
+    def _tell(self, message: str, *, is_notice: bool = False) -> None:
         self._terminal.write_line(f"  {message}")
 
 
@@ -72,13 +74,10 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def running(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
-    """A platform with this driver, whose images are the machine's."""
+    """A platform with this driver."""
     if driver == "namespaces" and sys.platform != "linux":
         pytest.skip("namespaces are Linux's")
     data = tmp_path_factory.mktemp(driver)
-    (cache() / "images").mkdir(exist_ok=True)
-    (data / "node").mkdir()
-    (data / "node" / "images").symlink_to(cache() / "images")
     for reference, packages in OWN_IMAGES.items():
         add_row(data / "images.toml", Row(references=(reference,), packages=tuple(packages)))
     links = [word for folder in wheels() for word in ("--find-links", folder)]

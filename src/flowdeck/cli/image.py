@@ -1,5 +1,7 @@
-"""`flowdeck image list | add | remove`: what image references mean on this machine."""
+"""`flowdeck image list | add | remove | prune`: what image references mean on this machine."""
 
+import asyncio
+import os
 from typing import Annotated, Any
 
 import orjson
@@ -80,3 +82,25 @@ def remove(
     if not remove_row(data_folder(data) / "images.toml", reference):
         raise Refusal(f"{reference} is not in your table of images (shipped images stay): see `flowdeck image list`")
     typer.echo(f"{reference} removed")
+
+
+@app.command(epilog="Example: flowdeck image prune")
+def prune(data: DataOption = None) -> None:
+    """Delete the environments that no container uses, and downloaded packages; they are made again when needed.
+
+    Environments are shared by all your platforms; one that was asked for in the last ten minutes stays.
+    """
+    from flowdeck.clock import SystemClock
+    from flowdeck.embedded.node.images.environments import Environments
+    from flowdeck.embedded.node.images.settings import ImageSettings, shared_folder
+
+    env, place = dict(os.environ), data_folder(data)  # noqa: TID251 - the command line reads the environment
+    folder = shared_folder(env, is_root=os.geteuid() == 0)
+    settings = ImageSettings(
+        folder=folder, archives=place / "node" / "archives", table=place / "images.toml", machine_env=env
+    )
+    removed = asyncio.run(Environments(settings, SystemClock()).remove_unused())
+    for environment in removed:
+        what = ", ".join((f"Python {environment.recipe.python}", *environment.recipe.packages))
+        typer.echo(f"removed {what} ({environment.size_bytes / 2**20:.0f} MiB)")
+    typer.echo(f"{len(removed)} environments removed from {folder}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flowdeck import logs
 from flowdeck.embedded.node.app import run_node
+from flowdeck.embedded.node.images.settings import shared_folder
 from flowdeck.embedded.node.sandbox.warm import WarmSettings
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.locks import try_lock
@@ -46,8 +47,11 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def _settings(given: argparse.Namespace) -> NodeSettings:
     data = given.data.resolve()
     platform = data.parent
+    machine_env = dict(os.environ)  # noqa: TID251 - this is a command line
+    is_root = os.geteuid() == 0
     return NodeSettings(
         data=data,
+        cache=shared_folder(machine_env, is_root=is_root).resolve(),
         name=given.name,
         kubeconfig=given.kubeconfig.resolve(),
         driver=given.driver,
@@ -55,8 +59,8 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
         pki=(given.pki or platform / "pki").resolve(),
         hidden=(platform,) if (platform / "pki").is_dir() else (),
         volume_roots=(platform / "volumes",),
-        is_root=os.geteuid() == 0,
-        machine_env=dict(os.environ),  # noqa: TID251 - this is a command line
+        is_root=is_root,
+        machine_env=machine_env,
         find_links=tuple(given.find_links),
         index_url=given.index_url,
         offline=given.offline,

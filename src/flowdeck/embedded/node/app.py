@@ -210,7 +210,8 @@ def _network(
 
 def _image_settings(settings: NodeSettings, *, can_unpack: bool) -> ImageSettings:
     return ImageSettings(
-        folder=(settings.data / "images").resolve(),
+        folder=settings.cache,
+        archives=settings.data / "archives",
         table=settings.data.parent / "images.toml",
         machine_env=settings.machine_env,
         find_links=settings.find_links,

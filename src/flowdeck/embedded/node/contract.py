@@ -26,6 +26,8 @@ class Image:
     """For `status.containerStatuses[].imageID`: `flowdeck://sha256:...`."""
     environment: Path | None = None
     """Folder of a Python environment (a virtual environment); its `bin` comes first in PATH."""
+    mark: Path | None = None
+    """A file of the environment: while somebody has a shared lock on it, nobody deletes the environment."""
     root: Path | None = None
     """Unpacked OCI root file system (namespaces driver only); None: the machine's own root."""
     entrypoint: Sequence[str] = ()
@@ -64,7 +66,9 @@ class Images(Protocol):
 
 
 class Progress(Protocol):
-    def __call__(self, message: str) -> None: ...
+    def __call__(self, message: str, *, is_notice: bool = False) -> None:
+        """How far it is; a notice is something that the user should know afterwards, too."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

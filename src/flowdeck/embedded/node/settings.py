@@ -15,7 +15,7 @@ class NodeSettings:
     """What `run_node` needs to know; times in seconds, sizes in bytes."""
 
     data: Path
-    """The node's folder (`DATA/node`): pods, logs, images. Absolute, without symbolic links."""
+    """The node's folder (`DATA/node`): pods, logs. Absolute, without symbolic links."""
     name: str
     """Name of the Node object."""
     kubeconfig: Path
@@ -32,6 +32,8 @@ class NodeSettings:
     """Folder of `kubelet.pem` (our serving certificate with its key) and `ca.pem` (who signed the API server's)."""
     machine_env: Mapping[str, str] = field(default_factory=dict)
     """The node process's own environment, for building images."""
+    cache: Path = Path("cache")
+    """Where environments are kept, for all platforms of the user. Absolute, without symbolic links."""
     find_links: tuple[str, ...] = ()
     """Folders or URLs with wheels, for building images' environments."""
     index_url: str = ""

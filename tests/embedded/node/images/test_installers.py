@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flowdeck.embedded.node.images.installers import installer_env
-from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.images.settings import ImageSettings, shared_folder
 
 without_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
 
@@ -13,7 +13,12 @@ without_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this m
 def backend(folder: Path, *, find_links: list[str] | None = None, offline: bool = False, **env: str) -> str | None:
     machine = {"HOME": str(folder), **env}
     settings = ImageSettings(
-        folder=folder, table=folder / "t", machine_env=machine, find_links=find_links or [], offline=offline
+        folder=folder,
+        archives=folder,
+        table=folder / "t",
+        machine_env=machine,
+        find_links=find_links or [],
+        offline=offline,
     )
     return installer_env(settings).get("UV_TORCH_BACKEND")
 
@@ -39,3 +44,15 @@ def test_a_wheel_of_ones_own_is_taken(tmp_path: Path) -> None:
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert backend(tmp_path, find_links=[str(tmp_path)]) is None
     assert backend(tmp_path, offline=True) is None
+
+
+@pytest.mark.parametrize(
+    ("env", "is_root", "folder"),
+    [
+        ({"HOME": "/home/me"}, False, "/home/me/.cache/flowdeck"),
+        ({"HOME": "/root"}, True, "/var/cache/flowdeck"),
+        ({"HOME": "/root", "XDG_CACHE_HOME": "/c"}, True, "/c/flowdeck"),
+    ],
+)
+def test_environments_are_kept_where_the_user_keeps_caches(env: dict[str, str], is_root: bool, folder: str) -> None:
+    assert str(shared_folder(env, is_root=is_root)) == folder

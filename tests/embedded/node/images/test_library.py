@@ -1,12 +1,11 @@
 """What a user sees of images: known ones run, unknown ones say at once how to make them run."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from flowdeck.clock import FakeClock, SystemClock
+from flowdeck.clock import SystemClock
 from flowdeck.embedded.node.contract import ImageError
 from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.references import parse_reference
@@ -16,7 +15,10 @@ from flowdeck.embedded.node.images.table import Row, Source, Table, add_row, rem
 
 def images_in(folder: Path, **settings: object) -> LocalImages:
     """A fresh store of images that needs no network (pip comes with the interpreter)."""
-    given: dict = {"folder": folder / "images", "table": folder / "images.toml", "offline": True, **settings}
+    given: dict = {
+        "folder": folder / "images", "archives": folder / "archives", "table": folder / "images.toml",
+        "offline": True, **settings,
+    }  # fmt: skip
     return LocalImages(ImageSettings(**given), SystemClock())
 
 
@@ -129,17 +131,3 @@ def test_a_bad_row_is_told_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "images.toml").write_text('[[image]]\nreferences = ["a"]\npakages = ["b"]\n')
     with pytest.raises(ValueError, match=r"images.toml: unknown field 'pakages'"):
         user_rows(tmp_path / "images.toml")
-
-
-async def test_environments_that_nobody_uses_are_removed(tmp_path: Path) -> None:
-    images = images_in(tmp_path)
-    built = await images.pull("python:3")
-    assert built.environment is not None
-    used: Sequence[Path] = [built.environment]
-    assert await images.remove_unused(used, older_than_s=0) == []
-    assert await images.remove_unused([], older_than_s=3600) == []
-    later = FakeClock(SystemClock().now())
-    later.advance(7200)
-    aged = LocalImages(ImageSettings(folder=tmp_path / "images", table=tmp_path / "images.toml"), later)
-    assert await aged.remove_unused([], older_than_s=3600) == used
-    assert not built.environment.exists()

@@ -43,7 +43,7 @@ def installer_env(settings: ImageSettings) -> dict[str, str]:
     env = {**_translated(_pip_options(machine)), **machine}
     for name in _NOT_OURS:
         env.pop(name, None)
-    env.setdefault("UV_CACHE_DIR", str(settings.folder / "cache"))
+    env.setdefault("UV_CACHE_DIR", str(settings.folder / "uv"))
     env.setdefault("PATH", os.defpath)
     if settings.index_url:
         env["UV_DEFAULT_INDEX"] = settings.index_url
@@ -54,6 +54,12 @@ def installer_env(settings: ImageSettings) -> dict[str, str]:
     if _wants_cpu_torch(env):
         env["UV_TORCH_BACKEND"] = "cpu"
     return env
+
+
+def sources(settings: ImageSettings) -> dict[str, str]:
+    """Where uv is told to take packages from: other sources, other environments."""
+    env = installer_env(settings)
+    return {name: env[name] for name in (*_SAYS_WHERE_FROM, "UV_FIND_LINKS") if env.get(name) and name != "UV_OFFLINE"}
 
 
 def _wants_cpu_torch(env: Mapping[str, str]) -> bool:

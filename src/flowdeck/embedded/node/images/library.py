@@ -2,13 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flowdeck.clock import Clock
 from flowdeck.embedded.node.contract import Image, ImageError, Progress
 from flowdeck.embedded.node.images.archives import Archives
-from flowdeck.embedded.node.images.environments import PLATFORM_PYTHON, Environment, Environments, Recipe
+from flowdeck.embedded.node.images.builder import Unreachable
+from flowdeck.embedded.node.images.environments import MARK, Environments
+from flowdeck.embedded.node.images.recipes import PLATFORM_PYTHON, Environment, Recipe
 from flowdeck.embedded.node.images.references import Reference, parse_reference
 from flowdeck.embedded.node.images.settings import ImageSettings
 from flowdeck.embedded.node.images.table import Row, Source, Table, shipped_rows, user_rows
@@ -18,17 +21,17 @@ _NO_ROOT = "an unpacked image needs a root of its own, which this machine cannot
 _NO_DIGEST = "0" * 64
 
 
-def _silent(message: str) -> None:
+def _silent(message: str, *, is_notice: bool = False) -> None:
     pass
 
 
 class LocalImages:
-    """`Images` of the node: the table, the environments and the archives below `settings.folder`."""
+    """`Images` of the node: the table, the environments and the archives."""
 
     def __init__(self, settings: ImageSettings, clock: Clock) -> None:
         self._settings = settings
         self._environments = Environments(settings, clock)
-        self._archives = Archives(settings.folder / "archives")
+        self._archives = Archives(settings.archives)
         self._shipped = shipped_rows()
         self._table: Table | None = None
         self._table_stamp: tuple[int, int] = (-1, -1)
@@ -57,17 +60,6 @@ class LocalImages:
         return [
             {"names": [name], "sizeBytes": environment.size_bytes} for name, environment in sorted(self._used.items())
         ]
-
-    async def remove_unused(self, in_use: Collection[Path], *, older_than_s: float) -> list[Path]:
-        """Deletes the environments that no container uses and that nobody asked for in that time."""
-        removed = []
-        for environment in self._environments.all():
-            if environment.path in in_use or self._environments.unused_since(environment) < older_than_s:
-                continue
-            await self._environments.remove(environment)
-            self._used = {name: used for name, used in self._used.items() if used.path != environment.path}
-            removed.append(environment.path)
-        return removed
 
     async def close(self) -> None:
         """Gives up the pulls that are under way; what they had is built anew next time."""
@@ -105,7 +97,8 @@ class LocalImages:
     def _built(self, reference: Reference, row: Row, environment: Environment) -> Image:
         self._environments.touch(environment)
         self._used[str(reference)] = environment
-        return _image(reference, row, digest=environment.digest.rpartition(":")[2], environment=environment.path)
+        image = _image(reference, row, digest=environment.digest, environment=environment.path)
+        return replace(image, mark=environment.path / MARK)
 
     async def _pull(self, reference: Reference) -> Image:
         row = self._rows().find(reference)
@@ -116,18 +109,19 @@ class LocalImages:
         if row.source is Source.ARCHIVE:
             return await self._archives.unpack(str(reference), row)
 
-        def tell(message: str) -> None:
+        def tell(message: str, *, is_notice: bool = False) -> None:
             for watcher in self._watchers.get(str(reference), ()):
-                watcher(message)
+                watcher(message, is_notice=is_notice)
 
         recipes = _recipes(reference, row)
         for recipe, fallback in zip(recipes, [*recipes[1:], None], strict=True):
             try:
                 environment = await self._environments.build(recipe, tell)
-            except ImageError:
-                if fallback is None:
+            except ImageError as error:
+                if fallback is None or isinstance(error, Unreachable):
                     raise
-                tell(f"{row.versioned} {reference.version} cannot be installed here; taking another version")
+                text = f"{row.versioned} {reference.version} cannot be installed here; taking another version"
+                tell(text, is_notice=True)
                 continue
             return self._built(reference, row, environment)
         raise AssertionError("an image has at least one recipe")

@@ -10,7 +10,9 @@ class ImageSettings:
     """How environments are built and kept."""
 
     folder: Path
-    """`DATA/node/images`: environments, uv's cache, unpacked archives."""
+    """Environments and uv's cache, shared by all platforms of a user."""
+    archives: Path
+    """`DATA/node/archives`: unpacked archives."""
     table: Path
     """`DATA/images.toml`: the user's rows of the table of images."""
     machine_env: Mapping[str, str] = field(default_factory=dict)
@@ -25,3 +27,13 @@ class ImageSettings:
     """Build only from uv's cache and `find_links`."""
     build_timeout_s: float = 1800
     """A build that takes longer fails."""
+
+
+def shared_folder(env: Mapping[str, str], *, is_root: bool) -> Path:
+    """Where the environments of all platforms of a user are: `flowdeck` in the place for caches.
+
+    For root that is /var/cache, where other users can read: pods run as such.
+    """
+    if base := env.get("XDG_CACHE_HOME"):
+        return Path(base) / "flowdeck"
+    return Path("/var/cache/flowdeck") if is_root else Path(env.get("HOME") or "/tmp") / ".cache" / "flowdeck"

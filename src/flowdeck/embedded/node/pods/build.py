@@ -95,6 +95,7 @@ def build(
         image_root=image.root,
         environment=python,
         shared_environment=image.environment if python != image.environment else None,
+        holds=[image.mark] if image.mark else (),
         preload=image.preload,
         keep_warm=image.keep_warm,
         devices=gpu_devices(gpus) if gpus else (),

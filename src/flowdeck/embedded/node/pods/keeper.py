@@ -109,7 +109,7 @@ class Keeper:
             self._wait("CreateContainerError", str(error), CONFIG_RETRY_S)
             self.tell("Warning", "Failed", f"Error: {error}")
         finally:
-            self._see(busy=None)
+            self._see(busy=None, progress="")
 
     def _wait(self, reason: str, message: str, seconds: float) -> None:
         self._see(
@@ -137,11 +137,16 @@ class Keeper:
     async def _pull(self, reference: str) -> Image:
         self.tell("Normal", "Pulling", f'Pulling image "{reference}"')
         began = self.means.clock.monotonic()
-        image = await self.means.images.pull(reference)
+        image = await self.means.images.pull(reference, on_progress=self._on_progress)
         took = f"{self.means.clock.monotonic() - began:.3f}s"
         self.tell("Normal", "Pulled", f'Successfully pulled image "{reference}" in {took} ({took} including waiting)')
         self._pull_failures = 0
         return image
+
+    def _on_progress(self, message: str, *, is_notice: bool = False) -> None:
+        self._see(progress=f"Pulling the image: {message}")
+        if is_notice:
+            self.tell("Warning", "Pulling", message)
 
     def _pull_has_failed(self, reference: str, error: ImageError) -> None:
         pause = min(PULL_RETRY_S[1], PULL_RETRY_S[0] * 2.0**self._pull_failures)

@@ -64,6 +64,8 @@ class ContainerSeen:
     previous: Run | None = None
     """The one before."""
     waiting: Waiting | None = None
+    progress: str = ""
+    """How far its first start is: what the status says while nothing else is the matter."""
     busy: Busy | None = None
     is_started: bool = False
     """It runs, its postStart hook is done, its startup probe has passed."""
@@ -74,10 +76,6 @@ class ContainerSeen:
     @property
     def is_running(self) -> bool:
         return self.run is not None and self.run.is_running
-
-    @property
-    def has_ended(self) -> bool:
-        return self.run is not None and not self.run.is_running
 
 
 NOTHING_SEEN = ContainerSeen()

@@ -281,7 +281,7 @@ def _states(
 def _waiting(pod: Tree, state: ContainerSeen, is_init: bool) -> Tree:
     if state.waiting:
         return _waiting_tree(state.waiting.reason, state.waiting.message)
-    return _waiting_tree("PodInitializing" if init_containers(pod) else "ContainerCreating", "")
+    return _waiting_tree("PodInitializing" if init_containers(pod) else "ContainerCreating", state.progress)
 
 
 def _waiting_tree(reason: str, message: str) -> Tree:

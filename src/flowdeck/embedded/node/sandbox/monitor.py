@@ -11,6 +11,7 @@ attempt), are
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -130,6 +131,7 @@ class Monitor:
         namespaced = self._plan["driver"] == "namespaces"
         pod: list[int] = []
         try:
+            self._hold()
             if namespaced:
                 pod = self._enter_pod()
             elif sys.platform == "linux":
@@ -152,6 +154,12 @@ class Monitor:
             os.close(fd)
         for stream, fd in ((1, outs[0]), (2, outs[2])):
             self._add_source(stream, fd)
+
+    def _hold(self) -> None:
+        """Locks what must not be deleted while the container runs; the kernel lets go when this process ends."""
+        for path in self._plan["holds"]:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def _pipes(self) -> tuple[int, list[int]]:
         outs = [*os.pipe(), *os.pipe()]

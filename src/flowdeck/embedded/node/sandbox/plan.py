@@ -72,6 +72,8 @@ class ContainerSpec:
     """A Python environment, which must be visible at its path, and writable where it is the container's own."""
     shared_environment: Path | None = None
     """The one that `environment` was made over, if it is the container's own."""
+    holds: Sequence[Path] = ()
+    """Files on which the monitor keeps a shared lock while the container runs, so that nobody deletes what it needs."""
     preload: Sequence[str] = ()
     """Modules that a warm fork server of the shared environment imports; none: no warm start."""
     keep_warm: bool = False
@@ -126,6 +128,7 @@ def common_plan(spec: ContainerSpec) -> Tree:
         "log": str(spec.log),
         "log_max_bytes": spec.log_max_bytes,
         "log_max_files": spec.log_max_files,
+        "holds": [str(path) for path in spec.holds],
         "limits": dict(spec.limits),
         "control_groups": [str(path) for path in spec.control_groups],
         "oom_counters": [list(pair) for pair in spec.oom_counters],
