@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 _PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]+|-----BEGIN [\s\S]+?-----END [A-Z ]+-----\n?")
 _AGE = re.compile(r"(\d+[smhdy]){1,2}|<invalid>")
 _ADDRESS = re.compile(r"\b(10\.\d+\.\d+\.\d+|127\.0\.0\.1)(:\d+)?\b")
-_CREATED = re.compile(r"\d+$")
+_TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Normal:
             text = text.replace(name, normal)
         text = _UID.sub(lambda match: self._uids.setdefault(match[0], f"uid-{len(self._uids) + 1}"), text)
         text = _TIME.sub(self._time, text)
-        text = _PEM.sub("PEM", _TOKEN.sub("TOKEN", text))
+        text = _TOKEN_VOLUME.sub("kube-api-access-GENERATED", _PEM.sub("PEM", _TOKEN.sub("TOKEN", text)))
         return _ADDRESS.sub(
             lambda match: self._addresses.setdefault(match[0], f"address-{len(self._addresses) + 1}"), text
         )
@@ -128,7 +128,7 @@ def _without_ages(table: Tree) -> Tree:
 
 
 def _paired(row: Tree, table: Tree) -> Sequence[tuple[Any, Tree]]:
-    columns = [*table.get("columnDefinitions", ()), *({"name": "?"} for _ in row["cells"])]
+    columns = [*(table.get("columnDefinitions") or ()), *({"name": "?"} for _ in row["cells"])]
     return list(zip(row["cells"], columns, strict=False))
 
 

@@ -1,0 +1,25 @@
+"""The least object of every kind, through all verbs: what is filled in, whose fields are whose, what verbs answer."""
+
+from collections.abc import Sequence
+
+from flowdeck.kube.objects import Tree
+from tests.kubernetes.differential.makers import smallest
+from tests.kubernetes.differential.scenario import Scenario, create, delete, get, merge, scenario, update
+
+
+def _life(plural: str, obj: Tree) -> Scenario:
+    one = f"{plural}/{obj['metadata']['name']}"
+    return scenario(
+        plural,
+        create(plural, obj).kept("a"),
+        create(plural, obj),
+        merge(one, {"metadata": {"annotations": {"noted": "yes"}}}),
+        update(one, obj),
+        get(one),
+        merge(one, {"metadata": {"labels": {"bad key!": "x"}}}),
+        delete(one),
+        get(one),
+    )
+
+
+SCENARIOS: Sequence[Scenario] = [_life(plural, obj) for plural, obj in smallest().items()]
