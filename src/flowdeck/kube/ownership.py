@@ -63,16 +63,6 @@ def _by_step(schema: Schema, items: Sequence[Any]) -> dict[str, Any]:
     return {step_of(schema, item): item for item in items}
 
 
-def _is_always_there(schema: Schema | None, name: str) -> bool:
-    """Go's zero object has the field: it is no pointer, or it may not be omitted."""
-    if schema is None:
-        return False
-    if not schema.is_openapi:
-        return schema.is_root and name == "metadata"
-    tree = schema.tree
-    return name in tree.get("required", ()) or tree.get("properties", {}).get(name, {}).get("default") == {}
-
-
 # -- differences
 
 
@@ -95,11 +85,12 @@ def _compare(schema: Schema | None, old: Any, new: Any) -> tuple[Fields | None, 
 def _compare_maps(schema: Schema | None, old: Tree, new: Tree) -> tuple[Fields | None, Fields | None]:
     changed: Fields = {}
     removed: Fields = {}
+    always_there = schema.always_there if schema else ()
     for name, value in new.items():
         before = old.get(name, _MISSING)
         child = schema.property(name) if schema else None
         if before is _MISSING:
-            if not _is_always_there(schema, name):
+            if name not in always_there:
                 changed[f"f:{name}"] = everything(child, value)
                 continue
             before = type(value)() if type(value) in (dict, list) else None
@@ -113,7 +104,7 @@ def _compare_maps(schema: Schema | None, old: Tree, new: Tree) -> tuple[Fields |
     for name, value in old.items():
         if name not in new:
             child = schema.property(name) if schema else None
-            if _is_always_there(schema, name) and type(value) in (dict, list):
+            if name in always_there and type(value) in (dict, list):
                 gone = _compare(child, value, type(value)())[1]
             else:
                 gone = everything(child, value)

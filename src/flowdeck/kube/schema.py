@@ -45,6 +45,7 @@ class Schema:
 
     __slots__ = (
         "_additional",
+        "_always_there",
         "_checks",
         "_context",
         "_deep",
@@ -122,6 +123,7 @@ class Schema:
         self._defaults: list[tuple[str, bytes, bool]] | None = None
         self._values: Schema | None = None
         self._checks: validation.Checks | None = None
+        self._always_there: frozenset[str] | None = None
 
     @classmethod
     def compile(cls, tree: Tree, *, definitions: Mapping[str, Tree] | None = None) -> "Schema":
@@ -174,6 +176,16 @@ class Schema:
     def declares(self, name: str) -> bool:
         """`name` is a field of its own, not a key of a map."""
         return name in self.tree.get("properties", ()) or (self.is_embedded and name in _OBJECT_FIELDS)
+
+    @builtins.property
+    def always_there(self) -> frozenset[str]:
+        """The fields that Go's zero object has: they are no pointers, or may not be omitted."""
+        if self._always_there is None:
+            tree = self.tree
+            zero = [name for name, field in tree.get("properties", {}).items() if field.get("default") == {}]
+            own = ("metadata",) if self.is_root else ()
+            self._always_there = frozenset([*tree.get("required", ()), *zero] if self.is_openapi else own)
+        return self._always_there
 
     @builtins.property
     def is_map_list(self) -> bool:

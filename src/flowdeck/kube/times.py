@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 def format_time(when: datetime) -> str:
     """`2026-11-24T07:08:19Z`."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return when.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def format_micro_time(when: datetime) -> str:
     """`2026-11-24T07:08:19.000123Z`."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:

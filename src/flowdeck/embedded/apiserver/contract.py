@@ -13,10 +13,9 @@ Strategy.prepare_* -> Strategy.validate* -> validating admission -> store.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from flowdeck.kube.errors import FieldError
+from flowdeck.kube.errors import ApiError, FieldError
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from flowdeck.kube.schema import Schema
 
@@ -83,7 +82,10 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 @dataclass
 class AdmissionRequest:
-    """One write on its way into the store; mutating plug-ins change `obj` in place or replace it."""
+    """One write on its way into the store; mutating plug-ins change `obj` in place or replace it.
+
+    A context, for as long as the write takes: whatever becomes of it, what plug-ins reserved is given back.
+    """
 
     user: User
     operation: Operation
@@ -99,9 +101,17 @@ class AdmissionRequest:
     """CreateOptions, UpdateOptions, PatchOptions or DeleteOptions."""
     warnings: list[str] = field(default_factory=list)
     """Sent as HTTP `Warning: 299` headers."""
-    now: datetime | None = None
     cleanups: list[Callable[[], None]] = field(default_factory=list)
     """Called in any case when the request is over, stored or refused: gives back what plug-ins reserved for it."""
+
+    def __enter__(self) -> "AdmissionRequest":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ApiError):
+            error.warnings = self.warnings
+        for clean_up in self.cleanups:
+            clean_up()
 
 
 class AdmissionPlugin(Protocol):

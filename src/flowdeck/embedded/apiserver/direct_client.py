@@ -14,7 +14,8 @@ from flowdeck.client.base import ObjectList, PatchType, Propagation, WatchEvent
 from flowdeck.embedded.apiserver.contract import SYSTEM, Resource, User
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.listing import SelectedWatch, Selection, read_page
-from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
+from flowdeck.embedded.apiserver.verbs import Verbs
+from flowdeck.embedded.apiserver.writes import WriteOptions
 from flowdeck.kube.errors import NotFound, not_found
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, controller_of, copy_of, key_of, uid_of
 

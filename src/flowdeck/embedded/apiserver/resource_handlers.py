@@ -20,7 +20,8 @@ from flowdeck.embedded.apiserver.listing import Event, Page, SelectedWatch, Sele
 from flowdeck.embedded.apiserver.negotiation import JSON, YAML, encode
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.request import is_true
-from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
+from flowdeck.embedded.apiserver.verbs import Verbs
+from flowdeck.embedded.apiserver.writes import WriteOptions
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.errors import (
     BadRequest,

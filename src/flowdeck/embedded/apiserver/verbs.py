@@ -5,35 +5,34 @@ same; a write that is not tied to a revision tries again when somebody was faste
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver import deletion
-from flowdeck.embedded.apiserver.bodies import PatchContent, refuse_types, unsupported_patch
-from flowdeck.embedded.apiserver.contract import (
-    AdmissionPlugin,
-    AdmissionRequest,
-    Operation,
-    Resource,
-    User,
-)
+from flowdeck.embedded.apiserver.admission.plugin import Plugins
+from flowdeck.embedded.apiserver.bodies import PatchContent, unsupported_patch
+from flowdeck.embedded.apiserver.contract import AdmissionRequest, Operation, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.registry import Registry
+from flowdeck.embedded.apiserver.writes import (
+    WriteOptions,
+    finalizer_errors,
+    is_same,
+    keep_identity,
+    ordered,
+    read_object,
+    refuse,
+)
 from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
 from flowdeck.kube.errors import (
     AlreadyExists,
-    ApiError,
-    BadRequest,
     Conflict,
-    FieldError,
     already_exists,
     conflict,
-    forbidden,
     invalid,
     invalid_object,
     not_found,
@@ -51,24 +50,7 @@ _CUSTOM_PATCHES: Sequence[PatchContent] = (
     "application/apply-patch+yaml",
 )
 """How custom kinds can be patched: strategic merge needs what only built-in kinds say of their lists."""
-
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteOptions:
-    """How a write is to be done; the query parameters of the wire."""
-
-    user: User
-    manager: str = "unknown"
-    """Who the changed fields belong to (`fieldManager`)."""
-    dry_run: bool = False
-    field_validation: Literal["Ignore", "Warn", "Strict"] = "Warn"
-    """What to do about unknown fields: drop, drop and warn, refuse."""
-    force: bool = False
-    """Server-side apply: take fields over from other managers."""
-    warnings: list[str] = field(default_factory=list)
-    """Collects the texts for `Warning` headers."""
+_MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 class Verbs:
@@ -78,8 +60,8 @@ class Verbs:
         self.store = store
         self.registry = registry
         self.clock = clock
-        self.plugins: Sequence[AdmissionPlugin] = ()
-        """Admission, in order; set when the server is put together, since some plug-ins read through it."""
+        self.plugins = Plugins(())
+        """Admission; set when the server is put together, since some plug-ins read through it."""
         self._random = random
 
     def find(self, resource: Resource, key: ObjectKey) -> Entry | None:
@@ -95,7 +77,7 @@ class Verbs:
 
     async def create(self, resource: Resource, namespace: str, obj: Tree, options: WriteOptions) -> Tree:
         """Stores a new object. Raises `AlreadyExists`, `Invalid`, `Forbidden`, `BadRequest`."""
-        obj = self._read_body(resource, namespace, "", obj, options)
+        obj = read_object(resource, namespace, "", obj, options)
         resource = self._as_stored(resource)
         meta = obj["metadata"]
         if not meta.get("name") and meta.get("generateName"):
@@ -113,27 +95,29 @@ class Verbs:
         resource.strategy.default(obj)
         for server_set in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
             meta.pop(server_set, None)
-        async with self._admitted("CREATE", resource, key, obj, None, options) as request:
+        with self._request("CREATE", resource, key, obj, None, options) as request:
+            await self.plugins.mutate(request)
             obj = request.obj or obj
-            self._prepare_new(resource, obj)
-            self._refuse(resource, key.name, resource.strategy.validate(obj), resource.schema.validate(obj))
-            await self._validate(request)
+            now = self.clock.now()
+            self._prepare_new(resource, obj, now)
+            refuse(resource, key.name, resource.strategy.validate(obj), resource.schema.validate(obj))
+            await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(obj, None))
             if not applied:
-                apply.track(obj, None, resource.schema, self._writer(resource, options))
+                apply.track(obj, None, resource.schema, self._writer(resource, options, now))
             if options.dry_run:
                 if self.store.head(_store_key(resource, key)):
                     raise already_exists(resource.kind, key.name)
                 return obj
             try:
-                return (await self.store.put(_store_key(resource, key), _ordered(resource, obj), expected=None)).tree
+                return (await self.store.put(_store_key(resource, key), ordered(resource, obj), expected=None)).tree
             except StaleError as error:
                 raise already_exists(resource.kind, key.name) from error
 
-    def _prepare_new(self, resource: Resource, obj: Tree) -> None:
+    def _prepare_new(self, resource: Resource, obj: Tree, now: datetime) -> None:
         meta = obj["metadata"]
         meta["uid"] = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        meta["creationTimestamp"] = format_time(self.clock.now())
+        meta["creationTimestamp"] = format_time(now)
         resource.strategy.prepare_create(obj)
 
     # ---- update ---------------------------------------------------------------------------------------------------
@@ -142,7 +126,7 @@ class Verbs:
         self, resource: Resource, key: ObjectKey, obj: Tree, options: WriteOptions, *, subresource: str = ""
     ) -> Tree:
         """Replaces an object, or its status. Raises `NotFound`, `Conflict`, `Invalid`, `Forbidden`."""
-        obj = self._read_body(resource, key.namespace, key.name, obj, options)
+        obj = read_object(resource, key.namespace, key.name, obj, options)
         resource = self._as_stored(resource)
         if not obj["metadata"].get("resourceVersion") and resource.is_custom:
             error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
@@ -175,12 +159,12 @@ class Verbs:
             new = await build(head)
             asked_for = new["metadata"].get("resourceVersion")
             if asked_for and asked_for != str(head.revision):
-                raise conflict(resource.kind, key.name, MODIFIED)
+                raise conflict(resource.kind, key.name, _MODIFIED)
             try:
                 return await self._store_change(resource, key, head, new, options, subresource, applied)
             except StaleError:
                 continue
-        raise conflict(resource.kind, key.name, MODIFIED)
+        raise conflict(resource.kind, key.name, _MODIFIED)
 
     async def _store_change(
         self,
@@ -193,9 +177,10 @@ class Verbs:
         applied: bool,
     ) -> Tree:
         old = head.tree
-        _keep_identity(resource, key, new, old)
+        keep_identity(resource, key, new, old)
         resource.strategy.default(new)
-        async with self._admitted("UPDATE", resource, key, new, old, options, subresource) as request:
+        with self._request("UPDATE", resource, key, new, old, options, subresource) as request:
+            await self.plugins.mutate(request)
             new = request.obj or new
             if subresource == "status":
                 resource.strategy.prepare_status(new, old)
@@ -203,22 +188,23 @@ class Verbs:
             else:
                 resource.strategy.prepare_update(new, old)
                 found = resource.strategy.validate_update(new, old)
-            self._refuse(resource, key.name, _validate_finalizers(new, old), found, resource.schema.validate(new, old))
-            await self._validate(request)
+            refuse(resource, key.name, finalizer_errors(new, old), found, resource.schema.validate(new, old))
+            await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(new, old))
             if not applied:
-                apply.track(new, old, resource.schema, self._writer(resource, options, subresource))
+                writer = self._writer(resource, options, self.clock.now(), subresource)
+                apply.track(new, old, resource.schema, writer)
             new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-            if _is_same(new, old):
+            if is_same(new, old):
                 return old
             if options.dry_run:
                 return new
             if deletion.is_finished(new):
-                return (await self.store.delete(head.key, expected=head, last=_ordered(resource, new))).tree
+                return (await self.store.delete(head.key, expected=head, last=ordered(resource, new))).tree
             return (await self._store(resource, head, new)).tree
 
     async def _store(self, resource: Resource, head: Entry, new: Tree) -> Entry:
-        return await self.store.put(head.key, _ordered(resource, new), expected=head)
+        return await self.store.put(head.key, ordered(resource, new), expected=head)
 
     # ---- patch ----------------------------------------------------------------------------------------------------
 
@@ -256,7 +242,7 @@ class Verbs:
     ) -> tuple[Tree, bool]:
         if isinstance(config, dict):
             apply.refuse_undeclared(config, resource.schema)
-        config = self._read_body(resource, key.namespace, key.name, config, options)
+        config = read_object(resource, key.namespace, key.name, config, options)
         resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
             if self.store.head(_store_key(resource, key)) is None:
@@ -274,27 +260,27 @@ class Verbs:
 
             async def build(head: Entry) -> Tree:
                 current = self.in_version(resource, head.tree)
-                writer = self._writer(resource, options, subresource)
+                writer = self._writer(resource, options, self.clock.now(), subresource)
                 return apply.apply(current, config, resource.schema, writer, force=options.force)
 
             return (
                 await self.change(resource, key, build, options, subresource=subresource, applied=True),
                 False,
             )
-        raise conflict(resource.kind, key.name, MODIFIED)
+        raise conflict(resource.kind, key.name, _MODIFIED)
 
     async def _create_applied(self, resource: Resource, config: Tree, options: WriteOptions) -> Tree:
-        obj = apply.apply(None, config, resource.schema, self._writer(resource, options))
+        obj = apply.apply(None, config, resource.schema, self._writer(resource, options, self.clock.now()))
         return await self._create(resource, obj, options, applied=True)
 
-    def _writer(self, resource: Resource, options: WriteOptions, subresource: str = "") -> apply.Writer:
+    def _writer(self, resource: Resource, options: WriteOptions, now: datetime, subresource: str = "") -> apply.Writer:
         has_status = "status" in resource.subresources
         ignored = apply.ALL_BUT_STATUS if subresource == "status" else apply.STATUS_ONLY
         return apply.Writer(
             manager=options.manager,
             api_version=resource.kind.api_version,
             subresource=subresource,
-            now=self.clock.now(),
+            now=now,
             ignored=ignored if has_status else None,
         )
 
@@ -309,7 +295,7 @@ class Verbs:
             if current["metadata"].get("resourceVersion") == meta.get("resourceVersion"):
                 new = {**new, "metadata": {k: v for k, v in meta.items() if k != "resourceVersion"}}
         old = None if resource.is_custom else current  # a custom kind's schema may have changed since
-        return self._read_body(resource, key.namespace, key.name, new, options, old)
+        return read_object(resource, key.namespace, key.name, new, options, old)
 
     # ---- delete ---------------------------------------------------------------------------------------------------
 
@@ -325,9 +311,9 @@ class Verbs:
             if head is None:
                 raise not_found(resource.kind, key.name)
             deletion.check_preconditions(resource.kind, head.tree, wanted)
-            async with self._admitted("DELETE", resource, key, None, head.tree, options) as request:
+            with self._request("DELETE", resource, key, None, head.tree, options) as request:
                 request.options = wanted.to_tree()
-                await self._validate(request)
+                await self.plugins.validate(request)
             plan = deletion.plan(resource.kind, head.tree, wanted, self.clock.now())
             try:
                 if plan.marked is not None and plan.marked != head.tree:
@@ -339,66 +325,9 @@ class Verbs:
                 return (await self.store.delete(head.key, expected=head)).tree, True
             except StaleError:
                 continue
-        raise conflict(resource.kind, key.name, MODIFIED)
+        raise conflict(resource.kind, key.name, _MODIFIED)
 
-    # ---- the steps that writes share ------------------------------------------------------------------------------
-
-    def _read_body(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        obj: Any,
-        options: WriteOptions,
-        old: Tree | None = None,
-    ) -> Tree:
-        """Checks an object from outside against the URL it was sent to, and drops what its schema does not know.
-
-        Gives a tree whose top level and metadata are fresh, in the stored version; raises `BadRequest`. What is as in
-        `old` was checked before.
-        """
-        if not isinstance(obj, dict):
-            raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
-        meta = obj.get("metadata")
-        fresh = {} if meta is None else dict(meta) if isinstance(meta, dict) else meta
-        tree: Tree = {**obj, "metadata": fresh}
-        tree = self._check_body(resource, namespace, name, tree, options, old)
-        return tree if resource.conversion is None else resource.conversion.to_storage(tree)
-
-    def _as_stored(self, resource: Resource) -> Resource:
-        """The resource in whose version objects are stored, where a version is more than a name."""
-        if resource.conversion is None:
-            return resource
-        kind = resource.kind
-        return self.registry.find(kind.group, resource.storage_version, kind.plural) or resource
-
-    def _check_body(
-        self, resource: Resource, namespace: str, name: str, obj: Tree, options: WriteOptions, old: Tree | None
-    ) -> Tree:
-        kind = resource.kind
-        _check_type(resource, obj)
-        refuse_types(kind, resource.schema.type_errors(obj, old))
-        unknown = resource.schema.prune(obj, old)
-        if unknown and options.field_validation == "Strict":
-            told = ", ".join(f'unknown field "{path}"' for path in unknown)
-            refuse_types(kind, [f"strict decoding error: {told}"])
-        if options.field_validation == "Warn":
-            options.warnings.extend(f'unknown field "{path}"' for path in unknown)
-        meta = obj["metadata"]
-        if kind.namespaced:
-            if meta.get("namespace", namespace) not in ("", namespace):
-                raise BadRequest(
-                    "the namespace of the provided object does not match the namespace sent on the request"
-                )
-            meta["namespace"] = namespace
-        elif meta.get("namespace"):
-            raise BadRequest("namespace is not allowed on this type")
-        if name and meta.setdefault("name", name) != name:
-            raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
-        return obj
-
-    @asynccontextmanager
-    async def _admitted(
+    def _request(
         self,
         operation: Operation,
         resource: Resource,
@@ -407,9 +336,8 @@ class Verbs:
         old: Tree | None,
         options: WriteOptions,
         subresource: str = "",
-    ) -> AsyncIterator[AdmissionRequest]:
-        """Runs the mutating plug-ins; what they reserved is given back when the write is over."""
-        request = AdmissionRequest(
+    ) -> AdmissionRequest:
+        return AdmissionRequest(
             user=options.user,
             operation=operation,
             resource=resource,
@@ -419,28 +347,14 @@ class Verbs:
             old=old,
             dry_run=options.dry_run,
             warnings=options.warnings,
-            now=self.clock.now(),
         )
-        try:
-            if operation != "DELETE":
-                for plugin in self.plugins:
-                    await plugin.mutate(request)
-            yield request
-        except ApiError as error:
-            error.warnings = request.warnings
-            raise
-        finally:
-            for clean_up in request.cleanups:
-                clean_up()
 
-    async def _validate(self, request: AdmissionRequest) -> None:
-        for plugin in self.plugins:
-            await plugin.validate(request)
-
-    def _refuse(self, resource: Resource, name: str, *found: Sequence[FieldError]) -> None:
-        errors = [error for group in found for error in group]
-        if errors:
-            raise invalid_object(resource.kind, name, errors)
+    def _as_stored(self, resource: Resource) -> Resource:
+        """The resource in whose version objects are stored, where a version is more than a name."""
+        if resource.conversion is None:
+            return resource
+        kind = resource.kind
+        return self.registry.find(kind.group, resource.storage_version, kind.plural) or resource
 
     @staticmethod
     def in_version(resource: Resource, obj: Tree) -> Tree:
@@ -454,73 +368,3 @@ class Verbs:
 
 def _store_key(resource: Resource, key: ObjectKey) -> StoreKey:
     return StoreKey(resource.kind.resource, key.namespace, key.name)
-
-
-def _ordered(resource: Resource, obj: Tree) -> Tree:
-    """The object as it is stored: kind and storage version first, so that lists can cut them off."""
-    kind = resource.kind
-    version = f"{kind.group}/{resource.storage_version}" if kind.group else resource.storage_version
-    return {
-        "kind": kind.kind,
-        "apiVersion": version,
-        **{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")},
-    }
-
-
-def _check_type(resource: Resource, obj: Tree) -> None:
-    kind = resource.kind
-    if resource.is_custom and not (obj.get("kind") and obj.get("apiVersion")):
-        missing = "Kind" if not obj.get("kind") else "apiVersion"
-        raise BadRequest(f"Object '{missing}' is missing in the object provided")
-    if obj.setdefault("kind", kind.kind) != kind.kind or obj.setdefault("apiVersion", kind.api_version) == "":
-        raise BadRequest(f'{obj["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}')
-    if obj["apiVersion"] != kind.api_version:
-        raise BadRequest(
-            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
-            f"({kind.api_version})"
-        )
-
-
-def _keep_identity(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:
-    """What an update cannot change: uid (checked), creation and deletion marks (kept)."""
-    meta, was = new["metadata"], old["metadata"]
-    if meta.get("uid") not in (None, "", was["uid"]):
-        raise conflict(
-            resource.kind,
-            key.name,
-            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was['uid']}",
-        )
-    for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
-        meta.pop(name, None)
-        if name in was:
-            meta[name] = was[name]
-    meta.pop("selfLink", None)
-
-
-def _validate_finalizers(new: Tree, old: Tree) -> Sequence[FieldError]:
-    """Once deletion has begun, finalizers can only be taken away."""
-    meta, was = new["metadata"], old["metadata"]
-    if not was.get("deletionTimestamp"):
-        return ()
-    added = [f for f in meta.get("finalizers") or () if f not in (was.get("finalizers") or ())]
-    if not added:
-        return ()
-    listed = ", ".join(f'"{name}"' for name in added)
-    return [
-        forbidden(
-            "metadata.finalizers",
-            f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}",
-        )
-    ]
-
-
-def _is_same(new: Tree, old: Tree) -> bool:
-    """Whether a write would change nothing (times in managedFields do not count)."""
-    meta, was = dict(new["metadata"]), dict(old["metadata"])
-    if _untimed(meta.pop("managedFields", None)) != _untimed(was.pop("managedFields", None)):
-        return False
-    return meta == was and {**new, "metadata": 0, "apiVersion": 0} == {**old, "metadata": 0, "apiVersion": 0}
-
-
-def _untimed(managed_fields: Sequence[Tree] | None) -> Sequence[Tree]:
-    return [{**entry, "time": None} for entry in managed_fields or ()]

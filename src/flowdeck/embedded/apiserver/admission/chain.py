@@ -16,6 +16,7 @@ from flowdeck.embedded.apiserver.admission.namespace_lifecycle import NamespaceL
 from flowdeck.embedded.apiserver.admission.node_restriction import NodeRestriction
 from flowdeck.embedded.apiserver.admission.owner_references_permission import FindKind, OwnerReferencesPermission
 from flowdeck.embedded.apiserver.admission.persistent_volume_claim_resize import PersistentVolumeClaimResize
+from flowdeck.embedded.apiserver.admission.plugin import Plugins
 from flowdeck.embedded.apiserver.admission.pod_security import PodSecurity
 from flowdeck.embedded.apiserver.admission.priority import Priority
 from flowdeck.embedded.apiserver.admission.resource_quota import ResourceQuota
@@ -27,7 +28,7 @@ from flowdeck.embedded.apiserver.admission.service_resolver import ServiceResolv
 from flowdeck.embedded.apiserver.admission.validating_admission_policy import ValidatingAdmissionPolicies
 from flowdeck.embedded.apiserver.admission.webhook_client import WebhookClient
 from flowdeck.embedded.apiserver.admission.webhooks import Caller, MutatingWebhooks, ValidatingWebhooks
-from flowdeck.embedded.apiserver.contract import AdmissionPlugin, Authorizer, Storage
+from flowdeck.embedded.apiserver.contract import Authorizer, Storage
 from flowdeck.embedded.apiserver.rbac import RbacAuthorizer
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 
@@ -44,7 +45,7 @@ def chain(
     random: Random,
     tokens: ServiceAccountTokens,
     ca_file: Path,
-) -> Sequence[AdmissionPlugin]:
+) -> Plugins:
     """All plug-ins; `rules` are those of the components, which read through `reader`.
 
     `ca_file` is the certificate of the cluster's authority, which service-account Secrets hold beside their token.
@@ -67,10 +68,12 @@ def chain(
         CertificateRequests(authorizer),
         ComponentRules(rules, reader, clock),
     )
-    return (
-        *own,
-        MutatingWebhooks(caller, earlier=own),
-        ValidatingAdmissionPolicies(storage, find_kind),
-        ValidatingWebhooks(caller),
-        ResourceQuota(storage),
+    return Plugins(
+        (
+            *own,
+            MutatingWebhooks(caller, earlier=own),
+            ValidatingAdmissionPolicies(storage, find_kind),
+            ValidatingWebhooks(caller),
+            ResourceQuota(storage),
+        )
     )

@@ -4,10 +4,11 @@ The object of the request is what the query asks for, as `PodExecOptions` and it
 Source: kubernetes (pkg/apis/core/types.go), k8s.io/apiserver (pkg/endpoints/handlers/rest.go: ConnectResource).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from flowdeck.embedded.apiserver.contract import AdmissionPlugin, AdmissionRequest, RequestInfo
+from flowdeck.embedded.apiserver.admission.plugin import Plugins
+from flowdeck.embedded.apiserver.contract import AdmissionRequest, RequestInfo
 from flowdeck.embedded.apiserver.request import is_true
 from flowdeck.kube.objects import Kind, Tree
 
@@ -22,7 +23,7 @@ _KINDS: Mapping[tuple[str, str], str] = {
 _FLAGS = ("stdin", "stdout", "stderr", "tty")
 
 
-async def admit_connect(plugins: Sequence[AdmissionPlugin], info: RequestInfo) -> None:
+async def admit_connect(plugins: Plugins, info: RequestInfo) -> None:
     """Asks the plug-ins about a request that opens a connection; any other request is let pass.
 
     Raises the `ApiError` of the plug-in that refuses.
@@ -43,10 +44,8 @@ async def admit_connect(plugins: Sequence[AdmissionPlugin], info: RequestInfo) -
         obj={"kind": name, "apiVersion": "v1", **_options(info)},
         old=None,
     )
-    for plugin in plugins:
-        await plugin.mutate(request)
-    for plugin in plugins:
-        await plugin.validate(request)
+    await plugins.mutate(request)
+    await plugins.validate(request)
 
 
 def _options(info: RequestInfo) -> Tree:

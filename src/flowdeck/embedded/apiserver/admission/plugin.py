@@ -1,6 +1,6 @@
 """What all plug-ins share: being asked only where they have something to say, and the words of a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, AdmissionRequest
 from flowdeck.kube.errors import Cause, Forbidden
@@ -15,6 +15,26 @@ class Plugin(AdmissionPlugin):
 
     async def validate(self, request: AdmissionRequest) -> None:
         return None
+
+
+class Plugins:
+    """All plug-ins in their order; each is asked only for what it overrides."""
+
+    def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
+        self._all = plugins
+        self._mutating = [plugin for plugin in plugins if type(plugin).mutate is not Plugin.mutate]
+        self._validating = [plugin for plugin in plugins if type(plugin).validate is not Plugin.validate]
+
+    def __iter__(self) -> Iterator[AdmissionPlugin]:
+        return iter(self._all)
+
+    async def mutate(self, request: AdmissionRequest) -> None:
+        for plugin in self._mutating:
+            await plugin.mutate(request)
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        for plugin in self._validating:
+            await plugin.validate(request)
 
 
 def is_for(request: AdmissionRequest, plural: str, group: str = "") -> bool:

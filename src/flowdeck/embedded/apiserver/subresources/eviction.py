@@ -12,7 +12,8 @@ from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, 
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import write_options
-from flowdeck.embedded.apiserver.verbs import Verbs, WriteOptions
+from flowdeck.embedded.apiserver.verbs import Verbs
+from flowdeck.embedded.apiserver.writes import WriteOptions
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.conditions import Condition, find_condition, is_true, set_condition
 from flowdeck.kube.errors import BadRequest, Cause, Forbidden, InternalError, TooManyRequests

@@ -1,0 +1,141 @@
+"""What all writes share: how one is to be done, the object from outside checked, identity kept, no-ops seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flowdeck.embedded.apiserver.bodies import refuse_types
+from flowdeck.embedded.apiserver.contract import Resource, User
+from flowdeck.kube.errors import BadRequest, FieldError, conflict, forbidden, invalid_object
+from flowdeck.kube.objects import ObjectKey, Tree
+
+_SET_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """How a write is to be done; the query parameters of the wire."""
+
+    user: User
+    manager: str = "unknown"
+    """Who the changed fields belong to (`fieldManager`)."""
+    dry_run: bool = False
+    field_validation: Literal["Ignore", "Warn", "Strict"] = "Warn"
+    """What to do about unknown fields: drop, drop and warn, refuse."""
+    force: bool = False
+    """Server-side apply: take fields over from other managers."""
+    warnings: list[str] = field(default_factory=list)
+    """Collects the texts for `Warning` headers."""
+
+
+def read_object(
+    resource: Resource, namespace: str, name: str, obj: Any, options: WriteOptions, old: Tree | None = None
+) -> Tree:
+    """Checks an object from outside against the URL it was sent to, and drops what its schema does not know.
+
+    Gives a tree whose top level and metadata are fresh, in the stored version; raises `BadRequest`. What is as in
+    `old` was checked before.
+    """
+    if not isinstance(obj, dict):
+        raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
+    meta = obj.get("metadata")
+    fresh = {} if meta is None else dict(meta) if isinstance(meta, dict) else meta
+    tree: Tree = {**obj, "metadata": fresh}
+    _check_type(resource, tree)
+    _check_fields(resource, tree, options, old)
+    _check_place(resource, namespace, name, tree["metadata"])
+    return tree if resource.conversion is None else resource.conversion.to_storage(tree)
+
+
+def _check_type(resource: Resource, obj: Tree) -> None:
+    kind = resource.kind
+    if resource.is_custom and not (obj.get("kind") and obj.get("apiVersion")):
+        missing = "Kind" if not obj.get("kind") else "apiVersion"
+        raise BadRequest(f"Object '{missing}' is missing in the object provided")
+    if obj.setdefault("kind", kind.kind) != kind.kind or obj.setdefault("apiVersion", kind.api_version) == "":
+        raise BadRequest(f'{obj["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}')
+    if obj["apiVersion"] != kind.api_version:
+        raise BadRequest(
+            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
+            f"({kind.api_version})"
+        )
+
+
+def _check_fields(resource: Resource, obj: Tree, options: WriteOptions, old: Tree | None) -> None:
+    refuse_types(resource.kind, resource.schema.type_errors(obj, old))
+    unknown = resource.schema.prune(obj, old)
+    if unknown and options.field_validation == "Strict":
+        told = ", ".join(f'unknown field "{path}"' for path in unknown)
+        refuse_types(resource.kind, [f"strict decoding error: {told}"])
+    if unknown and options.field_validation == "Warn":
+        options.warnings.extend(f'unknown field "{path}"' for path in unknown)
+
+
+def _check_place(resource: Resource, namespace: str, name: str, meta: Tree) -> None:
+    if resource.kind.namespaced:
+        if meta.get("namespace", namespace) not in ("", namespace):
+            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+        meta["namespace"] = namespace
+    elif meta.get("namespace"):
+        raise BadRequest("namespace is not allowed on this type")
+    if name and meta.setdefault("name", name) != name:
+        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+
+
+def refuse(resource: Resource, name: str, *found: Sequence[FieldError]) -> None:
+    """Raises `Invalid` where errors were found."""
+    errors = [error for group in found for error in group]
+    if errors:
+        raise invalid_object(resource.kind, name, errors)
+
+
+def ordered(resource: Resource, obj: Tree) -> Tree:
+    """The object as it is stored: kind and storage version first, so that lists can cut them off."""
+    kind = resource.kind
+    version = f"{kind.group}/{resource.storage_version}" if kind.group else resource.storage_version
+    return {"kind": kind.kind, "apiVersion": version} | {**obj, "kind": kind.kind, "apiVersion": version}
+
+
+def keep_identity(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:
+    """What an update cannot change: uid (checked), creation and deletion marks (kept)."""
+    meta, was = new["metadata"], old["metadata"]
+    if meta.get("uid") not in (None, "", was["uid"]):
+        raise conflict(
+            resource.kind,
+            key.name,
+            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was['uid']}",
+        )
+    for name in _SET_BY_SERVER:
+        meta.pop(name, None)
+        if name in was:
+            meta[name] = was[name]
+    meta.pop("selfLink", None)
+
+
+def finalizer_errors(new: Tree, old: Tree) -> Sequence[FieldError]:
+    """Once deletion has begun, finalizers can only be taken away."""
+    meta, was = new["metadata"], old["metadata"]
+    if not was.get("deletionTimestamp"):
+        return ()
+    added = [f for f in meta.get("finalizers") or () if f not in (was.get("finalizers") or ())]
+    if not added:
+        return ()
+    listed = ", ".join(f'"{name}"' for name in added)
+    return [
+        forbidden(
+            "metadata.finalizers",
+            f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}",
+        )
+    ]
+
+
+def is_same(new: Tree, old: Tree) -> bool:
+    """Whether a write would change nothing (times in managedFields do not count)."""
+    meta, was = dict(new["metadata"]), dict(old["metadata"])
+    if _untimed(meta.pop("managedFields", None)) != _untimed(was.pop("managedFields", None)):
+        return False
+    return meta == was and {**new, "metadata": 0, "apiVersion": 0} == {**old, "metadata": 0, "apiVersion": 0}
+
+
+def _untimed(managed_fields: Sequence[Tree] | None) -> Sequence[Tree]:
+    return [{**entry, "time": None} for entry in managed_fields or ()]
