@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from flowdeck.app import components
 from flowdeck.cli.main import build
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.kube import openapi
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
+from flowdeck.plugins import components
 from flowdeck.settings import Settings
 from tests.world.world import World
 
@@ -205,8 +205,8 @@ def test_the_readme_names_every_command() -> None:
 # ---- kinds and the API ------------------------------------------------------------------------------------------
 
 
-def test_every_kind_that_we_bring_has_its_page(tmp_path: Path) -> None:
-    parts = components(Settings(data=tmp_path))
+def test_every_kind_that_we_bring_has_its_page() -> None:
+    parts = components()
     for part in parts:
         text = page(f"{part.name}.md")
         kinds = [definition["spec"]["names"]["kind"] for definition in part.custom_resource_definitions()]
@@ -216,9 +216,9 @@ def test_every_kind_that_we_bring_has_its_page(tmp_path: Path) -> None:
     assert [kind for kind in brought if f"`{kind}`" not in pages] == []
 
 
-async def served(world: World, tmp_path: Path) -> dict[tuple[str, str], tuple[str, set[str]]]:
+async def served(world: World) -> dict[tuple[str, str], tuple[str, set[str]]]:
     """`(group version, plural)` -> verbs as the page writes them, subresources; of a platform with all components."""
-    brought = [crd for part in components(Settings(data=tmp_path)) for crd in part.custom_resource_definitions()]
+    brought = [crd for part in components() for crd in part.custom_resource_definitions()]
     for crd in [*definitions(), *brought]:
         await world.client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager="test")
     return {
@@ -246,10 +246,10 @@ def upstream() -> set[tuple[str, str]]:
     }
 
 
-async def test_the_compatibility_page_lists_what_is_served_and_what_is_not(world: World, tmp_path: Path) -> None:
+async def test_the_compatibility_page_lists_what_is_served_and_what_is_not(world: World) -> None:
     table = rows(marked(page("kubernetes-compatibility.md"), "resources"))
     listed = {(quoted(row[0])[0], quoted(row[1])[0]): row for row in table}
-    ours = await served(world, tmp_path)
+    ours = await served(world)
     assert sorted(listed) == sorted({*ours, *upstream()})
     for key, (_, _, subresources, verbs, is_) in listed.items():
         if key in ours:

@@ -15,7 +15,7 @@ import structlog
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock, SystemClock
-from flowdeck.components.base import Component, Context
+from flowdeck.components.base import Component, Context, Front
 from flowdeck.controller import metrics
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import EventRecorder
@@ -24,13 +24,14 @@ from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.apiserver.signing import CertificateSigner
-from flowdeck.embedded.workloads import boot_objects, catalog
+from flowdeck.embedded.workloads import boot_objects, catalog, host_services
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
-from flowdeck.embedded.workloads.job_set import admission as job_set_admission
 from flowdeck.foundation import Foundation
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
+from flowdeck.kube.objects import ObjectKey
+from flowdeck.plugins import components
 from flowdeck.settings import Settings
 from flowdeck.state import StateFile
 
@@ -39,13 +40,6 @@ NODE_RESTART_S = 0.2
 """Pause before a node process that ended is started again."""
 
 log = structlog.get_logger()
-
-
-def components(settings: Settings) -> Sequence[Component]:
-    """The components that are switched on."""
-    from flowdeck.components.training.component import COMPONENT as training
-
-    return [component for component in (training,) if component.name not in settings.disabled]
 
 
 @dataclass
@@ -87,8 +81,8 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
     clock = SystemClock()
     keys = foundation.keys
     settings = _with_keys(settings, keys)
-    parts = components(settings)
-    rules = [*job_set_admission.RULES, *(rule for part in parts for rule in part.admission())]
+    parts = components(settings.disabled)
+    rules = [rule for part in parts for rule in part.admission()]
     api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers)
     try:
         http = HttpServer(api.pipeline, foundation.listener, pki.server_context(keys))
@@ -165,9 +159,15 @@ def _context(platform: Platform, part: Component, client: Client) -> Context:
     return Context(
         client=client,
         clock=platform.clock,
-        settings=getattr(platform.settings, part.name),
+        settings=getattr(platform.settings, part.name, None),
         events=EventRecorder(client, platform.clock, f"{part.name}-controller"),
+        publish=lambda front, host, port: _publish(platform, front, host, port),
     )
+
+
+async def _publish(platform: Platform, front: Front, host: str, port: int) -> None:
+    service = ObjectKey(front.namespace, front.name)
+    await host_services.lead_to(platform.client, service, label=front.label, port=front.port, host=host, host_port=port)
 
 
 def _servers(platform: Platform) -> Sequence[Any]:

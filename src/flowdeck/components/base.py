@@ -1,6 +1,6 @@
-"""What a component is: one object that says what it brings; `app.py` composes the enabled ones."""
+"""What a component is: one object that says what it brings; `app.py` and `cluster/` compose the enabled ones."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,36 @@ from flowdeck.clock import Clock
 from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import Kind, Tree
+
+
+@dataclass(frozen=True)
+class Right:
+    """One thing that a component must be allowed to do on a cluster. Embedded, the platform may do everything."""
+
+    kind: Kind
+    verbs: tuple[str, ...]
+    subresource: str = ""
+    """`status`, `finalizers`; `""`: the object itself."""
+    names: tuple[str, ...] = ()
+    """Only objects of these names; none: all."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A Service by which pods reach one of a component's servers, whichever process it runs in."""
+
+    name: str
+    namespace: str
+    port: int
+    target_port: int
+    """Where the server listens on a cluster."""
+    label: str
+    """Name of the port: `progress`."""
+
+
+async def published_already(front: Front, host: str, port: int) -> None:
+    """`Context.publish` where the Service leads to the server by itself."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +48,10 @@ class Context:
     client: Client
     clock: Clock
     settings: Any
-    """The component's own branch of the settings tree."""
+    """The component's own branch of the settings tree, None when it has none."""
     events: Events
+    publish: Callable[[Front, str, int], Awaitable[None]] = published_already
+    """Makes a front lead to a server that listens at that address and port."""
 
 
 class Component(Protocol):
@@ -43,4 +74,12 @@ class Component(Protocol):
 
     def objects(self) -> Sequence[Tree]:
         """What must exist on a fresh install: runtimes, roles, config. Applied server-side at each start."""
+        ...
+
+    def rights(self) -> Sequence[Right]:
+        """All that its controllers, servers and reviewers do at the API, and no more."""
+        ...
+
+    def fronts(self) -> Sequence[Front]:
+        """The Services that its servers have."""
         ...

@@ -54,3 +54,12 @@ def set_condition(
             return True
     conditions.append(new)
     return True
+
+
+def finished_type(tree: Tree) -> str:
+    """`Complete` or `Failed` once a Job is over, else `""`."""
+    for type_ in ("Complete", "Failed"):
+        condition = find_condition(tree, type_)
+        if condition and condition["status"] == "True":
+            return type_
+    return ""

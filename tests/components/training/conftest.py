@@ -8,6 +8,7 @@ import pytest
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock, FakeClock
 from flowdeck.components.base import Context
+from flowdeck.components.job_set.component import COMPONENT as JOB_SETS
 from flowdeck.components.training.component import COMPONENT
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.controller.contract import Controller
@@ -15,8 +16,6 @@ from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.pki import Pki
 from flowdeck.embedded.workloads.definitions import definitions
-from flowdeck.embedded.workloads.job_set import admission as job_set_rules
-from flowdeck.embedded.workloads.job_set.controller import JobSetController
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
 from tests.world.world import World
 
@@ -24,21 +23,20 @@ from tests.world.world import World
 def controllers(client: Client, clock: Clock) -> Sequence[Controller]:
     """Training's own, and those that it stands on."""
     events = EventRecorder(client, clock, "trainer")
-    return [
-        *COMPONENT.controllers(Context(client=client, clock=clock, settings=TrainingSettings(), events=events)),
-        JobSetController(client=client, clock=clock, events=EventRecorder(client, clock, "jobset")),
-    ]
+    context = Context(client=client, clock=clock, settings=TrainingSettings(), events=events)
+    return [*COMPONENT.controllers(context), *JOB_SETS.controllers(context)]
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = FakeClock()
     api = ApiServer.open(
-        tmp_path / "store.db", Pki(tmp_path / "pki"), clock, rules=[*job_set_rules.RULES, *COMPONENT.admission()]
+        tmp_path / "store.db", Pki(tmp_path / "pki"), clock, rules=[*JOB_SETS.admission(), *COMPONENT.admission()]
     )
     await api.bootstrap()
     world = World(clock, api)
-    for definition in (*COMPONENT.custom_resource_definitions(), *definitions()):
+    brought = (*COMPONENT.custom_resource_definitions(), *JOB_SETS.custom_resource_definitions(), *definitions())
+    for definition in brought:
         await world.client.apply(CUSTOM_RESOURCE_DEFINITION, definition, manager="test")
     for obj in COMPONENT.objects():
         await world.client.apply(api.kind_of(obj), obj, manager="test")

@@ -145,7 +145,7 @@ def test_progress_is_told_to_every_container_of_the_trainer_and_to_no_other() ->
     job = a_job()
     containers = job["template"]["spec"]["template"]["spec"]["containers"]
     containers.append({"name": "sidecar", "image": "image"})
-    progress = Progress(url="https://server:10443", authority="PEM")
+    progress = Progress(url="https://server:10443", authority=lambda: "PEM")
     runtime = a_runtime({}, jobs=[a_job("other", step=""), job])
     draft = build(train_job_of(a_train_job()), runtime_of(runtime), [progress])
     other, trainer = (each["template"]["spec"]["template"]["spec"] for each in draft.jobs)

@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from flowdeck.components.base import Front
 from flowdeck.components.training.progress_server import ProgressServer, certificates_in
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.components.training.types import TRAIN_JOB
 from flowdeck.embedded.apiserver import pki
-from flowdeck.kube.kinds import ENDPOINT_SLICE, SERVICE, SERVICE_ACCOUNT
+from flowdeck.kube.kinds import SERVICE_ACCOUNT
 from flowdeck.kube.objects import ObjectKey, Tree
 from tests.components.training.makers import a_train_job
 from tests.world.world import World
@@ -34,6 +35,8 @@ class Reporter:
 
     world: World
     http: httpx.AsyncClient
+    published: list[tuple[Front, str, int]]
+    """What the server said of where it listens."""
 
     async def token(self, *, audience: str = AUDIENCE, namespace: str = "default", seconds: int = 3600) -> str:
         request = {
@@ -68,7 +71,12 @@ async def reporter(world: World, tmp_path: Any) -> AsyncIterator[Reporter]:
     settings = TrainingSettings(
         progress_port=port, tls_certificate=keys.server, tls_key=keys.server, tls_authority=keys.ca
     )
-    server = ProgressServer(client=world.client, clock=world.clock, settings=settings)
+    told: list[tuple[Front, str, int]] = []
+
+    async def publish(front: Front, host: str, port: int) -> None:
+        told.append((front, host, port))
+
+    server = ProgressServer(client=world.client, clock=world.clock, settings=settings, publish=publish)
     serving = asyncio.create_task(server.run())
     for name in ("default", "other"):
         if name != "default":
@@ -81,7 +89,7 @@ async def reporter(world: World, tmp_path: Any) -> AsyncIterator[Reporter]:
     await world.settle()
     tls = ssl.create_default_context(cadata=certificates_in(keys.ca))
     async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=tls) as http:
-        reporter = Reporter(world, http)
+        reporter = Reporter(world, http, told)
         for _ in range(500):
             try:
                 await http.get("/")
@@ -214,10 +222,11 @@ def test_only_certificates_leave_a_pem_file_that_holds_a_key_too(tmp_path: Any) 
     assert certificates_in(file) == certificate * 2
 
 
-async def test_the_service_leads_to_the_server(reporter: Reporter) -> None:
-    service = await reporter.world.get(SERVICE, "kubeflow-trainer-controller-manager", "kubeflow-system")
-    (port,) = service["spec"]["ports"]
-    assert port["port"] == 10443
-    (endpoints,) = await reporter.world.list(ENDPOINT_SLICE, "kubeflow-system")
-    assert endpoints["endpoints"][0]["addresses"] == ["127.0.0.1"]
-    assert endpoints["ports"][0]["port"] == port["targetPort"] == reporter.http.base_url.port
+async def test_the_server_publishes_where_it_listens(reporter: Reporter) -> None:
+    ((front, host, port),) = reporter.published
+    assert (front.namespace, front.name, front.port) == (
+        "kubeflow-system",
+        "kubeflow-trainer-controller-manager",
+        10443,
+    )
+    assert (host, port) == ("127.0.0.1", reporter.http.base_url.port)

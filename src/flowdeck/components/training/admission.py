@@ -286,8 +286,6 @@ class RuntimeValidator:
     """Reviewer of the runtime kinds' validators."""
 
     async def __call__(self, obj: Tree, old: Tree | None, *, reader: Reader, clock: Clock) -> Review:
-        if labels_of(obj).get(WEBHOOK_LABEL) == "disabled":
-            return Review(obj=obj)
         errors = _aggregate([str(error) for error in validate_runtime(obj)])
         return Review(obj=obj, errors=errors, warnings=deprecation_of(obj))
 
@@ -297,6 +295,7 @@ def rules(plugins: Sequence[Plugin]) -> Sequence[AdmissionRule]:
     return (
         AdmissionRule(
             name="defaulter.trainjob.trainer.kubeflow.org",
+            configuration="defaulter.trainer.kubeflow.org",
             path="/mutate-trainer-kubeflow-org-v1alpha1-trainjob",
             kind=TRAIN_JOB,
             phase="mutate",
@@ -312,9 +311,11 @@ def _validator(kind: Kind, review: TrainJobValidator | RuntimeValidator) -> Admi
     name = kind.kind.lower()
     return AdmissionRule(
         name=f"validator.{name}.trainer.kubeflow.org",
+        configuration="validator.trainer.kubeflow.org",
         path=f"/validate-trainer-kubeflow-org-v1alpha1-{name}",
         kind=kind,
         phase="validate",
+        exempt=None if kind == TRAIN_JOB else (WEBHOOK_LABEL, "disabled"),
         review=review,
     )
 

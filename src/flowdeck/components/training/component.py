@@ -1,9 +1,10 @@
 """The component `training`: Trainer v2 (`trainer.kubeflow.org`)."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
-from flowdeck.components.base import Context
+from flowdeck.components.base import Context, Front, Right
 from flowdeck.components.training import admission
 from flowdeck.components.training.children import Children
 from flowdeck.components.training.controller import RuntimeController, TrainJobController
@@ -15,7 +16,8 @@ from flowdeck.components.training.metrics import Phases
 from flowdeck.components.training.objects import shipped_objects
 from flowdeck.components.training.pod_trouble import PodTroubleController
 from flowdeck.components.training.progress import Progress
-from flowdeck.components.training.progress_server import ProgressServer, certificates_in
+from flowdeck.components.training.progress_server import FRONT, ProgressServer, certificates_in
+from flowdeck.components.training.rights import RIGHTS
 from flowdeck.components.training.settings import PROGRESS_URL, TrainingSettings
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME
 from flowdeck.controller.admission import AdmissionRule
@@ -51,17 +53,23 @@ class Training:
     def servers(self, ctx: Context) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         if not ctx.settings.serves_progress:
             return ()
-        return (ProgressServer(client=ctx.client, clock=ctx.clock, settings=ctx.settings).run,)
+        server = ProgressServer(client=ctx.client, clock=ctx.clock, settings=ctx.settings, publish=ctx.publish)
+        return (server.run,)
 
     def objects(self) -> Sequence[Tree]:
         return shipped_objects()
+
+    def rights(self) -> Sequence[Right]:
+        return RIGHTS
+
+    def fronts(self) -> Sequence[Front]:
+        return (FRONT,)
 
 
 def _plugins(settings: TrainingSettings) -> Sequence[Plugin]:
     plugins = (*all_frameworks(), *GANGS)
     if settings.serves_progress and settings.tls_authority:
-        authority = certificates_in(settings.tls_authority)
-        return (*plugins, Progress(url=PROGRESS_URL, authority=authority))
+        return (*plugins, Progress(url=PROGRESS_URL, authority=partial(certificates_in, settings.tls_authority)))
     return plugins
 
 

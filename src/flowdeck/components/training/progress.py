@@ -3,7 +3,7 @@
 Source: kubeflow/trainer (pkg/runtime/framework/plugins/trainjobstatus)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowdeck.components.training.draft import Draft, Wanted, containers_of, pod_spec_of
@@ -35,8 +35,8 @@ class Progress:
 
     url: str
     """`https://host:port` of the progress server."""
-    authority: str
-    """PEM of the certificate authority to trust."""
+    authority: Callable[[], str]
+    """PEM of the certificate authority to trust, as it is now."""
 
     def applies(self, draft: Draft) -> bool:
         return draft.ancestor(Step.TRAINER) is not None
@@ -67,7 +67,7 @@ class Progress:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": key.name, "namespace": key.namespace},
-            "data": {"ca.crt": self.authority},
+            "data": {"ca.crt": self.authority()},
         }
         return Wanted(kind=CONFIG_MAP, key=key, make=lambda: tree)
 

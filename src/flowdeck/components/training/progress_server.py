@@ -18,18 +18,17 @@ Source: kubeflow/trainer (pkg/statusserver)
 import asyncio
 import hashlib
 import socket
-import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
+from flowdeck.components.base import Front, published_already
 from flowdeck.components.training.progress import audience_of
 from flowdeck.components.training.settings import SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, TrainingSettings
 from flowdeck.components.training.types import GROUP, TRAIN_JOB, VERSION
@@ -42,24 +41,20 @@ from flowdeck.kube.errors import (
     NotFound,
     RequestEntityTooLarge,
 )
-from flowdeck.kube.kinds import ENDPOINT_SLICE, TOKEN_REVIEW
-from flowdeck.kube.kinds import SERVICE as SERVICE_KIND
+from flowdeck.kube.kinds import TOKEN_REVIEW
 from flowdeck.kube.objects import ObjectKey, Tree, get_in
+from flowdeck.serving import Certificate, Receive, Scope, Send, answer, serve
 
 MANAGER = "trainer-status"
 MAX_BODY = 64 * 1024
 READ_TIMEOUT_S = 10
-IDLE_TIMEOUT_S = 120
-SHUTDOWN_TIMEOUT_S = 5
 TRUST_S = 60
 """How long a token that was found good is not asked about again."""
 MAX_TRUSTED = 10_000
 
 _ACCOUNT = "system:serviceaccount:"
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+FRONT = Front(SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, target_port=SERVICE_PORT, label="progress")
 
 
 @dataclass
@@ -116,9 +111,7 @@ class ProgressApp:
             code, body = 200, await self._answer(scope, receive)
         except ApiError as error:
             code, body = error.code, msgspec.json.encode(error.to_status())
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": code, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await answer(send, code, body)
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         job = _job_at(scope["path"]) if scope["method"] == "POST" else None
@@ -152,67 +145,23 @@ class ProgressApp:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressServer:
-    """Serves progress reports, and publishes where."""
+    """Serves progress reports."""
 
     client: Client
     clock: Clock
     settings: TrainingSettings
+    publish: Callable[[Front, str, int], Awaitable[None]] = published_already
+    """Tells where the server listens, once it does."""
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
-        listener = socket.create_server((self.settings.progress_host, self.settings.progress_port), backlog=2048)
-        await self._publish(listener.getsockname()[1])
-        server = uvicorn.Server(self._config())
-        serving = asyncio.ensure_future(server._serve([listener]))
-        try:
-            await asyncio.shield(serving)
-        except asyncio.CancelledError:
-            server.should_exit = True
-            await serving
-            raise
-
-    def _config(self) -> uvicorn.Config:
         settings = self.settings
-        return uvicorn.Config(
-            ProgressApp(self.client, Tokens(self.client, self.clock)),
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=str(settings.tls_key),
-            ssl_version=ssl.PROTOCOL_TLS_SERVER,
-            timeout_keep_alive=IDLE_TIMEOUT_S,
-            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-        )
-
-    async def _publish(self, port: int) -> None:
-        """Makes the Service lead here."""
-        service = {
-            "apiVersion": SERVICE_KIND.api_version,
-            "kind": SERVICE_KIND.kind,
-            "metadata": {"name": SERVICE, "namespace": SERVICE_NAMESPACE},
-            "spec": {"ports": [{"name": "progress", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": port}]},
-        }
-        host = self.settings.progress_host
-        endpoints = {
-            "apiVersion": ENDPOINT_SLICE.api_version,
-            "kind": ENDPOINT_SLICE.kind,
-            "metadata": {
-                "name": f"{SERVICE}-{host.replace('.', '-').replace(':', '-')}",
-                "namespace": SERVICE_NAMESPACE,
-                "labels": {
-                    "kubernetes.io/service-name": SERVICE,
-                    "endpointslice.kubernetes.io/managed-by": MANAGER,
-                },
-            },
-            "addressType": "IPv6" if ":" in host else "IPv4",
-            "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
-            "ports": [{"name": "progress", "port": port, "protocol": "TCP"}],
-        }
-        await self.client.apply(SERVICE_KIND, service, manager=MANAGER)
-        await self.client.apply(ENDPOINT_SLICE, endpoints, manager=MANAGER)
+        assert settings.tls_certificate is not None, "a progress server has a certificate"
+        assert settings.tls_key is not None
+        listener = socket.create_server((settings.progress_host, settings.progress_port), backlog=2048)
+        await self.publish(FRONT, settings.progress_host, listener.getsockname()[1])
+        app = ProgressApp(self.client, Tokens(self.client, self.clock))
+        await serve(app, listener, self.clock, certificate=Certificate(settings.tls_certificate, settings.tls_key))
 
 
 def certificates_in(path: Path) -> str:

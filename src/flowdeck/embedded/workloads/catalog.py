@@ -21,7 +21,6 @@ from flowdeck.embedded.workloads.horizontal_pod_autoscaler.controller import Hor
 from flowdeck.embedded.workloads.horizontal_pod_autoscaler.metrics import MetricsApi
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
-from flowdeck.embedded.workloads.job_set.controller import JobSetController
 from flowdeck.embedded.workloads.namespaces import NamespaceController
 from flowdeck.embedded.workloads.node_life_cycle import NodeLifeCycleController
 from flowdeck.embedded.workloads.persistent_volumes.claims import ClaimController
@@ -60,7 +59,7 @@ def controllers(
     job_back_off: BackOff,
     volumes: Path,
 ) -> Sequence[Controller]:
-    """What kube-controller-manager, kube-scheduler and the JobSet controller do on a real cluster.
+    """What kube-controller-manager and kube-scheduler do on a real cluster.
 
     `root_ca` is the certificate of the cluster's authority in PEM, `volumes` the folder for the volumes of the class
     `standard`.
@@ -81,7 +80,6 @@ def controllers(
         NodeLifeCycleController(client=client, clock=clock, events=recorder("node-controller")),
         LostNodeController(client=client, clock=clock),
         EndedPodController(client=client),
-        JobSetController(client=client, clock=clock, events=recorder("jobset")),
         ReplicaSetController(client, clock, recorder("replicaset-controller")),
         ReplicaSetController(client, clock, recorder("replication-controller"), REPLICATION_CONTROLLER),
         DeploymentController(client, clock, recorder("deployment-controller")),

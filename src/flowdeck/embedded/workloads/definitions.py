@@ -1,4 +1,4 @@
-"""The custom kinds of the embedded cluster: JobSets, and the two sorts of PodGroups that the scheduler reads.
+"""The custom kinds of the embedded cluster: the two sorts of PodGroups that the scheduler reads.
 
 On a real cluster these are add-ons of others.
 """
@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from flowdeck.embedded.workloads.scheduler.gang import COSCHEDULING, VOLCANO
 from flowdeck.kube.crd import AGE, Column, Field, Version, definition
-from flowdeck.kube.job_set.types import job_set_definition
 from flowdeck.kube.objects import Tree
 
 _Amounts = dict[str, Annotated[str, Field(ref="io.k8s.apimachinery.pkg.api.resource.Quantity")]]
@@ -39,7 +38,6 @@ def definitions() -> Sequence[Tree]:
     """The CustomResourceDefinitions."""
     any_status = Annotated[Tree, Field(schema={"type": "object"}, keeps_unknown=True)]
     return (
-        job_set_definition(),
         definition(
             COSCHEDULING,
             [Version("v1alpha1", spec=CoschedulingSpec, status=any_status, columns=(AGE,))],

@@ -10,8 +10,7 @@ from datetime import timedelta
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
-from flowdeck.embedded.workloads.job.spec import finished_type
-from flowdeck.kube.conditions import find_condition
+from flowdeck.kube.conditions import find_condition, finished_type
 from flowdeck.kube.kinds import JOB
 from flowdeck.kube.objects import Kind, ObjectKey, get_in, is_being_deleted, uid_of
 from flowdeck.kube.times import parse_time

@@ -12,7 +12,7 @@ from flowdeck.controller.admission import AdmissionRule
 from flowdeck.embedded.apiserver.admission.plugin import Plugin
 from flowdeck.embedded.apiserver.contract import AdmissionRequest
 from flowdeck.kube.errors import Forbidden
-from flowdeck.kube.objects import Tree, copy_of
+from flowdeck.kube.objects import Tree, copy_of, labels_of
 
 _Place = tuple[str, str]
 """Group and plural: a rule counts for every version of its kind."""
@@ -46,7 +46,7 @@ class ComponentRules(Plugin):
             return ()
         kind = request.resource.kind
         rules = found.get((kind.group, kind.plural))
-        return [rule for rule in rules if request.operation in rule.operations] if rules else ()
+        return [rule for rule in rules or () if request.operation in rule.operations and not _is_exempt(rule, request)]
 
     async def _review(self, rule: AdmissionRule, request: AdmissionRequest) -> Tree:
         """The object after the rule. For a delete the rule sees the object that is about to go."""
@@ -57,6 +57,14 @@ class ComponentRules(Plugin):
         if review.errors:
             raise denial(rule.name, ", ".join(review.errors))
         return review.obj
+
+
+def _is_exempt(rule: AdmissionRule, request: AdmissionRequest) -> bool:
+    """As an object selector decides: all that there is of the object, old and new, must have the label."""
+    if rule.exempt is None:
+        return False
+    key, value = rule.exempt
+    return all(labels_of(obj).get(key) == value for obj in (request.obj, request.old) if obj is not None)
 
 
 def denial(webhook: str, message: str) -> Forbidden:

@@ -17,8 +17,9 @@ from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.decide import Step, decide
 from flowdeck.embedded.workloads.job.pods import TRACKING, is_tracked
-from flowdeck.embedded.workloads.job.spec import finished_type, is_ours, read_job
+from flowdeck.embedded.workloads.job.spec import is_ours, read_job
 from flowdeck.embedded.workloads.pod_control import create_pods, delete_pods
+from flowdeck.kube.conditions import finished_type
 from flowdeck.kube.errors import ApiError, NotFound
 from flowdeck.kube.kinds import JOB, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, controller_of, finalizers_of, key_of, uid_of

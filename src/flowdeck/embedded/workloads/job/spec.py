@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flowdeck.embedded.workloads.job.indexes import parse_indexes
-from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.objects import Tree, get_in, is_being_deleted, uid_of
 from flowdeck.kube.times import parse_time
 
@@ -81,15 +80,6 @@ def read_job(tree: Tree) -> Job:
 def is_ours(tree: Tree) -> bool:
     """False when `managedBy` gives the Job to another controller."""
     return str(get_in(tree, "spec", "managedBy", default=CONTROLLER_NAME)) == CONTROLLER_NAME
-
-
-def finished_type(tree: Tree) -> str:
-    """`Complete` or `Failed` once the Job is over, else `""`."""
-    for type_ in ("Complete", "Failed"):
-        condition = find_condition(tree, type_)
-        if condition and condition["status"] == "True":
-            return type_
-    return ""
 
 
 def _or(value: int | None, default: int) -> int:

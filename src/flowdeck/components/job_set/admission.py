@@ -1,4 +1,4 @@
-"""The JobSet webhooks of a real cluster, in the process. The rules themselves are in `kube/job_set/admission.py`."""
+"""The JobSet webhooks. The rules themselves are in `kube/job_set/admission.py`."""
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
@@ -25,6 +25,7 @@ async def _validate(obj: Tree, old: Tree | None, *, reader: Reader, clock: Clock
 RULES = (
     AdmissionRule(
         name="mjobset.kb.io",
+        configuration="jobset-mutating-webhook-configuration",
         path="/mutate-jobset-x-k8s-io-v1alpha2-jobset",
         kind=JOB_SET,
         phase="mutate",
@@ -32,6 +33,7 @@ RULES = (
     ),
     AdmissionRule(
         name="vjobset.kb.io",
+        configuration="jobset-validating-webhook-configuration",
         path="/validate-jobset-x-k8s-io-v1alpha2-jobset",
         kind=JOB_SET,
         phase="validate",

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from flowdeck.embedded.workloads.job_set.children import jobs_of, replicated_jobs
-from flowdeck.embedded.workloads.job_set.decide import Step, decide
+from flowdeck.components.job_set.children import jobs_of, replicated_jobs
+from flowdeck.components.job_set.decide import Step, decide
 from flowdeck.kube.job_set.admission import default
 from flowdeck.kube.objects import Tree, copy_of
 from flowdeck.kube.times import format_time

@@ -3,7 +3,7 @@
 import pytest
 from job_set_makers import NOW, a_job_set, a_replicated_job, condition_of, in_state, jobs, names, step_of, told
 
-from flowdeck.embedded.workloads.job_set.children import claims_of, jobs_of, replicated_jobs, service_of
+from flowdeck.components.job_set.children import claims_of, jobs_of, replicated_jobs, service_of
 from flowdeck.kube.objects import copy_of
 from flowdeck.kube.times import format_time
 

@@ -1,7 +1,7 @@
 """When a JobSet has succeeded."""
 
-from flowdeck.embedded.workloads.job_set.children import replicas_of, replicated_jobs
-from flowdeck.embedded.workloads.job_set.seen import Seen, replicated_job_of
+from flowdeck.components.job_set.children import replicas_of, replicated_jobs
+from flowdeck.components.job_set.seen import Seen, replicated_job_of
 from flowdeck.kube.objects import Tree, get_in
 
 

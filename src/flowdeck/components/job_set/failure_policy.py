@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowdeck.embedded.workloads.job_set.seen import replicated_job_of
+from flowdeck.components.job_set.seen import replicated_job_of
 from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.objects import Tree, get_in
 

@@ -12,11 +12,11 @@ from itertools import islice
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
+from flowdeck.components.job_set.children import claims_of, has_host_names, service_of
+from flowdeck.components.job_set.decide import Step, decide
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, Terminal, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
-from flowdeck.embedded.workloads.job_set.children import claims_of, has_host_names, service_of
-from flowdeck.embedded.workloads.job_set.decide import Step, decide
 from flowdeck.kube.errors import AlreadyExists, ApiError, NotFound
 from flowdeck.kube.job_set.admission import claim_conflict
 from flowdeck.kube.job_set.names import CONTROLLER

@@ -7,15 +7,15 @@ import pytest
 from job_set_makers import a_replicated_job
 from tests.world.world import World
 
+from flowdeck.components.job_set.admission import RULES
+from flowdeck.components.job_set.controller import JobSetController
 from flowdeck.controller.events import EventRecorder
-from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.garbage_collection import GarbageCollector
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
-from flowdeck.embedded.workloads.job_set.admission import RULES
-from flowdeck.embedded.workloads.job_set.controller import JobSetController
 from flowdeck.embedded.workloads.service_accounts import ServiceAccountController
 from flowdeck.kube.errors import Forbidden, Invalid
+from flowdeck.kube.job_set.types import job_set_definition
 from flowdeck.kube.kinds import EVENT, JOB, JOB_SET, PERSISTENT_VOLUME_CLAIM, POD, SERVICE
 from flowdeck.kube.objects import ObjectKey
 
@@ -42,9 +42,7 @@ def controllers(world):
 async def sets(tmp_path):
     """A world with JobSets, Jobs and garbage collection."""
     world = await World.open(tmp_path, rules=RULES)
-    for definition in definitions():
-        await world.create(definition)
-
+    await world.create(job_set_definition())
     await world.start(controllers(world))
     yield world
     await world.close()

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowdeck.embedded.workloads.job.spec import finished_type
-from flowdeck.embedded.workloads.job_set.children import replicas_of, replicated_jobs, restarts_of
+from flowdeck.components.job_set.children import replicas_of, replicated_jobs, restarts_of
+from flowdeck.kube.conditions import finished_type
 from flowdeck.kube.job_set import names
 from flowdeck.kube.objects import Tree, get_in, labels_of
 

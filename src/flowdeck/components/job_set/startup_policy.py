@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from flowdeck.embedded.workloads.job_set.children import replicated_jobs
-from flowdeck.embedded.workloads.job_set.seen import has_completed, has_started
+from flowdeck.components.job_set.children import replicated_jobs
+from flowdeck.components.job_set.seen import has_completed, has_started
 from flowdeck.kube.objects import Tree, get_in
 
 

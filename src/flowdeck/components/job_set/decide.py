@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flowdeck.embedded.workloads.job_set.children import jobs_of, replicated_jobs, restarts_of
-from flowdeck.embedded.workloads.job_set.failure_policy import Fail, Restart, judge
-from flowdeck.embedded.workloads.job_set.seen import Seen, counters, look, replicated_job_of
-from flowdeck.embedded.workloads.job_set.startup_policy import has_all_started, is_in_order, may_start
-from flowdeck.embedded.workloads.job_set.success_policy import has_succeeded
+from flowdeck.components.job_set.children import jobs_of, replicated_jobs, restarts_of
+from flowdeck.components.job_set.failure_policy import Fail, Restart, judge
+from flowdeck.components.job_set.seen import Seen, counters, look, replicated_job_of
+from flowdeck.components.job_set.startup_policy import has_all_started, is_in_order, may_start
+from flowdeck.components.job_set.success_policy import has_succeeded
 from flowdeck.kube.conditions import Condition, find_condition, set_condition
 from flowdeck.kube.job_set.admission import SCHEDULING_FIELDS
 from flowdeck.kube.objects import Tree, copy_of, get_in, is_being_deleted

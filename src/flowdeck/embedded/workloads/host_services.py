@@ -1,0 +1,34 @@
+"""Services that lead to servers of the platform itself, which run on the host and in no pod."""
+
+from flowdeck.client.base import Client
+from flowdeck.kube.kinds import ENDPOINT_SLICE, SERVICE
+from flowdeck.kube.objects import ObjectKey, Tree
+
+MANAGER = "flowdeck"
+
+
+async def lead_to(client: Client, service: ObjectKey, *, label: str, port: int, host: str, host_port: int) -> None:
+    """Makes the port `port` (named `label`) of a Service lead to an address and port of the host."""
+    made: Tree = {
+        "apiVersion": SERVICE.api_version,
+        "kind": SERVICE.kind,
+        "metadata": {"name": service.name, "namespace": service.namespace},
+        "spec": {"ports": [{"name": label, "port": port, "protocol": "TCP", "targetPort": host_port}]},
+    }
+    endpoints: Tree = {
+        "apiVersion": ENDPOINT_SLICE.api_version,
+        "kind": ENDPOINT_SLICE.kind,
+        "metadata": {
+            "name": f"{service.name}-{host.replace('.', '-').replace(':', '-')}",
+            "namespace": service.namespace,
+            "labels": {
+                "kubernetes.io/service-name": service.name,
+                "endpointslice.kubernetes.io/managed-by": MANAGER,
+            },
+        },
+        "addressType": "IPv6" if ":" in host else "IPv4",
+        "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
+        "ports": [{"name": label, "port": host_port, "protocol": "TCP"}],
+    }
+    await client.apply(SERVICE, made, manager=MANAGER)
+    await client.apply(ENDPOINT_SLICE, endpoints, manager=MANAGER)

@@ -1,0 +1,86 @@
+"""HTTP servers of the platform's own: an ASGI application on a socket, with a certificate that may change meanwhile."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from flowdeck.clock import Clock
+
+RELOAD_S = 10.0
+"""How often certificate files are looked at."""
+IDLE_S = 120
+SHUTDOWN_S = 5
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass
+class Certificate:
+    """A server's certificate and key in PEM files, read again when they change; open connections go on."""
+
+    certificate: Path
+    key: Path
+    context: ssl.SSLContext = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.load()
+
+    def load(self) -> None:
+        self.context.load_cert_chain(self.certificate, self.key)
+
+    def version(self) -> tuple[int, int]:
+        return self.certificate.stat().st_mtime_ns, self.key.stat().st_mtime_ns
+
+    async def keep(self, clock: Clock) -> None:
+        """Looks at the files until it is cancelled."""
+        known = self.version()
+        while True:
+            await clock.sleep(RELOAD_S)
+            if (now := self.version()) != known:
+                self.load()
+                known = now
+
+
+async def serve(app: Any, listener: socket.socket, clock: Clock, *, certificate: Certificate | None = None) -> None:
+    """Serves an ASGI application until it is cancelled; over HTTPS with a certificate."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    config.load()
+    config.ssl = certificate.context if certificate else None
+    server = uvicorn.Server(config)
+    serving = asyncio.ensure_future(server._serve([listener]))
+    keeping = asyncio.ensure_future(certificate.keep(clock) if certificate else asyncio.Event().wait())
+    try:
+        await asyncio.wait((serving, keeping), return_when=asyncio.FIRST_COMPLETED)
+        for task in (serving, keeping):
+            if task.done():
+                task.result()
+    finally:
+        keeping.cancel()
+        server.should_exit = True
+        await asyncio.gather(serving, keeping, return_exceptions=True)
+
+
+async def answer(send: Send, code: int, body: bytes, content_type: str = "application/json") -> None:
+    """Sends a whole answer."""
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
