@@ -1,16 +1,22 @@
 """One request through the API server: who asks, what for, whether they may, and then the verb. An ASGI application."""
 
-import asyncio
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import unquote
 
 import orjson
 import structlog
 
 from flowdeck.embedded.apiserver.admission.connect import admit_connect
+from flowdeck.embedded.apiserver.asgi import (
+    Receive,
+    Scope,
+    Send,
+    error_answer,
+    read_body,
+    refuse_websocket,
+    send_answer,
+)
 from flowdeck.embedded.apiserver.contract import (
     ANONYMOUS,
     Answer,
@@ -26,7 +32,6 @@ from flowdeck.embedded.apiserver.forbidden import forbidden
 from flowdeck.embedded.apiserver.impersonation import impersonate
 from flowdeck.embedded.apiserver.metrics import Metrics
 from flowdeck.embedded.apiserver.request import (
-    MAX_BODY_BYTES,
     ResourcePath,
     parse_path,
     parse_query,
@@ -38,14 +43,9 @@ from flowdeck.kube.errors import (
     ApiError,
     InternalError,
     MethodNotAllowed,
-    RequestEntityTooLarge,
     page_not_found,
 )
 from flowdeck.kube.objects import ObjectKey
-
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _RUNS_SOMETHING = frozenset((("pods", "exec"), ("pods", "attach"), ("pods", "portforward")))
 """A WebSocket is opened by GET, yet these do something in a pod: `create` is asked for as well, as since 1.35."""
@@ -101,7 +101,7 @@ class Pipeline:
             log.exception("request failed", path=scope["path"], method=scope["method"])
             answer = error_answer(InternalError(f"Internal error occurred: {error}"))
         self.metrics.count(info, answer.code)
-        await _send_answer(answer, scope, receive, send)
+        await send_answer(answer, scope, receive, send)
 
     async def _understand(self, scope: Scope) -> RequestInfo:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -125,14 +125,18 @@ class Pipeline:
         user: User,
     ) -> RequestInfo:
         query = {name: values[0] for name, values in queries.items()}
-        info = RequestInfo(method, path, query, queries, headers, user, verb=method.lower())
         parts = parse_path(path)
         if parts is None:
-            return info
+            return RequestInfo(method, path, query, queries, headers, user, verb=method.lower())
         resource = self.handlers.registry.find(parts.group, parts.version, parts.plural)
         namespace = parts.namespace if resource is None or resource.kind.namespaced else ""
-        return replace(
-            info,
+        return RequestInfo(
+            method,
+            path,
+            query,
+            queries,
+            headers,
+            user,
             verb=verb_of(method, parts, query),
             resource=resource,
             key=ObjectKey(namespace, parts.name),
@@ -200,7 +204,7 @@ class Pipeline:
                 raise MethodNotAllowed("this resource does not speak WebSocket")
             await admit_connect(self.handlers.verbs.plugins, info)
         except ApiError as error:
-            await _refuse_websocket(error_answer(error), scope, receive, send)
+            await refuse_websocket(error_answer(error), scope, receive, send)
             return
         await upgrade(info, scope, receive, send)
 
@@ -209,93 +213,3 @@ def _may_create(info: RequestInfo) -> bool:
     """Server-side apply creates what is not there: then it needs the right to."""
     content = info.headers.get("content-type", "").partition(";")[0].strip()
     return info.verb == "patch" and not info.subresource and content == "application/apply-patch+yaml"
-
-
-async def read_body(receive: Receive) -> bytes:
-    """The whole body of a request. Raises `RequestEntityTooLarge`."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body"):
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
-    return b"".join(parts)
-
-
-def error_answer(error: ApiError) -> Answer:
-    headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s else {}
-    return Answer(obj=error.to_status(), code=error.code, headers=headers, warnings=error.warnings)
-
-
-async def _send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    body = answer.raw or b""
-    if answer.raw is None and answer.obj is not None:
-        body = orjson.dumps(answer.obj)
-    headers = _headers(answer)
-    if answer.stream is not None:
-        await _send_stream(answer, headers, receive, send)
-        return
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": answer.code, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"content-type", answer.content_type.encode()),
-        (b"audit-id", uuid.uuid4().hex.encode()),
-        (b"cache-control", b"no-cache, private"),
-    ]
-    headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-    headers += [(b"warning", _warning(text)) for text in dict.fromkeys(answer.warnings)]
-    return headers
-
-
-def _warning(text: str) -> bytes:
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    return f'299 - "{quoted}"'.encode()
-
-
-async def _send_stream(answer: Answer, headers: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
-    """Sends a body piece by piece, until it ends or the client goes away."""
-    assert answer.stream is not None
-    await send({"type": "http.response.start", "status": answer.code, "headers": headers})
-    pump = asyncio.ensure_future(_pump(answer.stream, send))
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (pump, gone):
-            task.cancel()
-        await asyncio.gather(pump, gone, return_exceptions=True)
-    if not pump.cancelled():
-        try:
-            pump.result()
-        except ApiError as error:
-            log.warning("an answer broke off", error=str(error))
-
-
-async def _pump(stream: AsyncIterator[bytes], send: Send) -> None:
-    async for piece in stream:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _refuse_websocket(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers an upgrade request by an ordinary HTTP error."""
-    await receive()
-    body = orjson.dumps(answer.obj)
-    headers = [*_headers(answer), (b"content-length", str(len(body)).encode())]
-    await send({"type": "websocket.http.response.start", "status": answer.code, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})

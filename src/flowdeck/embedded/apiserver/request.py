@@ -5,6 +5,7 @@ Source of the rules: k8s.io/apiserver (pkg/endpoints/request/requestinfo.go).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
@@ -28,6 +29,7 @@ class ResourcePath:
     """The old form `/api/v1/watch/...`."""
 
 
+@lru_cache(1024)
 def parse_path(path: str) -> ResourcePath | None:
     """The resource that a path (unquoted) names; None for every other one: `/version`, `/apis`, `/apis/apps/v1`."""
     parts = path.strip("/").split("/")
