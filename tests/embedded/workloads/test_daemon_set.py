@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from flowdeck.embedded.workloads.daemon_set import DaemonSetController, daemon_pod, node_of, should_run
+from flowdeck.embedded.workloads.daemon_set.controller import DaemonSetController
+from flowdeck.embedded.workloads.daemon_set.placement import daemon_pod, node_of, should_run
 from flowdeck.kube.kinds import DAEMON_SET, NODE, POD
 from flowdeck.kube.objects import ObjectKey, Tree
 from tests.embedded.workloads.makers import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
-from flowdeck.embedded.workloads.pod_disruption_budget import PodDisruptionBudgetController
+from flowdeck.embedded.workloads.pod_disruption_budget.controller import PodDisruptionBudgetController
 from flowdeck.embedded.workloads.replica_set import ReplicaSetController
 from flowdeck.kube.kinds import DEPLOYMENT, POD, POD_DISRUPTION_BUDGET
 from flowdeck.kube.objects import ObjectKey, Tree, key_of

@@ -12,7 +12,7 @@ from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Store
 from flowdeck.embedded.workloads.cluster_role_aggregation import ClusterRoleAggregationController
 from flowdeck.embedded.workloads.cron_job.controller import CronJobController
-from flowdeck.embedded.workloads.daemon_set import DaemonSetController
+from flowdeck.embedded.workloads.daemon_set.controller import DaemonSetController
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
 from flowdeck.embedded.workloads.endpoints.controller import EndpointsController
 from flowdeck.embedded.workloads.endpoints.mirroring import EndpointsMirroringController
@@ -30,7 +30,7 @@ from flowdeck.embedded.workloads.persistent_volumes.protection import (
     EphemeralVolumeController,
 )
 from flowdeck.embedded.workloads.persistent_volumes.volumes import VolumeController
-from flowdeck.embedded.workloads.pod_disruption_budget import PodDisruptionBudgetController
+from flowdeck.embedded.workloads.pod_disruption_budget.controller import PodDisruptionBudgetController
 from flowdeck.embedded.workloads.pod_garbage_collection import EndedPodController, LostNodeController
 from flowdeck.embedded.workloads.replica_set import ReplicaSetController
 from flowdeck.embedded.workloads.resource_quota import ResourceQuotaController

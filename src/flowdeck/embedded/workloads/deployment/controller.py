@@ -2,7 +2,7 @@
 
 Reads   Deployment, ReplicaSet (owned), Pod (of the ReplicaSets; for Recreate)
 Writes  ReplicaSet (create, resize, annotate, delete), the Deployment's revision annotation and status, Events
-States  README.md of the folder above
+States  README.md
 Source: kubernetes (pkg/controller/deployment)
 """
 

@@ -1,0 +1,1 @@
+"""PodDisruptionBudgets: how many healthy pods may be evicted right now."""
