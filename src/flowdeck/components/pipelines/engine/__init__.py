@@ -1,0 +1,1 @@
+"""A run as a state machine: events in, instructions out. Pure."""

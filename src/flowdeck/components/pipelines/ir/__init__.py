@@ -1,0 +1,1 @@
+"""The pipeline document: archives, YAML and JSON, and the messages in it. Pure."""

@@ -1,0 +1,1 @@
+"""What travels between tasks: parameters, artifacts, placeholders, conditions. Pure."""
