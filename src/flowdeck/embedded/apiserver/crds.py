@@ -1,28 +1,23 @@
-"""Custom resource definitions: what they make the server serve, and what happens when they go.
+"""Custom resource definitions: what they make the server serve.
 
 A definition's names are accepted as it is written (`builtin/definitions.py`), its resources are served from the moment
-it is stored (`CustomKinds`), and its objects are deleted before it goes (`CustomKindCleanup`).
+it is stored (`CustomKinds`). A controller deletes its objects before it goes (`workloads/custom_kind_cleanup.py`).
 
 Not done: conversion webhooks (objects of all versions differ in `apiVersion` only; a warning says so), and taking a
 name over when the definition that it clashed with goes away.
 
-Source: k8s.io/apiextensions-apiserver (pkg/controller/{status,establish,finalizer}, pkg/apiserver).
+Source: k8s.io/apiextensions-apiserver (pkg/controller/{status,establish}, pkg/apiserver).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from flowdeck.client.base import Client
-from flowdeck.clock import Clock
-from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
-from flowdeck.embedded.apiserver.builtin.definitions import CLEANUP
 from flowdeck.embedded.apiserver.contract import Resource, Storage, Subresource
 from flowdeck.embedded.apiserver.custom_strategy import CustomStrategy
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Change
-from flowdeck.kube.conditions import Condition, is_true, set_condition
+from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, finalizers_of, get_in, is_being_deleted, key_of
+from flowdeck.kube.objects import Kind, Tree, get_in, is_being_deleted
 from flowdeck.kube.schema import Schema
 
 _SCALE = Kind("autoscaling", "v1", "Scale", "")
@@ -122,61 +117,3 @@ class CustomKinds:
 
 def _what_counts(definition: Tree) -> tuple[object, ...]:
     return definition["spec"], is_true(definition, "Established"), is_being_deleted(definition)
-
-
-# -- the end
-
-
-@dataclass(frozen=True, kw_only=True)
-class CustomKindCleanup:
-    """Deletes a definition's objects before the definition goes, by its finalizer."""
-
-    client: Client
-    clock: Clock
-    name: str = "custom-kind-cleanup"
-    kind: Kind = CUSTOM_RESOURCE_DEFINITION
-    watches: Sequence[Maps] = ()
-
-    async def reconcile(self, key: ObjectKey) -> Result:
-        definition = await self.client.find(self.kind, key)
-        if definition is None or not is_being_deleted(definition) or CLEANUP not in finalizers_of(definition):
-            return DONE
-        left = await self._delete_objects(definition)
-        await self._tell(definition, key, left)
-        if left:
-            return look_again_in(1.0)
-        remaining = [name for name in finalizers_of(definition) if name != CLEANUP]
-        await self.client.patch(self.kind, key, {"metadata": {"finalizers": remaining or None}})
-        return DONE
-
-    async def _delete_objects(self, definition: Tree) -> int:
-        """Deletes all objects; says how many are still there, held by finalizers of their own."""
-        version = next((v["name"] for v in definition["spec"]["versions"] if v["served"]), "")
-        if not version or not is_true(definition, "Established"):
-            return 0
-        kind = kind_of(definition, version)
-        found = await self.client.list(kind)
-        for obj in found.items:
-            if not is_being_deleted(obj):
-                await self.client.delete(kind, key_of(obj), missing_ok=True)
-        return len((await self.client.list(kind)).items)
-
-    async def _tell(self, definition: Tree, key: ObjectKey, left: int) -> None:
-        conditions = list(get_in(definition, "status", "conditions", default=[]))
-        wanted = (
-            Condition(
-                type="Terminating",
-                status="True",
-                reason="InstanceDeletionInProgress",
-                message="CustomResource deletion is in progress",
-            )
-            if left
-            else Condition(
-                type="Terminating",
-                status="False",
-                reason="InstanceDeletionCompleted",
-                message="removed all instances",
-            )
-        )
-        if set_condition(conditions, wanted, now=self.clock.now()):
-            await self.client.patch_status(self.kind, key, {"status": {"conditions": conditions}})

@@ -7,11 +7,11 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
-from flowdeck.embedded.apiserver.crds import CustomKindCleanup
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Store
 from flowdeck.embedded.workloads.cluster_role_aggregation import ClusterRoleAggregationController
 from flowdeck.embedded.workloads.cron_job.controller import CronJobController
+from flowdeck.embedded.workloads.custom_kind_cleanup import CustomKindCleanup
 from flowdeck.embedded.workloads.daemon_set.controller import DaemonSetController
 from flowdeck.embedded.workloads.deployment.controller import DeploymentController
 from flowdeck.embedded.workloads.endpoints.controller import EndpointsController
