@@ -66,4 +66,5 @@ class CustomKindCleanup:
     async def _tell(self, definition: Tree, left: int) -> None:
         conditions = list(get_in(definition, "status", "conditions", default=[]))
         set_condition(conditions, _DELETING if left else _DELETED, now=self.clock.now())
-        await write_status(self.client, self.kind, definition, {**(definition.get("status") or {}), "conditions": conditions})
+        status = {**(definition.get("status") or {}), "conditions": conditions}
+        await write_status(self.client, self.kind, definition, status)
