@@ -9,7 +9,7 @@ from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.bodies import object_of
 from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
-from flowdeck.embedded.apiserver.resource_handlers import write_options
+from flowdeck.embedded.apiserver.queries import write_options
 from flowdeck.embedded.apiserver.subresources.eviction import SUCCESS
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry

@@ -10,8 +10,8 @@ from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.bodies import object_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource, Storage
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
+from flowdeck.embedded.apiserver.queries import write_options
 from flowdeck.embedded.apiserver.registry import Registry
-from flowdeck.embedded.apiserver.resource_handlers import write_options
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.apiserver.writes import WriteOptions
 from flowdeck.embedded.store.store import Entry

@@ -12,7 +12,7 @@ from flowdeck.embedded.apiserver.bodies import body_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.negotiation import encode
-from flowdeck.embedded.apiserver.resource_handlers import write_options
+from flowdeck.embedded.apiserver.queries import write_options
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.errors import BadRequest, MethodNotAllowed, invalid, invalid_object
