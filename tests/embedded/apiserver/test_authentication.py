@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from flowdeck.certificates import split_pem
 from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.contract import Attributes, Decision, User
 from flowdeck.embedded.apiserver.impersonation import impersonate
-from flowdeck.embedded.apiserver.pki import prepare, split_pem
+from flowdeck.embedded.apiserver.pki import prepare
 from flowdeck.embedded.apiserver.tokens import Authenticated
 from flowdeck.kube.errors import BadRequest, Forbidden, Unauthorized
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowdeck.certificates import split_pem
 from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.authentication import ClientCertificates
 from flowdeck.embedded.apiserver.contract import Attributes, User
-from flowdeck.embedded.apiserver.pki import prepare, split_pem
+from flowdeck.embedded.apiserver.pki import prepare
 from flowdeck.embedded.apiserver.rbac import Rule, missing_rules
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens, TokenOrder
 from flowdeck.kube.errors import Unauthorized

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from flowdeck.certificates import split_pem
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.contract import User
 from flowdeck.embedded.apiserver.signing import SIGNING_REQUEST, CertificateSigner
@@ -40,7 +41,7 @@ def a_request(name: str = "bob", *organizations: str, usages: tuple[str, ...] = 
 
 
 def certificate_in(file: Path) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(pki.split_pem(file.read_text())[0].encode())
+    return x509.load_pem_x509_certificate(split_pem(file.read_text())[0].encode())
 
 
 async def post(world: World, obj: Tree, user: User = ADMIN) -> Tree:

@@ -16,7 +16,6 @@ thanks to them a start that has nothing to make needs no cryptography, and takes
 
 import base64
 import hashlib
-import ipaddress
 import json
 import os
 import socket
@@ -25,13 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
+from flowdeck.certificates import Leaf, expiry, make_authority, make_key_pem, make_leaf, split_pem
 from flowdeck.kube.times import format_time, parse_time
-
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
@@ -88,18 +83,6 @@ class Pki:
         return self.folder / "service-account.pem"
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """What a certificate shall say."""
-
-    file: str
-    common_name: str
-    organizations: tuple[str, ...] = ()
-    usage: Literal["server", "client"] = "client"
-    names: tuple[str, ...] = ()
-    """DNS names and IP addresses that a server may be reached at."""
-
-
 def prepare(folder: Path, *, node: str, now: datetime, names: Sequence[str] = ()) -> Pki:
     """Makes what is missing, close to expiry, or signed for other names; returns where everything is.
 
@@ -114,7 +97,7 @@ def prepare(folder: Path, *, node: str, now: datetime, names: Sequence[str] = ()
         if not _is_good(folder / leaf.file, leaf, issuer, now):
             _write(folder / leaf.file, _make_leaf(leaf, folder / "ca.pem", issuer, now))
     if not pki.service_account.exists():
-        _write(pki.service_account, _make_key_pem())
+        _write(pki.service_account, make_key_pem())
     return pki
 
 
@@ -192,17 +175,6 @@ users:
 """
 
 
-def split_pem(text: str) -> tuple[str, str]:
-    """The certificate and the private key in a PEM text; `""` for what is not there."""
-    return _block(text, "CERTIFICATE"), _block(text, "PRIVATE KEY")
-
-
-def _block(text: str, label: str) -> str:
-    begin, end = f"-----BEGIN {label}-----", f"-----END {label}-----"
-    start, stop = text.find(begin), text.find(end)
-    return text[start : stop + len(end)] + "\n" if 0 <= start < stop else ""
-
-
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
@@ -256,119 +228,16 @@ def _prepare_ca(pki: Pki, now: datetime) -> None:
 
 
 def _make_ca(now: datetime) -> str:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
-    key = _make_key()
-    name = _name("kubernetes", ())
-    certificate = (
-        _builder(name, name, key, now, now + CA_LIFE)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage(is_ca=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
     told = f"Subject: CN=kubernetes\nNot-After: {format_time(now + CA_LIFE)}\n"
-    return told + _pem(certificate, key)
+    return told + make_authority("kubernetes", now=now, life=CA_LIFE)
 
 
 def _make_leaf(leaf: Leaf, ca: Path, issuer: str, now: datetime) -> str:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    ca_text = ca.read_text()
-    ca_certificate = x509.load_pem_x509_certificate(split_pem(ca_text)[0].encode())
-    ca_key = serialization.load_pem_private_key(split_pem(ca_text)[1].encode(), None)
-    if not isinstance(ca_key, EllipticCurvePrivateKey):
-        raise ValueError(f"{ca} holds no elliptic-curve key: remove the folder to make a new authority")
-    key = _make_key()
-    not_after = min(now + LEAF_LIFE, ca_certificate.not_valid_after_utc)
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH if leaf.usage == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
-    builder = (
-        _builder(_name(leaf.common_name, leaf.organizations), ca_certificate.subject, key, now, not_after)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(is_ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-    )
-    if leaf.names:
-        names = x509.SubjectAlternativeName([_general_name(name) for name in leaf.names])
-        builder = builder.add_extension(names, critical=False)
+    certificate = make_leaf(leaf, ca.read_text(), now=now, life=LEAF_LIFE)
     told = {
         "Subject": _subject_line(leaf),
         "Names": ",".join(leaf.names),
         "Issuer": issuer,
-        "Not-After": format_time(not_after),
+        "Not-After": format_time(expiry(certificate)),
     }
-    lines = "".join(f"{name}: {value}\n" for name, value in told.items())
-    return lines + _pem(builder.sign(ca_key, hashes.SHA256()), key)
-
-
-def _builder(
-    subject: "x509.Name", issuer: "x509.Name", key: "EllipticCurvePrivateKey", now: datetime, not_after: datetime
-) -> "x509.CertificateBuilder":
-    from cryptography import x509
-
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))  # clocks differ a little
-        .not_valid_after(not_after)
-    )
-
-
-def _name(common_name: str, organizations: Sequence[str]) -> "x509.Name":
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, name) for name in organizations]
-    return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _general_name(name: str) -> "x509.GeneralName":
-    from cryptography import x509
-
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _key_usage(*, is_ca: bool) -> "x509.KeyUsage":
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=is_ca,
-        crl_sign=is_ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _make_key() -> "EllipticCurvePrivateKey":
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _make_key_pem() -> str:
-    from cryptography.hazmat.primitives import serialization as s
-
-    return _make_key().private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()).decode()
-
-
-def _pem(certificate: "x509.Certificate", key: "EllipticCurvePrivateKey") -> str:
-    from cryptography.hazmat.primitives import serialization as s
-
-    private = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
-    return certificate.public_bytes(s.Encoding.PEM).decode() + private.decode()
+    return "".join(f"{name}: {value}\n" for name, value in told.items()) + certificate

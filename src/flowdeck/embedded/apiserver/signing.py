@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from flowdeck.certificates import split_pem
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result
-from flowdeck.embedded.apiserver.pki import split_pem
 from flowdeck.kube.conditions import Condition, is_true, set_condition
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in
 
