@@ -1,6 +1,7 @@
 """`flowdeck up`: starts the platform on this machine."""
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,11 @@ from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
 
 COMPONENTS = ("training",)
+READY_S = 90.0
+"""How long a start with --detach may take."""
+STOP_S = 30.0
+TOLD_LINES = 15
+"""Of a log, when a start has failed."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -110,13 +116,49 @@ def _start_detached(settings: Settings) -> None:
             start_new_session=True,
         )
     os.close(writer)
-    with os.fdopen(reader) as pipe:
-        is_ready = pipe.readline() == "ready\n"
-    if not is_ready:
+    try:
+        said = _said_within(reader, READY_S)
+    except BaseException:  # Ctrl-C: nobody would know of it
+        _end(process)
+        raise
+    if said is None:
+        reason = _what_is_not_ready(settings, start)
+        _end(process)
+        raise Refusal(f"the platform was not ready after {READY_S:g} s, and was stopped again: {reason}")
+    if said != b"ready\n":
         code = process.wait()
         raise Refusal(f"the platform did not start (exit code {code}):\n{_read_from(log_file, start)}")
     state = read_state(settings.data)
     typer.echo(f"Flowdeck is ready at {state.server if state else ''}\n\n{exports(settings.data)}")
+
+
+def _said_within(reader: int, seconds: float) -> bytes | None:
+    """What came through the pipe, empty when it was closed; None when nothing came in that time."""
+    with os.fdopen(reader, "rb") as pipe:
+        return pipe.readline() if select.select([pipe], [], [], seconds)[0] else None
+
+
+def _what_is_not_ready(settings: Settings, start: int) -> str:
+    """In words, with the last lines of the log that tells why."""
+    logs = settings.data / "logs"
+    if read_state(settings.data) is None:
+        return f"the API server is not up:\n{_last_lines(_read_from(logs / 'flowdeck.log', start))}"
+    told = _last_lines((logs / "node.log").read_text(errors="replace")) or "(its log is empty)"
+    return f"the API server is up, its node is not ready. The end of {logs / 'node.log'}:\n{told}"
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.splitlines()[-TOLD_LINES:])
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Stops the platform, and with it its node process; pods of an earlier run go on."""
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _read_from(path: Path, start: int) -> str:

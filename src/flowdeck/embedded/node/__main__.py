@@ -13,12 +13,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from flowdeck import logs
 from flowdeck.embedded.node.app import run_node
 from flowdeck.embedded.node.images.settings import shared_folder
 from flowdeck.embedded.node.sandbox.warm import WarmSettings
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.locks import try_lock
+
+log = structlog.get_logger()
 
 LOCK_RETRY_S = 0.05
 MAX_SIMULATED_PODS = 10_000
@@ -73,7 +77,11 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
 async def _run(settings: NodeSettings) -> None:
     """Runs the node once no other process holds its folder."""
     settings.data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    while (file := try_lock(settings.data / "lock")) is None:  # noqa: ASYNC110 - another process's lock
+    told = False
+    while (file := try_lock(settings.data / "lock")) is None:
+        if not told:
+            log.warning("another node process has this folder: waiting until it has ended", folder=str(settings.data))
+            told = True
         await asyncio.sleep(LOCK_RETRY_S)
     with file:
         await run_node(settings)
