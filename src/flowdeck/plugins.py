@@ -1,14 +1,49 @@
-"""The components that there are. Quick to import: a component is loaded when it is asked for."""
+"""The components that there are: ours, and those that installed packages register.
 
-import importlib
-from collections.abc import Collection, Sequence
+A package registers a component by an entry point of the group `flowdeck.components`: its name is the component's, its
+value the object that `components/base.py` describes. Quick to import: a component is loaded when it is asked for.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
 
 from flowdeck.components.base import Component
 
-NAMES = {"jobset": "flowdeck.components.job_set.component", "training": "flowdeck.components.training.component"}
-"""By name; what stands further left is needed by what stands further right."""
+GROUP = "flowdeck.components"
+OURS = (
+    EntryPoint("jobset", "flowdeck.components.job_set.component:COMPONENT", GROUP),
+    EntryPoint("training", "flowdeck.components.training.component:COMPONENT", GROUP),
+)
+"""What stands above is needed by what stands below."""
+
+
+class PluginError(Exception):
+    """A component that a package registers cannot be used; the text says why and what to do."""
+
+
+def registered() -> Mapping[str, EntryPoint]:
+    """All components by name, ours first; none is loaded. Raises `PluginError` where two have the same name."""
+    found: dict[str, EntryPoint] = {}
+    for entry in (*OURS, *sorted(entry_points(group=GROUP), key=lambda entry: entry.name)):
+        if found.setdefault(entry.name, entry).value != entry.value:
+            raise PluginError(
+                f"there are two components {entry.name!r}, {found[entry.name].value} and {entry.value}: "
+                "uninstall the package of one of them"
+            )
+    return found
 
 
 def components(disabled: Collection[str] = ()) -> Sequence[Component]:
-    """Those that are switched on."""
-    return [importlib.import_module(NAMES[name]).COMPONENT for name in NAMES if name not in disabled]
+    """Those that are switched on. Raises `PluginError` for one that cannot be loaded."""
+    return [_loaded(entry) for name, entry in registered().items() if name not in disabled]
+
+
+def _loaded(entry: EntryPoint) -> Component:
+    try:
+        return cast(Component, entry.load())
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"component {entry.name!r} cannot be loaded from {entry.value}: {error}; mend or uninstall its package, "
+            f"or leave it out (flowdeck up --disable {entry.name})"
+        ) from error

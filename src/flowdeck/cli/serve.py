@@ -10,6 +10,7 @@ import typer
 
 from flowdeck.cli.common import Refusal, exports
 from flowdeck.foundation import DataFolderInUse, Foundation, laid
+from flowdeck.plugins import PluginError
 from flowdeck.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def serve(settings: Settings, ready_fd: int) -> None:
     try:
         with laid(settings) as foundation:
             _run(settings, foundation, ready_fd)
-    except DataFolderInUse as error:
+    except (DataFolderInUse, PluginError) as error:
         raise Refusal(str(error)) from error
     except OSError as error:
         where = f"{settings.server.host}:{settings.server.port}"

@@ -16,7 +16,6 @@ from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
 
-COMPONENTS = ("training",)
 READY_S = 90.0
 """How long a start with --detach may take."""
 STOP_S = 30.0
@@ -85,12 +84,21 @@ def _providers(issuer_url: str, client_id: str, username_claim: str, groups_clai
 
 
 def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> frozenset[str]:
+    """The components that are left out."""
+    if not enable and not disable:
+        return frozenset()
+    from flowdeck.plugins import PluginError, registered
+
+    try:
+        known = registered()
+    except PluginError as error:
+        raise Refusal(str(error)) from error
     for name in [*(enable or ()), *(disable or ())]:
-        if name not in COMPONENTS:
-            raise Refusal(f"there is no component {name!r}: there are {', '.join(COMPONENTS)}")
+        if name not in known:
+            raise Refusal(f"there is no component {name!r}: there are {', '.join(known)}")
     left_out = set(disable or ())
     if enable:
-        left_out |= set(COMPONENTS) - set(enable)
+        left_out |= set(known) - set(enable)
     return frozenset(left_out)
 
 
