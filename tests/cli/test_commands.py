@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowdeck.cli.cluster import read_objects
-from flowdeck.cli.common import Refusal
+from flowdeck.cli.refusal import Refusal
 from flowdeck.testing.platform import RunningPlatform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from flowdeck.cli import up
-from flowdeck.cli.common import Refusal
 from flowdeck.cli.main import build
+from flowdeck.cli.refusal import Refusal
 from flowdeck.locks import holder, try_lock
 
 pytestmark = pytest.mark.timeout(120)

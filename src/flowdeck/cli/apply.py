@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from flowdeck.cli.cluster import cluster_of, read_objects, talk
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.cli.resources import kinds_of
+from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.http import HttpClient
 
 

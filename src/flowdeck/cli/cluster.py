@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flowdeck.cli.common import Refusal, data_folder
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import data_folder
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import ClusterConfig, ConfigError, load_kubeconfig
 from flowdeck.clock import SystemClock

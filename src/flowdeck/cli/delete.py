@@ -5,8 +5,9 @@ from typing import Annotated, cast
 import typer
 
 from flowdeck.cli.cluster import cluster_of, read_objects, talk
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
+from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.resources import kind_named, kinds_of, word_and_name
+from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.base import Propagation
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.objects import ObjectKey

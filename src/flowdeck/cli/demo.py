@@ -16,7 +16,8 @@ from rich.console import Console
 
 import flowdeck
 from flowdeck.cli.cluster import read_objects
-from flowdeck.cli.common import DataOption, Refusal, data_folder, exports
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import DataOption, data_folder, exports
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import DataOption, data_folder
 from flowdeck.locks import holder
 
 GRACE_S = 20.0

@@ -4,7 +4,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from flowdeck.cli.common import Refusal
+from flowdeck.cli.refusal import Refusal
 from flowdeck.settings import Driver
 
 DRIVERS: tuple[Driver, ...] = get_args(Driver)

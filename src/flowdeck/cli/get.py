@@ -7,8 +7,9 @@ import typer
 import yaml
 
 from flowdeck.cli.cluster import cluster_of, talk
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
+from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.resources import discover, kind_named, word_and_name
+from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import DataOption, data_folder
 
 app = typer.Typer(
     help="What image references mean here: there is no container engine, an image is an environment.",

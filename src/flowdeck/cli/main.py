@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from flowdeck.cli.common import Refusal
+from flowdeck.cli.refusal import Refusal
 
 COMMANDS = ("up", "down", "status", "demo", "apply", "get", "delete", "logs", "wait", "image", "node", "version")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from flowdeck.cli.common import Refusal
+from flowdeck.cli.refusal import Refusal
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.objects import Kind, Tree
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flowdeck.cli.common import Refusal, exports
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import exports
 from flowdeck.foundation import DataFolderInUse, Foundation, laid
 from flowdeck.plugins import PluginError
 from flowdeck.settings import Settings

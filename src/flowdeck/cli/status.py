@@ -8,7 +8,8 @@ import orjson
 import psutil
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import DataOption, data_folder
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder, exports
 from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import DataOption, data_folder, exports
 from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state

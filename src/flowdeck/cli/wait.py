@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from flowdeck.cli.cluster import cluster_of, talk
-from flowdeck.cli.common import DataOption, KubeconfigOption, NamespaceOption, Refusal
+from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.resources import kind_named, word_and_name
+from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.objects import Kind, ObjectKey

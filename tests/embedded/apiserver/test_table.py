@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flowdeck.clock import FakeClock
-from flowdeck.embedded.apiserver.builtin.printers.words import human_duration
+from flowdeck.embedded.apiserver.builtin.printers.cells import human_duration
 from flowdeck.embedded.apiserver.contract import Resource
 from flowdeck.embedded.apiserver.crds import resources_of
 from flowdeck.embedded.apiserver.table import Tables, builtin_printer

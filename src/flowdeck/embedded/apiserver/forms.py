@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flowdeck.clock import Clock
-from flowdeck.embedded.apiserver.builtin.printers.words import Printer
+from flowdeck.embedded.apiserver.builtin.printers.printer import Printer
 from flowdeck.embedded.apiserver.contract import RequestInfo, Resource
 from flowdeck.embedded.apiserver.negotiation import JSON, Form, Shape, metadata_only, negotiate
 from flowdeck.embedded.apiserver.table import Tables, builtin_printer, printer_of

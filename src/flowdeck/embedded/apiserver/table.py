@@ -15,7 +15,8 @@ import orjson
 
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin.printers import cluster, network, pods, storage, workloads
-from flowdeck.embedded.apiserver.builtin.printers.words import Column, Printer, human_duration, name_of
+from flowdeck.embedded.apiserver.builtin.printers.cells import human_duration, name_of
+from flowdeck.embedded.apiserver.builtin.printers.printer import Column, Printer
 from flowdeck.embedded.apiserver.contract import Resource
 from flowdeck.embedded.apiserver.negotiation import metadata_only
 from flowdeck.kube.errors import BadRequest

@@ -10,7 +10,7 @@ from flowdeck.embedded.apiserver.subresources.binding import Bindings
 from flowdeck.embedded.apiserver.subresources.containers import Containers
 from flowdeck.embedded.apiserver.subresources.eviction import Evictions
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
-from flowdeck.embedded.apiserver.subresources.parts import Part
+from flowdeck.embedded.apiserver.subresources.object_parts import Part
 from flowdeck.embedded.apiserver.subresources.proxy import Proxies
 from flowdeck.embedded.apiserver.subresources.scale import Scales
 from flowdeck.embedded.apiserver.verbs import Verbs

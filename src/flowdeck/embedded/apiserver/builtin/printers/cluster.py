@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flowdeck.embedded.apiserver.builtin.printers.words import (
-    AGE,
-    NAME,
+from flowdeck.embedded.apiserver.builtin.printers.cells import (
     NONE,
     UNKNOWN,
     UNSET,
-    Column,
-    Printer,
     age_of,
     human_duration,
     name_of,
     since,
-    wide,
 )
+from flowdeck.embedded.apiserver.builtin.printers.printer import AGE, NAME, Column, Printer, wide
 from flowdeck.kube.objects import Tree, get_in, labels_of
 
 

@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flowdeck.embedded.apiserver.builtin.printers.words import (
-    AGE,
-    NAME,
+from flowdeck.embedded.apiserver.builtin.printers.cells import (
     NONE,
     UNSET,
-    Column,
-    Printer,
     age_of,
     first_and_more,
     labels_text,
     name_of,
     selector_text,
-    wide,
 )
+from flowdeck.embedded.apiserver.builtin.printers.printer import AGE, NAME, Column, Printer, wide
 from flowdeck.kube.objects import Tree, get_in
 
 

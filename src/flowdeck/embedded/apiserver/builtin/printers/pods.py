@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flowdeck.embedded.apiserver.builtin.printers.words import (
-    AGE,
-    NAME,
+from flowdeck.embedded.apiserver.builtin.printers.cells import (
     NONE,
-    Column,
-    Printer,
     age_of,
     containers_and_images,
     labels_text,
     name_of,
     since,
-    wide,
 )
+from flowdeck.embedded.apiserver.builtin.printers.printer import AGE, NAME, Column, Printer, wide
 from flowdeck.kube.objects import Tree
 
 _NODE_LOST = "NodeLost"

@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flowdeck.embedded.apiserver.builtin.printers.words import (
-    AGE,
-    NAME,
-    UNSET,
-    Column,
-    Printer,
-    age_of,
-    name_of,
-    wide,
-)
+from flowdeck.embedded.apiserver.builtin.printers.cells import UNSET, age_of, name_of
+from flowdeck.embedded.apiserver.builtin.printers.printer import AGE, NAME, Column, Printer, wide
 from flowdeck.kube.objects import Tree, annotations_of, get_in
 
 _MODES = {

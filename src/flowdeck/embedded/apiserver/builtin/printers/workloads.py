@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flowdeck.embedded.apiserver.builtin.printers.words import (
-    AGE,
-    NAME,
+from flowdeck.embedded.apiserver.builtin.printers.cells import (
     NONE,
     UNKNOWN,
     UNSET,
-    Column,
-    Printer,
     age_of,
     containers_and_images,
     human_duration,
@@ -22,8 +18,8 @@ from flowdeck.embedded.apiserver.builtin.printers.words import (
     name_of,
     selector_text,
     since,
-    wide,
 )
+from flowdeck.embedded.apiserver.builtin.printers.printer import AGE, NAME, Column, Printer, wide
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.objects import Tree, get_in
 from flowdeck.kube.times import parse_time

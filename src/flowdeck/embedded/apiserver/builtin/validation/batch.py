@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from flowdeck.embedded.apiserver.builtin.validation.pods import validate_pod_template
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
     immutable,
     immutable_fields,

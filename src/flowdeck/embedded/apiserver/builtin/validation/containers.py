@@ -6,8 +6,7 @@ Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go).
 from collections.abc import Iterator
 
 from flowdeck.embedded.apiserver.builtin.validation.resources import validate_requirements
-from flowdeck.embedded.apiserver.builtin.validation.volumes import validate_mounts
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
     env_name,
     non_negative,
@@ -16,6 +15,7 @@ from flowdeck.embedded.apiserver.builtin.validation.words import (
     port_number,
     port_reference,
 )
+from flowdeck.embedded.apiserver.builtin.validation.volumes import validate_mounts
 from flowdeck.kube.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from flowdeck.kube.names import dns_label, dns_subdomain
 from flowdeck.kube.objects import Tree

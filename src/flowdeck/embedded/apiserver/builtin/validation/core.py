@@ -10,12 +10,7 @@ from collections.abc import Mapping
 import orjson
 
 from flowdeck.embedded.apiserver.builtin.validation.resources import validate_amounts
-from flowdeck.embedded.apiserver.builtin.validation.words import (
-    Errors,
-    config_key,
-    immutable,
-    one_of,
-)
+from flowdeck.embedded.apiserver.builtin.validation.single_values import Errors, config_key, immutable, one_of
 from flowdeck.kube.errors import FieldError, forbidden, invalid, not_supported, required, too_long
 from flowdeck.kube.names import qualified_name
 from flowdeck.kube.objects import Tree, annotations_of

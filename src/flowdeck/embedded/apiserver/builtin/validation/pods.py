@@ -7,8 +7,7 @@ Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go).
 
 from flowdeck.embedded.apiserver.builtin.validation.containers import validate_containers
 from flowdeck.embedded.apiserver.builtin.validation.metadata import validate_annotations, validate_labels
-from flowdeck.embedded.apiserver.builtin.validation.volumes import validate_volumes
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     MAX_INT32,
     Errors,
     between,
@@ -16,6 +15,7 @@ from flowdeck.embedded.apiserver.builtin.validation.words import (
     non_negative,
     one_of,
 )
+from flowdeck.embedded.apiserver.builtin.validation.volumes import validate_volumes
 from flowdeck.kube.errors import duplicate, forbidden, invalid, not_supported, required
 from flowdeck.kube.names import dns_label, dns_subdomain, qualified_name
 from flowdeck.kube.objects import Tree, annotations_of

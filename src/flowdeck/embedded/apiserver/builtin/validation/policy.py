@@ -3,7 +3,7 @@
 Source: k8s.io/kubernetes (pkg/apis/{rbac,autoscaling,policy,admissionregistration}/validation).
 """
 
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
     count_or_percent,
     immutable,

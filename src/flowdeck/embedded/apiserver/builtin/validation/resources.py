@@ -3,7 +3,7 @@
 Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go, pkg/apis/core/helper).
 """
 
-from flowdeck.embedded.apiserver.builtin.validation.words import Errors, non_negative_quantity
+from flowdeck.embedded.apiserver.builtin.validation.single_values import Errors, non_negative_quantity
 from flowdeck.kube.errors import invalid, required
 from flowdeck.kube.names import qualified_name
 from flowdeck.kube.objects import Tree

@@ -6,7 +6,7 @@ Source: k8s.io/kubernetes (pkg/apis/core/validation, pkg/apis/discovery/validati
 import ipaddress
 
 from flowdeck.embedded.apiserver.builtin.validation.metadata import validate_labels
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
     between,
     immutable,

@@ -3,7 +3,7 @@
 Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go, pkg/apis/storage/validation).
 """
 
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
     immutable,
     label_selector,

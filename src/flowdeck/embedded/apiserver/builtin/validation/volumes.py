@@ -3,7 +3,7 @@
 Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go).
 """
 
-from flowdeck.embedded.apiserver.builtin.validation.words import Errors, config_key
+from flowdeck.embedded.apiserver.builtin.validation.single_values import Errors, config_key
 from flowdeck.kube.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from flowdeck.kube.names import dns_label
 from flowdeck.kube.objects import Tree

@@ -6,7 +6,7 @@ Source: k8s.io/kubernetes (pkg/apis/apps/validation/validation.go).
 from collections.abc import Callable
 
 from flowdeck.embedded.apiserver.builtin.validation.pods import spec_warnings, validate_pod_template
-from flowdeck.embedded.apiserver.builtin.validation.words import (
+from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
     count_or_percent,
     immutable,

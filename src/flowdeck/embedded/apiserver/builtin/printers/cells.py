@@ -1,12 +1,10 @@
-"""What printers of many kinds say: ages, selectors, containers, and the shape of a printer itself.
+"""Cells that printers of many kinds have: names, ages, selectors, containers.
 
 Source: k8s.io/apimachinery (pkg/util/duration), k8s.io/kubernetes (pkg/printers/internalversion/printers.go).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
 
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.selectors import format_label_selector, label_selector_of
@@ -15,45 +13,6 @@ from flowdeck.kube.times import parse_time
 NONE = "<none>"
 UNKNOWN = "<unknown>"
 UNSET = "<unset>"
-
-
-class Column(NamedTuple):
-    """A column of a table."""
-
-    name: str
-    type: str = "string"
-    """`string`, `integer`, `number`, `boolean`, `date`."""
-    priority: int = 0
-    """0: always shown; 1: by `-o wide`."""
-    format: str = ""
-    description: str = ""
-
-    def to_tree(self) -> Tree:
-        return {
-            "name": self.name,
-            "type": self.type,
-            "format": self.format,
-            "description": self.description,
-            "priority": self.priority,
-        }
-
-
-@dataclass(frozen=True)
-class Printer:
-    """Columns, and the cells of one object in that order."""
-
-    columns: Sequence[Column]
-    cells: Callable[[Tree, datetime], Sequence[Any]]
-    conditions: Callable[[Tree], Sequence[Tree]] | None = None
-    """A row's `conditions`, by which clients grey finished pods out."""
-
-
-NAME = Column("Name", format="name")
-AGE = Column("Age")
-
-
-def wide(name: str, type_: str = "string") -> Column:
-    return Column(name, type_, priority=1)
 
 
 def name_of(obj: Tree) -> str:

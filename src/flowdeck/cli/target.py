@@ -1,14 +1,10 @@
-"""What all commands share: where the platform is, how a refusal is told. Quick to import."""
+"""Which platform a command is for: options, environment, and what points a shell at it. Quick to import."""
 
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-class Refusal(Exception):
-    """A command cannot do what it was asked; the text says why and what to do."""
 
 
 def exports(data: Path) -> str:
