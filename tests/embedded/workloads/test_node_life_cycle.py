@@ -19,7 +19,7 @@ async def nodes(world):
         return [
             NodeLifeCycleController(client=client, clock=clock, events=events),
             LostNodeController(client=client, clock=clock),
-            EndedPodController(client=client),
+            EndedPodController(client=client, clock=clock, finished_limit=2),
             ServiceAccountController(client=client, root_ca=""),
         ]
 
@@ -128,3 +128,13 @@ async def test_a_pod_deleted_before_it_had_a_node_has_failed(nodes):
     await nodes.client.delete(POD, ObjectKey("default", "p"))
     await nodes.settle()
     assert (await nodes.get(POD, "p"))["status"]["phase"] == "Failed"
+
+
+async def test_of_finished_pods_the_newest_are_kept_beyond_a_limit(nodes):
+    for number in range(4):
+        await a_pod(nodes, f"p{number}")
+        await nodes.set_status(POD, f"p{number}", phase="Succeeded")
+        await nodes.advance(seconds=1)
+    assert await nodes.exists(POD, "p0")
+    await nodes.advance(seconds=20)
+    assert [pod["metadata"]["name"] for pod in await nodes.list(POD)] == ["p2", "p3"]

@@ -79,7 +79,7 @@ def controllers(
         SchedulerController(client=client, clock=clock, events=recorder("default-scheduler")),
         NodeLifeCycleController(client=client, clock=clock, events=recorder("node-controller")),
         LostNodeController(client=client, clock=clock),
-        EndedPodController(client=client),
+        EndedPodController(client=client, clock=clock),
         ReplicaSetController(client, clock, recorder("replicaset-controller")),
         ReplicaSetController(client, clock, recorder("replication-controller"), REPLICATION_CONTROLLER),
         DeploymentController(client, clock, recorder("deployment-controller")),

@@ -20,6 +20,15 @@ QUARANTINE_S = 40.0
 """How long a node must be missing before its pods are given up."""
 FINISHED_LIMIT = 12_500
 """How many finished pods are kept, the newest ones."""
+TRIM_S = 20.0
+"""How often finished pods are counted: that costs as much as there are."""
+_FINISHED = ObjectKey("", "*")
+"""Stands for all finished pods: no pod is without a namespace."""
+
+
+def _when_finished(pod: Tree) -> Iterable[ObjectKey]:
+    if is_finished(pod):
+        yield _FINISHED
 
 
 def node_of(pod: Tree) -> Iterable[ObjectKey]:
@@ -77,25 +86,31 @@ class EndedPodController:
     """Pods that were deleted before they had a node, and finished ones beyond the limit."""
 
     client: Client
+    clock: Clock
     finished_limit: int = FINISHED_LIMIT
     name: str = "pod-gc"
     kind: Kind = POD
-    watches: Sequence[Maps] = ()
+    watches: Sequence[Maps] = (Maps(POD, _when_finished),)
+    _trimmed_at: list[float] = field(default_factory=list)
+    """When finished pods were last counted (monotonic); empty: never."""
 
     async def reconcile(self, key: ObjectKey) -> Result:
+        if key == _FINISHED:
+            return await self._trim()
         pod = await self.client.find(POD, key)
         if pod is None:
             return DONE
         if is_being_deleted(pod) and not get_in(pod, "spec", "nodeName") and not is_finished(pod):
             await self.client.patch_status(POD, key, {"status": {"phase": "Failed"}})
-        elif is_finished(pod):
-            await self._trim()
         return DONE
 
-    async def _trim(self) -> None:
-        everything = (await self.client.list(POD)).items
-        if len(everything) <= self.finished_limit:
-            return
-        finished = sorted((pod for pod in everything if is_finished(pod)), key=created_at)
-        for pod in finished[: max(0, len(finished) - self.finished_limit)]:
+    async def _trim(self) -> Result:
+        now = self.clock.monotonic()
+        if self._trimmed_at and (left_s := self._trimmed_at[-1] + TRIM_S - now) > 0:
+            return look_again_in(left_s)
+        self._trimmed_at[:] = [now]
+        phases = ("Succeeded", "Failed")
+        finished = [p for phase in phases for p in (await self.client.list(POD, fields=f"status.phase={phase}")).items]
+        for pod in sorted(finished, key=created_at)[: max(0, len(finished) - self.finished_limit)]:
             await self.client.delete(POD, key_of(pod), uid=uid_of(pod), grace_period_s=0, missing_ok=True)
+        return DONE

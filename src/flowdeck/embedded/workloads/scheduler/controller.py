@@ -74,9 +74,9 @@ class SchedulerController:
         return DONE
 
     async def _look(self, pending: Sequence[Tree]) -> Scene:
-        pods = (await self.client.list(POD)).items
         marks = marks_of(pending)
         groups = {mark: group for mark in marks if (group := await self.client.find(*mark)) is not None}
+        pods = (await self.client.list(POD)).items if groups else await self._living()
         volumes = {uid_of(pod): await volumes_of(pod, self.client) for pod in pending if pod["spec"].get("volumes")}
         spaces: Mapping[str, Tree] = {}
         if any("affinity" in pod["spec"] for pod in pods):
@@ -91,6 +91,11 @@ class SchedulerController:
             volumes=volumes,
             namespaces=lambda name: labels_of(spaces[name]) if name in spaces else {},
         )
+
+    async def _living(self) -> Sequence[Tree]:
+        """The pods that have not ended: however many have, a pass costs what these cost."""
+        phases = ("Pending", "Running", "Unknown")
+        return [pod for phase in phases for pod in (await self.client.list(POD, fields=f"status.phase={phase}")).items]
 
     async def _carry_out(self, plan: Plan, scene: Scene) -> None:
         """Binds first: a pod that starts late costs more than a message that comes late."""

@@ -24,7 +24,7 @@ class Scene:
 
     nodes: Sequence[Tree]
     pods: Sequence[Tree]
-    """All pods; those that have ended count only as members of their group."""
+    """The pods that have not ended; with groups also those that have, which count only as members of theirs."""
     pending: Sequence[Tree]
     """Those to find a node for: ours, without node and gates."""
     groups: Mapping[tuple[Kind, ObjectKey], Tree] = field(default_factory=dict)
