@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from flowdeck.kube.objects import Tree
+
 
 class _Missing:
     def __repr__(self) -> str:
@@ -33,6 +35,20 @@ class Difference:
 def _shown(value: Any) -> str:
     text = repr(value) if value is MISSING else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     return text if len(text) <= 600 else f"{text[:600]} ... ({len(text)} characters)"
+
+
+def compare_outcomes(real: Tree, ours: Tree) -> Iterator[tuple[str, Any, Any]]:
+    """As `compare`; where the status differs that is all: two bodies of different sorts are not held side by side."""
+    if real.get("status") != ours.get("status"):
+        yield "status", _gist(real), _gist(ours)
+    else:
+        yield from compare(real, ours)
+
+
+def _gist(outcome: Tree) -> str:
+    body = outcome.get("body")
+    told = (body.get("message") or body.get("kind")) if isinstance(body, dict) else body
+    return f"{outcome.get('status', 'none')}: {told or outcome.get('error', '')}"
 
 
 def compare(real: Any, ours: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

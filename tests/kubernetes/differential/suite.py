@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flowdeck.kube.objects import Tree
 from tests.kubernetes.differential import listed
 from tests.kubernetes.differential.conversation import Conversation
-from tests.kubernetes.differential.differences import Difference, compare
+from tests.kubernetes.differential.differences import Difference, compare_outcomes
 from tests.kubernetes.differential.normal import Normal
 from tests.kubernetes.differential.scenario import Scenario, Until, create, until
 from tests.kubernetes.differential.servers import Server
@@ -97,7 +97,7 @@ async def play(scenario: Scenario, pair: Pair, run: str) -> Played:
         Difference(scenario.name, name, path, there, here)
         for step, name, theirs, our in zip(scenario.steps, scenario.step_names(), real, ours, strict=True)
         if not step.quiet
-        for path, there, here in compare(theirs, our)
+        for path, there, here in compare_outcomes(theirs, our)
     ]
     return Played(scenario, talks[0].requests, differences)
 
