@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from flowdeck.cli.common import DataOption, Refusal, data_folder
 from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
+from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.target import DataOption, data_folder
 
 TAINT = "flowdeck.dev/sandbox"
 """Key of the taint that a node has which joins a cluster; its value is the driver that was asked for."""
