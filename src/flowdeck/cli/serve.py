@@ -36,8 +36,9 @@ def serve(settings: Settings, ready_fd: int) -> None:
 def _run(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
     import uvloop
 
-    from flowdeck import logs
+    from flowdeck import collector, logs
 
+    collector.pause()
     logs.configure()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, foundation, ready_fd))
@@ -45,11 +46,13 @@ def _run(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
 
 async def _serve(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
     from flowdeck import app as platform_app
+    from flowdeck import collector
 
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with platform_app.running(settings, foundation) as platform:
+        collector.settle()
         ready = asyncio.create_task(platform.wait_ready())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait((ready, stop), return_when=asyncio.FIRST_COMPLETED)
