@@ -23,7 +23,6 @@ from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer
-from flowdeck.embedded.apiserver.signing import CertificateSigner
 from flowdeck.embedded.workloads import boot_objects, catalog, host_services
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
@@ -139,13 +138,11 @@ def _manager(platform: Platform) -> Manager:
                 lambda component: EventRecorder(client, platform.clock, component),
                 store=platform.api.store,
                 registry=platform.api.registry,
-                root_ca=(platform.settings.data / "pki" / "ca.crt").read_text(),
+                keys=platform.foundation.keys,
                 volumes=platform.settings.data / "volumes",
                 job_back_off=BackOff(platform.settings.jobs.back_off_start_s, platform.settings.jobs.back_off_max_s),
             )
         )
-        authority = platform.settings.data / "pki" / "ca.pem"
-        made.append(CertificateSigner(client=client, clock=platform.clock, authority=authority))
         for part in platform.components:
             made += part.controllers(_context(platform, part, client))
         return made

@@ -102,7 +102,7 @@ def _controllers(client: Client, api: ApiServer, clock: Clock, folder: Path, who
         lambda component: EventRecorder(client, clock, component),
         store=api.store,
         registry=api.registry,
-        root_ca=(folder / "pki" / "ca.crt").read_text(),
+        keys=pki.Pki(folder / "pki"),
         volumes=folder / "volumes",
         job_back_off=BackOff(10, 600),
     )

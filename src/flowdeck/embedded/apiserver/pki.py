@@ -54,6 +54,11 @@ class Pki:
     folder: Path
 
     @property
+    def authority(self) -> Path:
+        """The authority: certificate and key."""
+        return self.folder / "ca.pem"
+
+    @property
     def ca(self) -> Path:
         """The authority's certificate, without its key."""
         return self.folder / "ca.crt"

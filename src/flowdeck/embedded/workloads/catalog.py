@@ -7,8 +7,10 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
+from flowdeck.embedded.apiserver.pki import Pki
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.store.store import Store
+from flowdeck.embedded.workloads.certificate_signer import CertificateSigner
 from flowdeck.embedded.workloads.cluster_role_aggregation import ClusterRoleAggregationController
 from flowdeck.embedded.workloads.cron_job.controller import CronJobController
 from flowdeck.embedded.workloads.custom_kind_cleanup import CustomKindCleanup
@@ -55,22 +57,22 @@ def controllers(
     *,
     store: Store,
     registry: Registry,
-    root_ca: str,
+    keys: Pki,
     job_back_off: BackOff,
     volumes: Path,
 ) -> Sequence[Controller]:
     """What kube-controller-manager and kube-scheduler do on a real cluster.
 
-    `root_ca` is the certificate of the cluster's authority in PEM, `volumes` the folder for the volumes of the class
-    `standard`.
+    `keys` has the cluster's authority, `volumes` is the folder for the volumes of the class `standard`.
     """
     folders = Folders(volumes)
     collector_events = recorder("garbage-collector-controller")
     return (
         NamespaceController(client=client, clock=clock, store=store, registry=registry),
         CustomKindCleanup(client=client, clock=clock),
-        ServiceAccountController(client=client, root_ca=root_ca),
+        ServiceAccountController(client=client, root_ca=keys.ca.read_text()),
         ClusterRoleAggregationController(client=client),
+        CertificateSigner(client=client, clock=clock, authority=keys.authority),
         GarbageCollector(client=client, events=collector_events, store=store, registry=registry),
         JobController(client=client, clock=clock, events=recorder("job-controller"), back_off=job_back_off),
         OrphanPodController(client=client),

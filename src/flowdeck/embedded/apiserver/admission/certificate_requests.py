@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Attributes, Authorizer, User
-from flowdeck.embedded.apiserver.signing import CLIENT_SIGNER, SIGNING_REQUEST, organizations_of
 from flowdeck.kube.errors import Forbidden
+from flowdeck.kube.kinds import CERTIFICATE_SIGNING_REQUEST
 from flowdeck.kube.objects import Tree, get_in
 
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 _MASTERS = "system:masters"
 
 
@@ -23,11 +24,15 @@ class CertificateRequests(Plugin):
     name: str = "CertificateRequests"
 
     async def mutate(self, request: AdmissionRequest) -> None:
-        if request.resource.kind == SIGNING_REQUEST and request.operation == "CREATE" and request.obj is not None:
+        if (
+            request.resource.kind == CERTIFICATE_SIGNING_REQUEST
+            and request.operation == "CREATE"
+            and request.obj is not None
+        ):
             _sign_with(request.user, request.obj.setdefault("spec", {}))
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.resource.kind != SIGNING_REQUEST or request.obj is None:
+        if request.resource.kind != CERTIFICATE_SIGNING_REQUEST or request.obj is None:
             return
         if request.operation == "CREATE":
             _refuse_masters(request, request.obj)
@@ -65,6 +70,15 @@ def _refuse_masters(request: AdmissionRequest, obj: Tree) -> None:
         return  # the signer will say what is wrong with it
     if _MASTERS in organizations:
         raise _forbidden(request, f"use of {CLIENT_SIGNER} signer with {_MASTERS} group is not allowed")
+
+
+def organizations_of(request: bytes) -> list[str]:
+    """The groups that a request (PEM) asks for; raises `ValueError` when it is none."""
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    subject = x509.load_pem_x509_csr(request).subject
+    return [str(name.value) for name in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
 
 def _forbidden(request: AdmissionRequest, why: str) -> Forbidden:

@@ -13,13 +13,14 @@ from cryptography.x509.oid import NameOID
 from flowdeck.certificates import split_pem
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.contract import User
-from flowdeck.embedded.apiserver.signing import SIGNING_REQUEST, CertificateSigner
+from flowdeck.embedded.workloads.certificate_signer import CertificateSigner
 from flowdeck.kube.errors import Forbidden
+from flowdeck.kube.kinds import CERTIFICATE_SIGNING_REQUEST
 from flowdeck.kube.objects import Tree
 from tests.world.world import World
 
 ADMIN = User("admin", groups=("system:masters",))
-CSRS = SIGNING_REQUEST.path + "/" + SIGNING_REQUEST.plural
+CSRS = CERTIFICATE_SIGNING_REQUEST.path + "/" + CERTIFICATE_SIGNING_REQUEST.plural
 
 
 def a_request(name: str = "bob", *organizations: str, usages: tuple[str, ...] = ("client auth",)) -> Tree:
@@ -50,7 +51,7 @@ async def post(world: World, obj: Tree, user: User = ADMIN) -> Tree:
 
 
 async def approve(world: World, name: str, user: User = ADMIN) -> None:
-    request = await world.get(SIGNING_REQUEST, name)
+    request = await world.get(CERTIFICATE_SIGNING_REQUEST, name)
     approved = {"type": "Approved", "status": "True", "reason": "Test", "message": "fine"}
     body = orjson.dumps({**request, "status": {"conditions": [approved]}})
     await world.api.pipeline.call("PUT", f"{CSRS}/{name}/approval", {}, body, user, "application/json")
@@ -58,8 +59,7 @@ async def approve(world: World, name: str, user: User = ADMIN) -> None:
 
 @pytest.fixture
 async def authority(world: World, tmp_path: Path) -> Path:
-    keys = pki.prepare(tmp_path / "authority", node="n", now=world.clock.now())
-    authority = keys.folder / "ca.pem"
+    authority = pki.prepare(tmp_path / "authority", node="n", now=world.clock.now()).authority
     await world.start(lambda client, clock: [CertificateSigner(client=client, clock=clock, authority=authority)])
     return authority
 
@@ -68,10 +68,10 @@ async def test_an_approved_request_is_signed_for_its_subject(world: World, autho
     made = await post(world, a_request("bob", "team"), User("alice", groups=("system:masters",)))
     assert (made["spec"]["username"], made["spec"]["groups"]) == ("alice", ["system:masters"])
     await world.settle()
-    assert "certificate" not in (await world.get(SIGNING_REQUEST, "bob"))["status"]
+    assert "certificate" not in (await world.get(CERTIFICATE_SIGNING_REQUEST, "bob"))["status"]
     await approve(world, "bob")
     await world.settle()
-    signed = base64.b64decode((await world.get(SIGNING_REQUEST, "bob"))["status"]["certificate"])
+    signed = base64.b64decode((await world.get(CERTIFICATE_SIGNING_REQUEST, "bob"))["status"]["certificate"])
     certificate = x509.load_pem_x509_certificate(signed)
     certificate.verify_directly_issued_by(certificate_in(authority))
     assert certificate.subject.rfc4514_string() == "CN=bob,O=team"
@@ -81,7 +81,7 @@ async def test_a_request_for_more_than_a_client_fails(world: World, authority: P
     await post(world, a_request(usages=("client auth", "server auth")))
     await approve(world, "bob")
     await world.settle()
-    assert await world.condition(SIGNING_REQUEST, "bob", "Failed") == ("True", "SignerValidationFailure")
+    assert await world.condition(CERTIFICATE_SIGNING_REQUEST, "bob", "Failed") == ("True", "SignerValidationFailure")
 
 
 async def test_nobody_becomes_a_master_by_a_request(world: World) -> None:

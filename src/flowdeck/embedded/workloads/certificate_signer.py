@@ -17,13 +17,12 @@ from flowdeck.certificates import split_pem
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result
+from flowdeck.controller.status import write_status
+from flowdeck.embedded.apiserver.admission.certificate_requests import CLIENT_SIGNER
 from flowdeck.kube.conditions import Condition, is_true, set_condition
+from flowdeck.kube.kinds import CERTIFICATE_SIGNING_REQUEST
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in
 
-SIGNING_REQUEST = Kind(
-    "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False
-)
-CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 _USAGES = frozenset({"client auth", "digital signature", "key encipherment"})
 _LIFE = timedelta(days=365)
 
@@ -37,7 +36,7 @@ class CertificateSigner:
     authority: Path
     """The cluster's authority: certificate and key in one PEM file."""
     name: str = "certificate-signer"
-    kind: Kind = SIGNING_REQUEST
+    kind: Kind = CERTIFICATE_SIGNING_REQUEST
     watches: Sequence[Maps] = ()
 
     async def reconcile(self, key: ObjectKey) -> Result:
@@ -45,13 +44,13 @@ class CertificateSigner:
         if request is None or not _is_waiting(request):
             return DONE
         try:
-            status: Tree = {"certificate": base64.b64encode(self._sign(request)).decode()}
+            signed: Tree = {"certificate": base64.b64encode(self._sign(request)).decode()}
         except ValueError as error:
             conditions = list(get_in(request, "status", "conditions", default=[]))
             failed = Condition(type="Failed", status="True", reason="SignerValidationFailure", message=str(error))
             set_condition(conditions, failed, now=self.clock.now())
-            status = {"conditions": conditions}
-        await self.client.patch_status(self.kind, key, {"status": status})
+            signed = {"conditions": conditions}
+        await write_status(self.client, self.kind, request, {**(request.get("status") or {}), **signed})
         return DONE
 
     def _sign(self, request: Tree) -> bytes:
@@ -79,15 +78,6 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(f"the request is no base64: {error}") from error
-
-
-def organizations_of(request: bytes) -> list[str]:
-    """The groups that a request (PEM) asks for; raises `ValueError` when it is none."""
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    subject = x509.load_pem_x509_csr(request).subject
-    return [str(name.value) for name in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
 
 def sign(authority: Path, request: bytes, life: timedelta, now: datetime) -> bytes:
