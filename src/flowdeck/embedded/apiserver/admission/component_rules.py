@@ -4,7 +4,6 @@ Source of the texts: k8s.io/apiserver (pkg/admission/plugin/webhook/errors/statu
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
@@ -18,20 +17,16 @@ _Place = tuple[str, str]
 """Group and plural: a rule counts for every version of its kind."""
 
 
-@dataclass(frozen=True)
 class ComponentRules(Plugin):
     """Runs the rules in the order given, mutating ones first."""
 
-    rules: Sequence[AdmissionRule]
-    reader: Reader
-    clock: Clock
-    name: str = "ComponentRules"
-    _mutating: dict[_Place, list[AdmissionRule]] = field(init=False)
-    _validating: dict[_Place, list[AdmissionRule]] = field(init=False)
+    name = "ComponentRules"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_mutating", _by_place(rule for rule in self.rules if rule.phase == "mutate"))
-        object.__setattr__(self, "_validating", _by_place(rule for rule in self.rules if rule.phase == "validate"))
+    def __init__(self, rules: Sequence[AdmissionRule], reader: Reader, clock: Clock) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._mutating = _by_place(rule for rule in rules if rule.phase == "mutate")
+        self._validating = _by_place(rule for rule in rules if rule.phase == "validate")
 
     async def mutate(self, request: AdmissionRequest) -> None:
         for rule in self._rules(self._mutating, request):
@@ -52,7 +47,7 @@ class ComponentRules(Plugin):
         """The object after the rule. For a delete the rule sees the object that is about to go."""
         obj = request.obj if request.obj is not None else request.old
         assert obj is not None, "an admission request has an object, or one that was there"
-        review = await rule.review(copy_of(obj), request.old, reader=self.reader, clock=self.clock)
+        review = await rule.review(copy_of(obj), request.old, reader=self._reader, clock=self._clock)
         request.warnings.extend(review.warnings)
         if review.errors:
             raise denial(rule.name, ", ".join(review.errors))

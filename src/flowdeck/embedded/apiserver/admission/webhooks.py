@@ -6,7 +6,7 @@ Source: k8s.io/apiserver (pkg/admission/plugin/webhook/{mutating,validating}/dis
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flowdeck.embedded.apiserver.admission.admission_review import (
@@ -107,7 +107,6 @@ class Caller:
             raise CallFailed(f"received invalid webhook response: {error}") from error
 
 
-@dataclass(frozen=True)
 class MutatingWebhooks(Plugin):
     """Asks one webhook after the other; each sees what those before it have changed.
 
@@ -115,13 +114,12 @@ class MutatingWebhooks(Plugin):
     have not seen the outcome are asked once more.
     """
 
-    caller: Caller
-    earlier: Sequence[AdmissionPlugin] = ()
-    name: str = "MutatingAdmissionWebhook"
-    _hooks: _Hooks = field(init=False)
+    name = "MutatingAdmissionWebhook"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hooks", _Hooks(self.caller.storage, MUTATING_WEBHOOK_CONFIGURATION))
+    def __init__(self, caller: Caller, earlier: Sequence[AdmissionPlugin]) -> None:
+        self._caller = caller
+        self._earlier = earlier
+        self._hooks = _Hooks(caller.storage, MUTATING_WEBHOOK_CONFIGURATION)
 
     async def mutate(self, request: AdmissionRequest) -> None:
         hooks = self._hooks.all()
@@ -135,7 +133,7 @@ class MutatingWebhooks(Plugin):
         if request.obj is None or request.obj is before:
             return
         request.obj = copy_of(request.obj)
-        for plugin in self.earlier:
+        for plugin in self._earlier:
             await plugin.mutate(request)
         for number, hook in enumerate(hooks):
             is_wanted = hook.get("reinvocationPolicy") == "IfNeeded" and number in left
@@ -146,16 +144,16 @@ class MutatingWebhooks(Plugin):
         """A delete is only refused or let pass: there is nothing to change."""
         if request.operation == "DELETE" and is_askable(request):
             for hook in self._hooks.all():
-                seen = self.caller.seen(hook, request)
+                seen = self._caller.seen(hook, request)
                 if seen is not None:
-                    await self.caller.ask(hook, seen, request.resource.kind)
+                    await self._caller.ask(hook, seen, request.resource.kind)
 
     async def _ask(self, hook: Tree, request: AdmissionRequest) -> bool:
         """Lets a webhook change the object; says whether it was asked."""
-        seen = self.caller.seen(hook, request)
+        seen = self._caller.seen(hook, request)
         if seen is None:
             return False
-        verdict = await self.caller.ask(hook, seen, request.resource.kind)
+        verdict = await self._caller.ask(hook, seen, request.resource.kind)
         if verdict is not None and verdict.patch and seen.obj is not None:
             self._change(hook, request, _patched(hook["name"], seen.obj, verdict.patch))
         return True
@@ -169,22 +167,20 @@ class MutatingWebhooks(Plugin):
         request.resource.strategy.default(request.obj)
 
 
-@dataclass(frozen=True)
 class ValidatingWebhooks(Plugin):
     """Asks all webhooks at once; the first of the refusals, in the order of the configurations, is told."""
 
-    caller: Caller
-    name: str = "ValidatingAdmissionWebhook"
-    _hooks: _Hooks = field(init=False)
+    name = "ValidatingAdmissionWebhook"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hooks", _Hooks(self.caller.storage, VALIDATING_WEBHOOK_CONFIGURATION))
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._hooks = _Hooks(caller.storage, VALIDATING_WEBHOOK_CONFIGURATION)
 
     async def validate(self, request: AdmissionRequest) -> None:
         hooks = self._hooks.all()
         if not hooks or not is_askable(request):
             return
-        pairs = [(hook, self.caller.seen(hook, request)) for hook in hooks]
+        pairs = [(hook, self._caller.seen(hook, request)) for hook in hooks]
         concerned = [(hook, seen) for hook, seen in pairs if seen is not None]
         if not concerned:
             return
@@ -198,7 +194,7 @@ class ValidatingWebhooks(Plugin):
 
     async def _refusal(self, hook: Tree, seen: AdmissionRequest, asked: Kind) -> ApiError | None:
         try:
-            await self.caller.ask(hook, seen, asked)
+            await self._caller.ask(hook, seen, asked)
         except ApiError as error:
             return error
         return None
