@@ -192,6 +192,58 @@ async def test_a_program_sees_no_difference(scene: Scene, user: int | None, comm
     assert warm.code == cold.code
 
 
+FUNCTION = """
+read -r -d '' SCRIPT << EOM
+
+{code}
+
+EOM
+printf "%s" "$SCRIPT" > "probe.py"
+python "probe.py\""""
+"""What the official SDK makes of a function (constants.EXEC_FUNC_SCRIPT)."""
+
+
+@needs_fence
+@pytest.mark.parametrize(
+    "script",
+    [
+        "python probe.py 3 words",
+        "python3 -m probe raise",
+        FUNCTION.format(code=PROBE.replace("$", "")),
+        FUNCTION.format(code=PROBE.replace("$", "") + '\n    print("$HOME")\n    raise KeyError'),
+    ],
+    ids=["plain", "module", "function", "function-that-fails"],
+)
+async def test_the_last_command_of_a_shells_script_sees_no_difference(scene: Scene, script: str) -> None:
+    more: dict[str, Any] = {"env": {"PLAIN": "värde", "EMPTY": "", "SHLVL": "4", "SCRIPT": "exported"}}
+    await scene.warmed()
+    cold = await scene.run("bash", "-c", script, warm=False, **more)
+    warm = await scene.run("bash", "-c", script, **more)
+    assert (cold.seen["preloaded"], warm.seen["preloaded"]) == (False, True)
+    expected, found = flat(cold.seen["seen"]), flat(warm.seen["seen"])
+    different = {name: (expected[name], found.get(name)) for name in expected if found.get(name) != expected[name]}
+    assert different == {}
+    assert (warm.lines[1:], warm.errors, warm.code) == (cold.lines[1:], cold.errors, cold.code)
+
+
+@needs_fence
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("python missing.py", 2),
+        (FUNCTION.format(code="import sys; sys.exit(5)"), 5),
+        (FUNCTION.format(code="import os; os.kill(os.getpid(), 15)"), 143),
+        (FUNCTION.format(code="no python"), 1),
+        ("python $(echo probe.py) 7", 7),
+    ],
+)
+async def test_a_shells_exit_code_is_its_last_commands(scene: Scene, script: str, code: int) -> None:
+    await scene.warmed()
+    cold, warm = await scene.run("bash", "-c", script, warm=False), await scene.run("bash", "-c", script)
+    assert (warm.code, warm.errors) == (cold.code, cold.errors)
+    assert warm.code == code
+
+
 @needs_fence
 async def test_each_start_has_its_own_randomness(scene: Scene) -> None:
     await scene.warmed()
@@ -325,7 +377,21 @@ async def test_a_hostile_package_gets_nowhere_from_the_server(scene: Scene) -> N
         (("python", "-c"), {}, False),
         (("python", "-O", "a.py"), {}, False),
         (("bin/python", "a.py"), {}, False),
-        (("bash", "-c", "python a.py"), {}, False),
+        (("bash", "-c", "python a.py"), {}, True),
+        (("bash", "-c", "python a.py"), {"BASH_ENV": "x"}, False),
+        (("bash", "-c", "python -u a.py"), {}, False),
+        (("bash", "-c", "python a.py | cat"), {}, False),
+        (("bash", "-c", "python a.py; true"), {}, False),
+        (("bash", "-c", "cd /; python a.py"), {}, False),
+        (("bash", "-c", "A=1 python a.py"), {}, False),
+        (("bash", "-c", "python $A"), {}, False),
+        (("bash", "-x", "-c", "python a.py"), {}, False),
+        (("sh", "-c", "python a.py"), {}, False),
+        (("bash", "-c", FUNCTION.format(code="print('$HOME')")), {}, True),
+        (("bash", "-c", FUNCTION.format(code="print('$(id)')")), {}, False),
+        (("bash", "-c", FUNCTION.format(code="1\nEOM\ntrue")), {}, False),
+        (("bash", "-c", FUNCTION.replace("\n\nEOM", "\\\nEOM").format(code="1")), {}, False),
+        (("bash", "-c", "pip install x\n" + FUNCTION.format(code="1")), {}, False),
         (("python", "a.py"), {"OMP_NUM_THREADS": "1"}, False),
         (("python", "a.py"), {"PYTHONUNBUFFERED": "1"}, False),
         (("python", "a.py"), {"LD_PRELOAD": "x"}, False),

@@ -69,11 +69,14 @@ def run_init(plan: Plan, namespaces: Sequence[int], stdio: Sequence[int], channe
         linux.hide_from_tracing()
         linux.die_with_parent(signal.SIGKILL)
         _keep_open([*stdio, channel.fileno()])
-        main = warm_start.await_command(channel) if "warm" in plan else 0
+        main = 0
+        if "warm" in plan:
+            plan = warm_start.after_prelude(plan, stdio, channel)
+            main = warm_start.await_command(plan, channel)
         if main == 0:
             main = os.fork()
             if main == 0:
-                _become_command(plan, stdio, channel)
+                become_command_or_tell(plan, stdio, channel)
         channel.close()
         for fd in {0, 1, 2, *stdio}:
             os.close(fd)
@@ -100,7 +103,7 @@ def run_plain(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> NoRet
         else:
             reset_signals()
         _keep_open([*stdio, channel.fileno()])
-        _become_command(plan, stdio, channel)
+        become_command_or_tell(plan, stdio, channel)
     except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         tell_failure(channel, error)
 
@@ -135,7 +138,8 @@ def _keep_open(fds: Sequence[int]) -> None:
     linux.close_from(3, set(fds))
 
 
-def _become_command(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> NoReturn:
+def become_command_or_tell(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> NoReturn:
+    """In a fork of init: `become_command`, or why it cannot be, then the end."""
     try:
         reset_signals()
         become_command(plan, stdio, channel)

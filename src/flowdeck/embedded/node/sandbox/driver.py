@@ -18,6 +18,7 @@ from flowdeck.clock import Clock
 from flowdeck.embedded.node.sandbox import files, identity, plain, rooted
 from flowdeck.embedded.node.sandbox.client import Running, StartError, Zygote, connect
 from flowdeck.embedded.node.sandbox.plan import ContainerSpec, PodSpec
+from flowdeck.embedded.node.sandbox.shell import command_of
 from flowdeck.embedded.node.sandbox.warm import WarmServers, WarmSettings
 from flowdeck.kube.objects import Tree
 
@@ -53,8 +54,11 @@ class _Base:
         fork = self._warm_fork(spec)
         if fork is None:
             return await self._start(spec.folder, plan)
+        command = command_of(spec.argv)
         with fork:
-            plan["warm"] = {"environment": str(spec.environment)}
+            plan["warm"] = {
+                "environment": str(spec.environment), "prelude": command.prelude, "argv": command.argv,
+            }  # fmt: skip
             return await self._start(spec.folder, plan, fork.fileno())
 
     async def _start(self, folder: Path, plan: Tree, *fds: int) -> Running:

@@ -189,18 +189,19 @@ class Monitor:
 
     def _await_start(self, channel: socket.socket, stdio: list[int]) -> None:
         """Reads what the child tells until its command runs (then the channel closes) or cannot."""
+        told = b""
         while True:
-            told, fds, _, _ = socket.recv_fds(channel, 65536, 16)
-            if not told:
+            more, fds, _, _ = socket.recv_fds(channel, 65536, 16)
+            if not more:
                 break
-            for line in told.splitlines():
-                message = json.loads(line)
+            *lines, told = (told + more).split(b"\n")
+            for message in map(json.loads, lines):
                 if "failed" in message:
                     self._failure = message["failed"]
                 elif "inside" in message:
                     self._namespaces = list(fds)
                 elif "confined" in message:
-                    channel.send(json.dumps({"command": self._start_warm(stdio)}).encode())
+                    channel.send(json.dumps({"command": self._start_warm(message["command"], stdio)}).encode())
                 elif "terminal" in message:
                     self.terminal, self.stdin = fds[-1], os.dup(fds[-1])
                     os.set_blocking(self.stdin, False)
@@ -211,12 +212,12 @@ class Monitor:
             self._started_at = _now()
             files.write_when_there_is_room("state.json", {**identity(self._pid), "started_at": self._started_at})
 
-    def _start_warm(self, stdio: list[int]) -> int:
+    def _start_warm(self, command: dict[str, Any], stdio: list[int]) -> int:
         """The command's number in the container; 0 when its init must start it."""
         from flowdeck.embedded.node.sandbox import warm_start
 
         fork = socket.socket(fileno=self._warm.pop())
-        return warm_start.start(self._plan, self._pid, self._namespaces, stdio, fork)
+        return warm_start.start(self._plan | command, self._pid, self._namespaces, stdio, fork)
 
     # the loop
 

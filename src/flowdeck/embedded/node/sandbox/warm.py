@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from flowdeck.clock import Clock
 from flowdeck.embedded.node.sandbox import files, rooted
 from flowdeck.embedded.node.sandbox.client import Zygote
 from flowdeck.embedded.node.sandbox.plan import ContainerSpec
+from flowdeck.embedded.node.sandbox.shell import command_of
 from flowdeck.kube.objects import Tree
 
 log = structlog.get_logger()
@@ -33,6 +34,8 @@ _OWN_INTERPRETER = re.compile(
     r"|JAX_(?!COORDINATOR|NUM_PROCESSES|PROCESS_ID).*|TF_.*|ATEN_.*|HIP_.*|ROCR_.*|ONEDNN_.*|DNNL_.*"
 )
 """Variables that the interpreter, the C library or the preloaded modules read once, when they start."""
+_OWN_SHELL = re.compile(r"BASH.*|ENV|SHELLOPTS|POSIXLY_CORRECT")
+"""Variables that change what a shell does before its script."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,24 +180,25 @@ class WarmServers:
 
 
 def can_start_warm(spec: ContainerSpec) -> bool:
-    """True for `python SCRIPT ...`, `-m MODULE ...`, `-c CODE ...` that needs nothing of its own before that. Pure."""
+    """True for `python SCRIPT ...`, `-m MODULE ...`, `-c CODE ...` that needs nothing of its own before that. Pure.
+
+    It may stand at the end of a shell's script (`shell.py`).
+    """
+    command = command_of(spec.argv)
     return (
         bool(spec.preload)
-        and len(spec.argv) > 1
-        and _PYTHON.fullmatch(os.path.basename(spec.argv[0])) is not None
-        and (spec.argv[0].startswith("/") or "/" not in spec.argv[0])
-        and _names_code(spec.argv[1:])
+        and len(command.argv) > 1
+        and _PYTHON.fullmatch(os.path.basename(command.argv[0])) is not None
+        and (command.argv[0].startswith("/") or "/" not in command.argv[0])
+        and _names_code(command.argv[1:])
         and not (spec.tty or spec.stdin or spec.share_processes or spec.image_root)
-        and not _needs_own_interpreter(spec.env)
+        and not any(_OWN_INTERPRETER.fullmatch(name) for name in spec.env)
+        and not (command.prelude and any(_OWN_SHELL.fullmatch(name) for name in spec.env))
     )
 
 
 def _names_code(words: Sequence[str]) -> bool:
     return len(words) > 1 if words[0] in ("-c", "-m") else not words[0].startswith("-") and words[0] != ""
-
-
-def _needs_own_interpreter(env: Mapping[str, str]) -> bool:
-    return any(_OWN_INTERPRETER.fullmatch(name) for name in env)
 
 
 def _stamp(environment: Path) -> tuple[int, int]:

@@ -13,6 +13,7 @@ could notice of having started here, and what was done about it, stands in image
 
 import base64
 import builtins
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -55,8 +56,12 @@ def main() -> None:
     os.closerange(4, 64)
     wanted = json.loads(sys.argv[1])
     control = socket.socket(fileno=CONTROL)
-    _import(wanted["preload"])
-    if trouble := _unfit():
+    try:
+        _import(wanted["preload"])
+        trouble = _unfit()
+    except BaseException as error:  # noqa: BLE001 - the code of others may raise anything, even SystemExit
+        trouble = f"importing the modules to preload raised {error!r}"
+    if trouble:
         control.send(json.dumps({"failed": trouble}).encode() + b"\n")
         return
     control.send(json.dumps({"ready": True, "pid": os.getpid()}).encode() + b"\n")
@@ -65,10 +70,8 @@ def main() -> None:
 
 def _import(names: list[str]) -> None:
     for name in names:
-        try:
+        with contextlib.suppress(ImportError):  # the pods import it themselves, and see why
             importlib.import_module(name)
-        except Exception:  # noqa: BLE001 - then the pods import it themselves, and see why
-            continue
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork() == 0:  # libraries end their threads before a fork

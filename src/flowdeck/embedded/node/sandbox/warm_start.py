@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from flowdeck.embedded.node.sandbox import child, linux, seccomp
@@ -54,7 +55,7 @@ def _run(plan: Plan, init: int, process: int, stdio: list[int], fork: socket.soc
                 file.write(str(process))
         number = int(_status(process)["NSpid"].split()[-1])
         run = {name: plan[name] for name in ("argv", "env", "cwd", "limits")}
-        _tell(fork, {"run": run | plan["warm"]}, stdio)
+        _tell(fork, {"run": run | {"environment": plan["warm"]["environment"]}}, stdio)
         if not fork.recv(64):
             raise OSError
         return number
@@ -108,9 +109,35 @@ def _filter(plan: Plan) -> str:
     return base64.b64encode(code).decode() if code else ""
 
 
-def await_command(channel: socket.socket) -> int:
+def after_prelude(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> Plan:
+    """In the container's init: the plan of the command that is left when its shell has done all before it.
+
+    The shell runs its script as it is, but for the last command (`shell.py`): in its place, started in the same way, is
+    one that tells its variables. When that does not work out the plan is the one that it was, with the whole script.
+    """
+    if not plan["warm"]["prelude"]:
+        return plan
+    told, teller = os.pipe()
+    shell = os.fork()
+    if shell == 0:
+        child.become_command_or_tell(plan | {"argv": plan["warm"]["prelude"]}, [stdio[0], teller, stdio[2]], channel)
+    os.close(teller)
+    with os.fdopen(told, "rb") as pipe:
+        env = dict(pair.partition("=")[::2] for pair in map(os.fsdecode, pipe.read().split(b"\0")) if pair)
+    _, status = os.waitpid(shell, 0)
+    if os.WIFSIGNALED(status):
+        os._exit(child.exit_code_of(status))
+    if status or "PATH" not in env:
+        return plan
+    argv = plan["warm"]["argv"]
+    env["_"] = child.find_program(argv[0], env["PATH"])
+    return plan | {"argv": argv, "env": env}
+
+
+def await_command(plan: Plan, channel: socket.socket) -> int:
     """The container's init asks for its command: its number, or 0 when init must start it itself."""
-    channel.send(b'{"confined": true}\n')
+    command = {"argv": plan["argv"], "env": plan["env"]}
+    channel.sendall(json.dumps({"confined": True, "command": command}).encode() + b"\n")
     told = channel.recv(64)
     if not told:
         raise child.StartFailure("the monitor is gone")
