@@ -1,0 +1,1 @@
+"""What stores of components stand on: one database, SQLite or PostgreSQL; migrations, lists by pages."""

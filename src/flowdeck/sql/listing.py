@@ -1,0 +1,87 @@
+"""Runs a `ListQuery` (web/listing.py): filter, count, one page from where the last one ended."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, type_coerce
+
+from flowdeck.kube.errors import BadRequest
+from flowdeck.sql.types import Moment
+from flowdeck.web.listing import After, ListQuery, Op, Page, Predicate, Scalar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """How the rows of a kind are listed. For each key of sorting there is an index of it and the id."""
+
+    id: ColumnElement[str]
+    columns: Mapping[str, ColumnElement[Any]]
+    """What may be sorted and filtered by, under the names that clients use. What is sorted by is never NULL."""
+
+    def column(self, key: str) -> ColumnElement[Any]:
+        """Raises `BadRequest`."""
+        if key not in self.columns:
+            known = ", ".join(sorted(self.columns))
+            raise BadRequest(f"Invalid input error: no such field: {key!r}; there are {known}")
+        column = self.columns[key]
+        return type_coerce(column, BigInteger) if isinstance(column.type, Moment) else column
+
+    def value(self, key: str, value: Scalar) -> Scalar:
+        """What to compare the column with: predicates tell times in seconds."""
+        is_time = isinstance(self.columns[key].type, Moment)
+        return round(value * 1_000_000) if is_time and isinstance(value, int | float) else value
+
+
+def page(
+    connection: Connection, rows: Select[Any], listed: Listed, query: ListQuery, make: Callable[[RowMapping], T]
+) -> Page[T]:
+    """One page of `rows` (which name the caller's tables and limits: `select(runs).where(runs.c.namespace == ...)`).
+
+    Two statements. Rows that are added or removed between two pages shift nothing. Raises `BadRequest`.
+    """
+    rows = rows.where(*(_holds(listed, predicate) for predicate in query.predicates))
+    total = connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+    sort = listed.column(query.sort)
+    order = (sort.desc(), listed.id.desc()) if query.descending else (sort.asc(), listed.id.asc())
+    rows = rows.add_columns(sort.label("_sort"), listed.id.label("_id")).order_by(*order).limit(query.size + 1)
+    if query.after is not None:
+        rows = rows.where(_beyond(sort, listed.id, query.after, descending=query.descending))
+    found = connection.execute(rows).mappings().all()
+    shown = found[: query.size]
+    last = After(shown[-1]["_sort"], shown[-1]["_id"]) if len(found) > query.size else None
+    return Page([make(row) for row in shown], total, last)
+
+
+def _beyond(
+    sort: ColumnElement[Any], id_: ColumnElement[str], after: After, *, descending: bool
+) -> ColumnElement[bool]:
+    """Where the next page begins; as `sort >= x AND (sort > x OR id > y)`, which an index can follow."""
+    if descending:
+        return and_(sort <= after.value, or_(sort < after.value, id_ < after.id))
+    return and_(sort >= after.value, or_(sort > after.value, id_ > after.id))
+
+
+def _holds(listed: Listed, predicate: Predicate) -> ColumnElement[bool]:
+    column = listed.column(predicate.key)
+    given = predicate.value if isinstance(predicate.value, tuple) else (predicate.value,)
+    values = [listed.value(predicate.key, value) for value in given]
+    match predicate.op:
+        case Op.EQUALS:
+            return column == values[0]
+        case Op.NOT_EQUALS:
+            return column != values[0]
+        case Op.GREATER_THAN:
+            return column > values[0]
+        case Op.GREATER_THAN_EQUALS:
+            return column >= values[0]
+        case Op.LESS_THAN:
+            return column < values[0]
+        case Op.LESS_THAN_EQUALS:
+            return column <= values[0]
+        case Op.IN:
+            return column.in_(values)
+        case Op.IS_SUBSTRING:
+            return func.lower(column).contains(str(values[0]).lower(), autoescape=True)
