@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, LEASE, POD, SECRET
-from flowdeck.kube.openapi import definitions, discovery, schema_for, schema_named
+from flowdeck.kube.kinds import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, LEASE, POD, SECRET
+from flowdeck.kube.openapi import definitions, discovery, schema_for
 from flowdeck.kube.schema import Schema
 
 INT = {"type": "integer"}
@@ -250,15 +250,16 @@ def test_a_port_of_a_container_is_on_tcp_unless_told_otherwise():
 def test_the_facts_of_the_server_are_there():
     assert len(definitions()) == 584
     assert set(discovery()) == {"/api", "/apis"}
-    template = schema_named("io.k8s.api.core.v1.PodTemplateSpec")
+    template = schema_for(DEPLOYMENT).property("spec").property("template")
     containers = template.property("spec").property("containers")
     assert (containers.list_type, containers.map_keys, containers.merge_key) == ("map", ("name",), "name")
 
 
 def test_schemas_that_contain_themselves_are_walked_as_deep_as_the_object():
-    schema = schema_named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
-    obj = {"properties": {"a": {"properties": {"b": {"type": "string", "nope": 1}}}}}
-    assert schema.prune(obj) == ["properties.a.properties.b.nope"]
+    nested = {"properties": {"a": {"properties": {"b": {"type": "string", "nope": 1}}}}}
+    obj = {"spec": {"versions": [{"schema": {"openAPIV3Schema": nested}}]}}
+    (dropped,) = schema_for(CUSTOM_RESOURCE_DEFINITION).prune(obj)
+    assert dropped == "spec.versions[0].schema.openAPIV3Schema.properties.a.properties.b.nope"
 
 
 # -- laws

@@ -59,10 +59,3 @@ def schema_for(kind: Kind) -> Schema:
     if name is None:
         raise KeyError(f"{kind.api_version} {kind.kind}")
     return _schemas().named(name)
-
-
-def schema_named(name: str) -> Schema:
-    """The schema of one definition, such as `io.k8s.api.core.v1.PodTemplateSpec`; raises `KeyError`."""
-    if name not in definitions():
-        raise KeyError(name)
-    return _schemas().named(name)

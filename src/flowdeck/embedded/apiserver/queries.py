@@ -9,6 +9,7 @@ from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.listing import Selection
 from flowdeck.embedded.apiserver.request import is_true
 from flowdeck.embedded.apiserver.writes import WriteOptions
+from flowdeck.kube.apply import manager_of
 from flowdeck.kube.errors import BadRequest
 
 _MAX_NUMBER = 2**63 - 1
@@ -24,7 +25,7 @@ def write_options(info: RequestInfo) -> WriteOptions:
     dry_run = info.queries.get("dryRun") or []
     if any(value != "All" for value in dry_run):
         raise BadRequest(f'dryRun: Unsupported value: "{dry_run[0]}": supported values: "All"')
-    manager = info.query.get("fieldManager") or _manager_of(info.headers.get("user-agent", ""))
+    manager = manager_of(info.query.get("fieldManager", ""), info.headers.get("user-agent", ""))
     if len(manager) > 128:
         raise BadRequest("fieldManager: Too long: may not be more than 128 bytes")
     return WriteOptions(
@@ -76,8 +77,3 @@ def number(info: RequestInfo, name: str) -> int:
         return min(max(0, int(text or 0)), _MAX_NUMBER)
     except ValueError as error:
         raise BadRequest(f'{name}: Invalid value: "{text}": must be a whole number') from error
-
-
-def _manager_of(user_agent: str) -> str:
-    """Without `fieldManager`, changes belong to the program that made them: `kubectl/v1.32 (...)` -> `kubectl`."""
-    return user_agent.partition("/")[0][:128] or "unknown"

@@ -1,10 +1,12 @@
 """Plug-ins that ask who writes: nodes, owners, givers of rights; and the rules of claims and components."""
 
+from typing import Literal
+
 import pytest
 
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock, FakeClock
-from flowdeck.controller.admission import AdmissionRule, Review
+from flowdeck.controller.admission import AdmissionRule, Review, Reviewer
 from flowdeck.embedded.apiserver.admission.component_rules import ComponentRules
 from flowdeck.embedded.apiserver.admission.default_storage_class import DefaultStorageClass
 from flowdeck.embedded.apiserver.admission.node_restriction import NodeRestriction
@@ -230,13 +232,15 @@ async def _refuse_without_spec(obj: Tree, old: Tree | None, *, reader: Reader, c
     return Review(obj=obj, errors=errors)
 
 
+def a_rule(name: str, phase: Literal["mutate", "validate"], review: Reviewer) -> AdmissionRule:
+    return AdmissionRule(name=name, configuration="acme.com", path="/r", kind=JOB, phase=phase, review=review)
+
+
 class TestComponents:
     def plugin(self) -> ComponentRules:
         rules = [
-            AdmissionRule(
-                name="validator.job.acme.com", path="/v", kind=JOB, phase="validate", review=_refuse_without_spec
-            ),
-            AdmissionRule(name="defaulter.job.acme.com", path="/m", kind=JOB, phase="mutate", review=_label),
+            a_rule("validator.job.acme.com", "validate", _refuse_without_spec),
+            a_rule("defaulter.job.acme.com", "mutate", _label),
         ]
         return ComponentRules(rules, None, FakeClock())  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 A, PTR, CNAME, SOA, AAAA, SRV, ANY = 1, 12, 5, 6, 28, 33, 255
-NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NAME_ERROR, NOT_IMPLEMENTED = 0, 1, 2, 3, 4
+NO_ERROR, SERVER_FAILURE, NAME_ERROR = 0, 2, 3
 TTL_S = 5
 
 

@@ -5,7 +5,6 @@ import os
 import struct
 
 CLONE_NEWNS = 0x00020000
-CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -16,7 +15,6 @@ MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
-MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
@@ -32,7 +30,6 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _PR_CAP_AMBIENT_RAISE = 2
-_PR_SET_KEEPCAPS = 8
 
 _CAP_VERSION_3 = 0x20080522
 LAST_CAPABILITY = 40
@@ -129,10 +126,6 @@ def hide_from_tracing() -> None:
 
 def forbid_new_privileges() -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl no_new_privs")
-
-
-def keep_capabilities_over_setuid() -> None:
-    _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl keepcaps")
 
 
 def bound_capabilities(kept: set[int]) -> None:

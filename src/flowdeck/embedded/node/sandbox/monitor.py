@@ -33,7 +33,7 @@ DRAIN_S = 1.0
 MOST_INPUT_BYTES = 1 << 20
 """What is kept of input that the command does not read."""
 
-STDIN, STDOUT, STDERR, CLOSE_STDIN, RESIZE, PROBLEM = range(6)
+STDIN, STDOUT, STDERR, CLOSE_STDIN, RESIZE = range(5)
 """First byte of a frame of an attached connection; then its length (4 bytes, big-endian), then the data."""
 
 

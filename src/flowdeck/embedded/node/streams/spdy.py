@@ -15,7 +15,7 @@ _VERSION = 3
 LONGEST_FRAME_BYTES = 1 << 20
 """A longer frame is refused; clients send at most 32 KiB at once."""
 LONGEST_HEADERS_BYTES = 64 * 1024
-CANCEL, PROTOCOL_ERROR, INTERNAL_ERROR = 5, 1, 6
+CANCEL, PROTOCOL_ERROR = 5, 1
 
 _WORDS = (
     "options head post put delete trace accept accept-charset accept-encoding accept-language "

@@ -8,7 +8,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-NORMAL, PROTOCOL_ERROR, INTERNAL_ERROR = 1000, 1002, 1011
+NORMAL, PROTOCOL_ERROR = 1000, 1002
 
 
 class WebSocket:
