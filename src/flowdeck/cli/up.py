@@ -127,7 +127,7 @@ def _start_detached(settings: Settings) -> None:
     os.close(writer)
     try:
         said = _said_within(reader, READY_S)
-    except BaseException:  # Ctrl-C: nobody would know of it
+    except KeyboardInterrupt:  # nobody would know of it
         _end(process)
         raise
     if said is None:

@@ -5,6 +5,7 @@ address or outside address arrives at a listener on that port; where it wanted t
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import random
 import socket
@@ -74,11 +75,10 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 while True:
                     await self._busy.acquire()
-                    try:
+                    with contextlib.ExitStack() as unused:
+                        unused.callback(self._busy.release)
                         accepted, _ = await loop.sock_accept(listener)
-                    except BaseException:
-                        self._busy.release()
-                        raise
+                        unused.pop_all()
                     group.create_task(self._lead_on(accepted, target_of))
         finally:
             listener.close()
@@ -133,9 +133,8 @@ def _reset(sock: socket.socket) -> None:
 async def dial_from_machine(address: str, port: int) -> socket.socket:
     """A connection from the machine's own network."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
+    with contextlib.ExitStack() as unused:
+        unused.enter_context(sock)
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
+        unused.pop_all()
     return sock

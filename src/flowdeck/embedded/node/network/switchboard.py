@@ -1,6 +1,7 @@
 """The node's line to the switch process: starts it when it is not there, plugs pods in, gets sockets inside."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -84,12 +85,11 @@ class Switchboard:
         """A TCP connection from inside to an address there."""
         _, fds = await self._ask({"do": "socket", "kind": "tcp"})
         talk = socket.socket(fileno=fds[0])
-        try:
+        with contextlib.ExitStack() as unused:
+            unused.enter_context(talk)
             async with asyncio.timeout(timeout_s):
                 await asyncio.get_running_loop().sock_connect(talk, (address, port))
-        except BaseException:
-            talk.close()
-            raise
+            unused.pop_all()
         return talk
 
     def close(self) -> None:
