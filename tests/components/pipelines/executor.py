@@ -62,6 +62,8 @@ class Executor:
     done: list[Instruction] = field(default_factory=list)
     """All instructions, in their order."""
     executions: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    """Of all tasks that had a pod, also of those that are no more."""
 
     def start(self) -> "Executor":
         self.send(RunStarted(at=self.now))
@@ -119,7 +121,7 @@ class Executor:
                 pass
 
     def _start(self, instruction: StartPod) -> None:
-        label = self.state.tasks[instruction.task].label
+        label = self.labels[instruction.task] = self.state.tasks[instruction.task].label
         if self.loses and self.rng.random() < self.loses:
             self._later(Lost, instruction, message="the node is gone")
             return
@@ -151,7 +153,7 @@ class Executor:
 
     def started(self) -> list[str]:
         """Labels of the pods, in the order of their starts."""
-        return [self.state.tasks[each.task].label for each in self.of(StartPod) if each.task in self.state.tasks]
+        return [self.labels[each.task] for each in self.of(StartPod)]
 
 
 def _is_of(event: Any, instruction: StopPod) -> bool:

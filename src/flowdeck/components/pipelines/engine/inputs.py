@@ -31,7 +31,7 @@ from flowdeck.components.pipelines.values.texts import json_text
 from flowdeck.kube.objects import Tree
 
 FAILED_CODE: Final = 2
-"""`error.code` in the final status of a task that did not succeed (google.rpc.Code UNKNOWN)."""
+"""`error.code` in the final status of a task that failed (google.rpc.Code UNKNOWN)."""
 
 
 class InputError(ValueError):
@@ -71,7 +71,7 @@ class Reader:
         word = self._success_word if good else "SKIPPED" if task.state in (State.SKIPPED, State.OMITTED) else "FAILED"
         return {
             "state": word,
-            "error": {"code": 0 if good else FAILED_CODE, "message": "" if good else task.message},
+            "error": {"code": FAILED_CODE if word == "FAILED" else 0, "message": "" if good else task.message},
             "pipelineTaskName": producer,
             "pipelineJobResourceName": self._resource_name,
         }
