@@ -1,0 +1,31 @@
+"""URIs of artifacts as they stand on the wire: `minio://mlpipeline/v2/model`, `s3://bucket/key`, `gs://`, `az://`."""
+
+from dataclasses import dataclass
+
+from flowdeck.kube.errors import BadRequest
+
+SCHEMES = ("minio", "s3", "gs", "az")
+
+
+@dataclass(frozen=True)
+class Uri:
+    """One object, or all below a prefix."""
+
+    scheme: str
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.key}" if self.key else f"{self.scheme}://{self.bucket}"
+
+
+def parse_uri(text: str) -> Uri:
+    """Raises `BadRequest`. A slash at the end says nothing; segments that are empty, `.` or `..` are refused."""
+    scheme, found, rest = text.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not found or scheme not in SCHEMES or not bucket:
+        raise BadRequest(f"{text!r} is no URI of an artifact: use {', '.join(f'{s}://bucket/key' for s in SCHEMES)}")
+    key = key.removesuffix("/")
+    if key and any(segment in ("", ".", "..") for segment in key.split("/")):
+        raise BadRequest(f"{text!r} has a segment that is empty, '.' or '..'")
+    return Uri(scheme, bucket, key)
