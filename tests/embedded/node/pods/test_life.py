@@ -419,17 +419,28 @@ async def test_a_memory_volume_is_shared_by_the_containers(bench: Bench) -> None
 
 
 async def test_the_user_and_the_group_of_a_pod(bench: Bench) -> None:
-    if os.geteuid() != 0 or not bench.means.driver.has_own_root:
-        pytest.skip("needs root and a root file system of its own")
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
     volumes = [{"name": "v", "emptyDir": {}}]
     mounts = [{"name": "v", "mountPath": "/v"}]
     security = {"runAsUser": 1234, "runAsGroup": 2345, "fsGroup": 3456, "supplementalGroups": [4567]}
     pod = a_pod(
-        containers=[a_shell("id -u; id -g; id -G; touch /v/x; stat -c %g /v/x; touch y", volumeMounts=mounts)],
+        containers=[
+            a_shell("id -u; id -g; id -G; touch /v/x; stat -c %u,%g /v/x; touch y $HOME/z", volumeMounts=mounts)
+        ],
         volumes=volumes,
         securityContext=security,
     )
-    assert (await bench.output_of(pod)).splitlines() == ["1234", "2345", "2345 3456 4567", "3456"]
+    assert (await bench.output_of(pod)).splitlines() == ["1234", "2345", "2345 3456 4567", "1234,3456"]
+
+
+async def test_a_command_in_a_container_has_its_user(bench: Bench) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    probe = {"exec": {"command": ["sh", "-c", "test $(id -u) = 1234 && touch $HOME/probed"]}, "periodSeconds": 1}
+    container = a_shell("sleep 60", readinessProbe=probe)
+    await bench.run(a_pod(containers=[container], securityContext={"runAsUser": 1234}))
+    await bench.until("p", is_ready)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def run_plain(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> NoRet
             linux.die_with_parent(signal.SIGKILL)
             reset_signals()
             join_control_groups(plan["control_groups"])
-            isolation.become_user(plan)
+            isolation.become_user_of_plain(plan)
             linux.forbid_new_privileges()
             linux.die_with_parent(signal.SIGKILL)
         else:

@@ -15,6 +15,7 @@ from flowdeck.embedded.node.sandbox import linux, seccomp
 
 Plan = dict[str, Any]
 
+DAC_OVERRIDE = 1
 _REBUILT = {"proc", "sys", "dev", "tmp", "run", "boot", "lost+found"}
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _MASKED = (
@@ -348,3 +349,14 @@ def become_user(plan: Plan) -> None:
         os.setresgid(plan["gid"], plan["gid"], plan["gid"])
     if os.getuid() != plan["uid"]:
         os.setresuid(plan["uid"], plan["uid"], plan["uid"])
+
+
+def become_user_of_plain(plan: Plan) -> None:
+    """The same in the plain driver. There a user other than root still has what it takes to reach the pod's folders,
+    which nobody else may enter: it may read and write what root may, as every plain container may."""
+    if plan["rootless"] or plan["uid"] == 0:
+        become_user(plan)
+        return
+    linux.keep_capabilities_over_setuid()
+    become_user(plan)
+    linux.set_capabilities({DAC_OVERRIDE}, ambient=True)

@@ -3,11 +3,12 @@
 A mount path of the container cannot exist on the machine without everybody seeing it. So where an argument, a
 variable or the working directory names one, the place of its content on this machine is put in.
 
-Everything runs as the platform's own user: nobody else may enter its folders, so `runAsUser` cannot be granted.
+Where the platform is not root, everything runs as its user: it is the only one that there is.
 """
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 
 from flowdeck.embedded.node.sandbox.client import StartError
@@ -21,6 +22,10 @@ def to_plan(spec: ContainerSpec) -> Tree:
     tmp = spec.folder / "tmp"
     for folder in (home, work, tmp):
         folder.mkdir(parents=True, exist_ok=True)
+    user, group = _user(spec)
+    if user != os.geteuid():
+        for folder in (home, work, tmp):
+            os.chown(folder, user, group)
     places = places_of(spec.mounts)
     env = {"PATH": os.defpath, "HOME": str(home), "TMPDIR": str(tmp), **rewrite_values(spec.env, places)}
     if spec.environment:
@@ -32,10 +37,19 @@ def to_plan(spec: ContainerSpec) -> Tree:
         "argv": [rewrite(text, places) for text in spec.argv],
         "env": env,
         "cwd": _cwd(spec, places),
-        "uid": os.geteuid(),
-        "gid": os.getegid(),
-        "groups": sorted({os.getegid(), *spec.groups}),
+        "uid": user,
+        "gid": group,
+        "groups": sorted({group, *spec.groups}),
     }
+
+
+def _user(spec: ContainerSpec) -> tuple[int, int]:
+    """User and group: those that were asked for, where we are root; a group that nobody named is root's."""
+    if os.geteuid() != 0 or not (spec.user or spec.group):
+        return os.geteuid(), os.getegid()
+    if sys.platform != "linux":
+        raise StartError("runAsUser and runAsGroup need Linux, or a platform that is started as that user")
+    return spec.user or 0, spec.group or 0
 
 
 def _cwd(spec: ContainerSpec, places: Mapping[str, str]) -> str:

@@ -69,7 +69,7 @@ def _become(plan: Plan, namespaces: list[int], channel: socket.socket, stdio: li
         elif "groups" in plan and os.getuid() == 0:
             from flowdeck.embedded.node.sandbox import isolation
 
-            isolation.become_user(plan)
+            isolation.become_user_of_plain(plan)
         child.become_command(plan, stdio, channel)
     except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         child.tell_failure(channel, error)
