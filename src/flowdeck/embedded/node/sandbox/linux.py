@@ -25,6 +25,7 @@ MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
+_PR_SET_KEEPCAPS = 8
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_CAP_AMBIENT = 47
@@ -126,6 +127,11 @@ def hide_from_tracing() -> None:
 
 def forbid_new_privileges() -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl no_new_privs")
+
+
+def keep_capabilities_over_setuid() -> None:
+    """Until the next program is started."""
+    _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl keepcaps")
 
 
 def bound_capabilities(kept: set[int]) -> None:
