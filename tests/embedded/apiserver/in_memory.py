@@ -1,9 +1,9 @@
 """A `Storage` for tables of cases: objects in a dict, with the revisions that caches go by."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from flowdeck.embedded.apiserver.contract import Storage
+from flowdeck.embedded.apiserver.contract import Storage, T
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of
 
 
@@ -32,6 +32,9 @@ class InMemoryStorage(Storage):
     def list(self, kind: Kind, namespace: str = "") -> Sequence[Tree]:
         found = self._objects.get(kind, {})
         return [found[key] for key in sorted(found) if not namespace or key.namespace == namespace]
+
+    def facts(self, kind: Kind, of: Callable[[Tree], T], namespace: str = "") -> Sequence[T]:
+        return [of(obj) for obj in self.list(kind, namespace)]
 
     def revision(self, kind: Kind) -> int:
         return self._revisions[kind]

@@ -1,6 +1,6 @@
 """No object whose fields have the right types breaks a strategy or a printer, however odd it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -11,7 +11,7 @@ from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
 from flowdeck.embedded.apiserver.builtin.resources import builtin_resources
 from flowdeck.embedded.apiserver.builtin.rules import Dependencies
-from flowdeck.embedded.apiserver.contract import Resource
+from flowdeck.embedded.apiserver.contract import Resource, T
 from flowdeck.embedded.apiserver.table import builtin_printer
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of
@@ -29,6 +29,9 @@ class Nothing:
         return None
 
     def list(self, kind: Kind, namespace: str = "") -> Sequence[Tree]:
+        return ()
+
+    def facts(self, kind: Kind, of: Callable[[Tree], T], namespace: str = "") -> Sequence[T]:
         return ()
 
     def revision(self, kind: Kind) -> int:

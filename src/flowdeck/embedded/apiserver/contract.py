@@ -13,11 +13,13 @@ Strategy.prepare_* -> Strategy.validate* -> validating admission -> store.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from flowdeck.kube.errors import ApiError, FieldError
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from flowdeck.kube.schema import Schema
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,13 @@ class Storage(Protocol):
     def get(self, kind: Kind, key: ObjectKey) -> Tree | None: ...
 
     def list(self, kind: Kind, namespace: str = "") -> Sequence[Tree]: ...
+
+    def facts(self, kind: Kind, of: Callable[[Tree], T], namespace: str = "") -> Sequence[T]:
+        """`of(obj)` for each object, worked out once for each state of it: for what is asked at every request.
+
+        `of` must be pure, and there for good: it is remembered by.
+        """
+        ...
 
     def revision(self, kind: Kind) -> int:
         """A number that changes with each change of an object of that kind; what was computed from a list holds

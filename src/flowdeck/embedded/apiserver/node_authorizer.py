@@ -68,10 +68,8 @@ class NodeAuthorizer:
         return self._uses(node, attributes.namespace, attributes.resource, attributes.name)
 
     def _uses(self, node: str, namespace: str, resource: str, name: str) -> bool:
-        names = _NAMES[resource]
-        return any(
-            name in names(pod) for pod in self.storage.list(POD, namespace) if pod["spec"].get("nodeName") == node
-        )
+        needs = self.storage.facts(POD, _NEEDS[resource], namespace)
+        return any(name in names for where, names in needs if where == node)
 
 
 _RULES = tuple(map(Rule.of, NODE_RULES))
@@ -132,9 +130,14 @@ def _environment(pod: Tree, key_word: str, whole_word: str) -> Iterable[str]:
                 yield get_in(source, whole_word, "name", default="")
 
 
-_NAMES: dict[str, Callable[[Tree], Iterable[str]]] = {
-    "secrets": _secrets,
-    "configmaps": _config_maps,
-    "persistentvolumeclaims": _claims,
-    "serviceaccounts": _accounts,
+def _needs(names: Callable[[Tree], Iterable[str]]) -> Callable[[Tree], tuple[str, frozenset[str]]]:
+    """Where a pod runs, and what it needs there."""
+    return lambda pod: (pod["spec"].get("nodeName") or "", frozenset(names(pod)))
+
+
+_NEEDS: dict[str, Callable[[Tree], tuple[str, frozenset[str]]]] = {
+    "secrets": _needs(_secrets),
+    "configmaps": _needs(_config_maps),
+    "persistentvolumeclaims": _needs(_claims),
+    "serviceaccounts": _needs(_accounts),
 }

@@ -1,10 +1,13 @@
 """What strategies, authorizers and admission read: the store's objects as they are now, without I/O."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from flowdeck.embedded.store.store import Change, Store, StoreKey
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
+
+T = TypeVar("T")
 
 
 class StoredObjects:
@@ -24,6 +27,9 @@ class StoredObjects:
 
     def list(self, kind: Kind, namespace: str = "") -> Sequence[Tree]:
         return [entry.tree for entry in self._store.scan(kind.resource, namespace)]
+
+    def facts(self, kind: Kind, of: Callable[[Tree], T], namespace: str = "") -> Sequence[T]:
+        return [entry.fact(of) for entry in self._store.scan(kind.resource, namespace)]
 
     def revision(self, kind: Kind) -> int:
         return self._revisions[kind.resource]

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from sortedcontainers import SortedDict
@@ -19,10 +19,14 @@ from sortedcontainers import SortedDict
 from flowdeck.embedded.store.disk import Disk
 from flowdeck.kube.objects import Tree
 
+T = TypeVar("T")
+
 HISTORY_EVENTS = 20_000
 """How many past changes are kept at most."""
 HISTORY_BYTES = 24 * 1024 * 1024
 """How many bytes of past changes are kept at most."""
+TREE_BYTES = 6 * 1024 * 1024
+"""How many bytes of objects are kept as trees, too; the others are parsed when they are asked for."""
 WATCH_BACKLOG = 20_000
 """Changes that may wait for a slow watcher; beyond that its watch ends and it has to come back."""
 
@@ -38,21 +42,59 @@ class StoreKey(NamedTuple):
 class Entry:
     """One object at one revision."""
 
-    __slots__ = ("_tree", "key", "raw", "revision")
+    __slots__ = ("_facts", "_tree", "_trees", "key", "raw", "revision")
 
-    def __init__(self, key: StoreKey, revision: int, raw: bytes, tree: Tree | None = None) -> None:
+    def __init__(
+        self, key: StoreKey, revision: int, raw: bytes, tree: Tree | None = None, trees: "Trees | None" = None
+    ) -> None:
         self.key = key
         self.revision = revision
         self.raw = raw
         """The object as JSON, its resourceVersion included."""
         self._tree = tree
+        self._trees = trees
+        self._facts: dict[Callable[[Tree], Any], Any] | None = None
+        if tree is not None and trees is not None:
+            trees.hold(self)
 
     @property
     def tree(self) -> Tree:
         """The object; shared by all readers, so read-only."""
-        if self._tree is None:
-            self._tree = orjson.loads(self.raw)
-        return self._tree
+        tree = self._tree
+        if tree is None:
+            tree = self._tree = orjson.loads(self.raw)
+            if self._trees is not None:
+                self._trees.hold(self)
+        return tree
+
+    def fact(self, of: Callable[[Tree], T]) -> T:
+        """What a pure function says of the object; worked out once. `of` must be one that is there for good."""
+        if self._facts is None:
+            self._facts = {}
+        if of not in self._facts:
+            self._facts[of] = of(self.tree)
+        found: T = self._facts[of]
+        return found
+
+    def drop_tree(self) -> None:
+        self._tree = None
+
+
+class Trees:
+    """The trees that were made last: they take several times the memory of the bytes, and most are never read again."""
+
+    def __init__(self) -> None:
+        self._held: deque[Entry] = deque()
+        self._bytes = 0
+
+    def hold(self, entry: Entry) -> None:
+        """Notes that an entry has a tree, and drops that of those which have had one for longest."""
+        self._held.append(entry)
+        self._bytes += len(entry.raw)
+        while self._bytes > TREE_BYTES and len(self._held) > 1:
+            oldest = self._held.popleft()
+            oldest.drop_tree()
+            self._bytes -= len(oldest.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +165,11 @@ class Store:
         self._revision = self._disk.revision()
         self._last_given = self._revision
         self._oldest = self._revision
+        self._trees = Trees()
         self._objects: dict[str, SortedDict] = defaultdict(SortedDict)
         for resource, namespace, name, revision, value in self._disk.rows():
             key = StoreKey(resource, namespace, name)
-            self._objects[resource][namespace, name] = Entry(key, revision, value)
+            self._objects[resource][namespace, name] = Entry(key, revision, value, trees=self._trees)
         self._history: deque[Change] = deque()
         self._history_of: dict[str, deque[Change]] = defaultdict(deque)
         self._history_bytes = 0
@@ -213,7 +256,7 @@ class Store:
         self._check(key, expected)
         revision = self._next_revision()
         obj["metadata"]["resourceVersion"] = str(revision)
-        entry = Entry(key, revision, orjson.dumps(obj), obj)
+        entry = Entry(key, revision, orjson.dumps(obj), obj, self._trees)
         await self._commit(Change(entry, expected, is_deletion=False))
         return entry
 
@@ -226,7 +269,7 @@ class Store:
         revision = self._next_revision()
         tree = expected.tree if last is None else last
         last = {**tree, "metadata": {**tree["metadata"], "resourceVersion": str(revision)}}
-        entry = Entry(key, revision, orjson.dumps(last), last)
+        entry = Entry(key, revision, orjson.dumps(last), last, self._trees)
         await self._commit(Change(entry, expected, is_deletion=True))
         return entry
 

@@ -1,16 +1,17 @@
 """Quotas: refuses what would use more of a namespace than its ResourceQuotas allow.
 
-What is used is counted anew from the objects in memory, and what other requests on their way have been allowed is
-added, so that concurrent creates cannot pass a quota together. `status.used` is for people: the quota controller
-writes it. Source: k8s.io/apiserver (pkg/admission/plugin/resourcequota/controller.go).
+What is used is summed up anew from what each object in memory uses, and what other requests on their way have been
+allowed is added, so that concurrent creates cannot pass a quota together. `status.used` is for people: the quota
+controller writes it. Source: k8s.io/apiserver (pkg/admission/plugin/resourcequota/controller.go).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_new_pod, object_of, refusal
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
-from flowdeck.kube.kinds import PERSISTENT_VOLUME_CLAIM, RESOURCE_QUOTA, SERVICE
+from flowdeck.kube.kinds import PERSISTENT_VOLUME_CLAIM, POD, RESOURCE_QUOTA, SERVICE
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of
 from flowdeck.kube.pod_resources import Amounts, add, amounts_of, subtract
 from flowdeck.kube.quantity import ZERO, Quantity
@@ -29,6 +30,27 @@ class Reservation:
     old_version: str
     """resourceVersion of the object that the request changes; `""` for a create."""
     usage: Amounts
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """What an object uses."""
+
+    key: ObjectKey
+    version: str
+    """Its resourceVersion."""
+    amounts: Amounts
+    scoped: Tree
+    """As much of it as a quota's scopes ask for."""
+
+
+@cache
+def _use_of(kind: Kind) -> Callable[[Tree], Use]:
+    def use(obj: Tree) -> Use:
+        version = obj["metadata"].get("resourceVersion", "")
+        return Use(key_of(obj), version, usage_of(kind, obj), {"spec": obj["spec"]} if kind == POD else {})
+
+    return use
 
 
 @dataclass(frozen=True)
@@ -77,10 +99,10 @@ class ResourceQuota(Plugin):
     def _used(self, kind: Kind, namespace: str, quota: Tree) -> Amounts:
         total: Amounts = {}
         versions: dict[ObjectKey, str] = {}
-        for obj in self.storage.list(kind, namespace):
-            versions[key_of(obj)] = obj["metadata"].get("resourceVersion", "")
-            if selects(quota, kind, obj):
-                total = add(total, usage_of(kind, obj))
+        for use in self.storage.facts(kind, _use_of(kind), namespace):
+            versions[use.key] = use.version
+            if selects(quota, kind, use.scoped):
+                total = add(total, use.amounts)
         for reservation in self._reserved.get(kind.resource, ()):
             is_counted = versions.get(reservation.key, "") != reservation.old_version
             if reservation.key.namespace != namespace or is_counted:

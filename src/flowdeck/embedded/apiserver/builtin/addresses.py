@@ -5,13 +5,13 @@ one after the other always differ, so two creates at the same moment do not coll
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from flowdeck.embedded.apiserver.contract import Storage
 from flowdeck.kube.errors import Invalid, invalid, invalid_object
 from flowdeck.kube.kinds import SERVICE
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import ObjectKey, Tree, key_of
 
 NODE_PORTS = range(30000, 32768)
 _RESERVED = 10
@@ -87,13 +87,9 @@ class ServiceAddresses:
             )
 
     def _used_hosts(self, but: Tree | None = None) -> set[str]:
-        me = but and (but["metadata"].get("namespace"), but["metadata"].get("name"))
-        return {
-            str(ip)
-            for service in self._storage.list(SERVICE)
-            if (service["metadata"].get("namespace"), service["metadata"].get("name")) != me
-            for ip in service["spec"].get("clusterIPs") or ()
-        }
+        me = key_of(but) if but else None
+        taken = self._storage.facts(SERVICE, _hosts_of)
+        return {ip for key, ips in taken if key != me for ip in ips}
 
     def _free_host(self) -> str:
         used = self._used_hosts()
@@ -108,7 +104,7 @@ class ServiceAddresses:
 
     def _node_ports(self, service: Tree, old: Tree) -> None:
         mine = set(_ports_of(old))
-        used = set(chain.from_iterable(_ports_of(other) for other in self._storage.list(SERVICE))) - mine
+        used = set(chain.from_iterable(self._storage.facts(SERVICE, _ports_of))) - mine
         taken: set[int] = set()
         for index, port in enumerate(_ports_to_fill(service["spec"])):
             wanted = port.get("nodePort") or _kept_port(port, old)
@@ -153,10 +149,13 @@ def _ports_to_fill(spec: Tree) -> Iterable[Tree]:
     return spec.get("ports") or ()
 
 
-def _ports_of(service: Tree) -> Iterator[int]:
-    for port in (service.get("spec") or {}).get("ports") or ():
-        if port.get("nodePort"):
-            yield port["nodePort"]
+def _hosts_of(service: Tree) -> tuple[ObjectKey, Sequence[str]]:
+    return key_of(service), tuple(service["spec"].get("clusterIPs") or ())
+
+
+def _ports_of(service: Tree) -> Sequence[int]:
+    ports = (service.get("spec") or {}).get("ports") or ()
+    return tuple(port["nodePort"] for port in ports if port.get("nodePort"))
 
 
 def _kept_port(port: Tree, old: Tree) -> int:
