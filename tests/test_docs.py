@@ -15,6 +15,7 @@ import pytest
 from typer.main import get_command
 
 from flowdeck.cli.main import build
+from flowdeck.cluster.settings import ClusterSettings
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.kube import openapi
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
@@ -160,7 +161,12 @@ def setting_fields(branch: type) -> Iterator[tuple[str, str]]:
 
 def test_every_setting_is_explained_with_unit_and_default() -> None:
     table = {quoted(row[0])[0]: row for row in rows_of(page("settings.md")) if quoted(row[0])}
-    missing = [f"{branch}.{name}" for branch, name in setting_fields(Settings) if name not in table]
+    missing = [
+        f"{branch}.{name}"
+        for tree in (Settings, ClusterSettings)
+        for branch, name in setting_fields(tree)
+        if name not in table
+    ]
     assert missing == []
     assert [name for name, cells in table.items() if not cells[-1]] == []
 

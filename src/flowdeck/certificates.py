@@ -38,6 +38,12 @@ def _block(text: str, label: str) -> str:
     return text[start : stop + len(end)] + "\n" if 0 <= start < stop else ""
 
 
+def split_all(text: str) -> list[str]:
+    """Every certificate in a PEM text."""
+    end = "-----END CERTIFICATE-----"
+    return [block[block.index("-----BEGIN CERTIFICATE-----") :] + end + "\n" for block in text.split(end)[:-1]]
+
+
 def make_authority(common_name: str, *, now: datetime, life: timedelta) -> str:
     """A new authority: its certificate, then its key."""
     from cryptography import x509
@@ -81,6 +87,39 @@ def make_leaf(leaf: Leaf, authority: str, *, now: datetime, life: timedelta) -> 
         names = x509.SubjectAlternativeName([_general_name(name) for name in leaf.names])
         builder = builder.add_extension(names, critical=False)
     return _pem(builder.sign(ca_key, hashes.SHA256()), key)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a certificate says."""
+
+    begins: datetime
+    ends: datetime
+    names: tuple[str, ...]
+    """DNS names and addresses."""
+    key_id: bytes
+    """Of an authority's own key; empty for others."""
+    authority_id: bytes
+    """Of the key that signed it; empty for an authority's own."""
+
+
+def read_certificate(pem: str) -> Certificate:
+    """The first certificate of a text."""
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    found = {type(extension.value): extension.value for extension in certificate.extensions}
+    names, own, signer = (
+        found.get(kind)
+        for kind in (x509.SubjectAlternativeName, x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+    )
+    return Certificate(
+        begins=certificate.not_valid_before_utc,
+        ends=certificate.not_valid_after_utc,
+        names=tuple(str(name.value) for name in names) if isinstance(names, x509.SubjectAlternativeName) else (),
+        key_id=own.digest if isinstance(own, x509.SubjectKeyIdentifier) else b"",
+        authority_id=(signer.key_identifier or b"") if isinstance(signer, x509.AuthorityKeyIdentifier) else b"",
+    )
 
 
 def expiry(pem: str) -> datetime:

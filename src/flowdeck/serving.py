@@ -84,3 +84,21 @@ async def answer(send: Send, code: int, body: bytes, content_type: str = "applic
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": code, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+class BodyTooLarge(Exception):
+    """A request's body is longer than the application takes."""
+
+
+async def body_of(receive: Receive, *, limit: int) -> bytes:
+    """A request's body. Raises `BodyTooLarge`; `OSError` when the client hangs up."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError("the client hung up")
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise BodyTooLarge(f"the body is longer than {limit} bytes")
+        if not message.get("more_body"):
+            return bytes(body)

@@ -7,7 +7,10 @@ import typer
 
 from flowdeck.cli.refusal import Refusal
 
-COMMANDS = ("up", "down", "status", "demo", "apply", "get", "delete", "logs", "wait", "image", "node", "version")
+COMMANDS = (
+    *("up", "down", "status", "demo", "apply", "get", "delete", "logs", "wait", "image", "node"),
+    *("install", "upgrade", "uninstall", "manifests", "operator", "version"),
+)
 
 
 def build(wanted: str = "") -> typer.Typer:

@@ -58,10 +58,18 @@ class LeaderElection:
         renewed = self.clock.monotonic()
         while True:
             await self.clock.sleep(self.retry_s)
-            if await self._try():
+            if await self._try_for(self.renew_s - (self.clock.monotonic() - renewed)):
                 renewed = self.clock.monotonic()
-            elif self.clock.monotonic() - renewed > self.renew_s:
+            elif self.clock.monotonic() - renewed >= self.renew_s:
                 raise LostLease(f"lease {self.lease} could not be renewed for {self.renew_s:g} s")
+
+    async def _try_for(self, seconds: float) -> bool:
+        """An attempt that must not outlast our lease: a server that answers nothing holds a request for long."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                return await self._try()
+        except TimeoutError:
+            return False
 
     async def _try(self) -> bool:
         """One attempt to take or renew the Lease; says whether we hold it."""

@@ -71,7 +71,6 @@ def _roles() -> Iterator[Tree]:
     to_admin = {f"{_AGGREGATE}kubeflow-trainer-admin": "true"}
     yield _object(CLUSTER_ROLE, "kubeflow-trainer-admin", labels={f"{_AGGREGATE}kubeflow-admin": "true"}) | {
         "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": to_admin}]},
-        "rules": [],
     }
     edit_labels = {f"{_AGGREGATE}kubeflow-edit": "true", **to_admin}
     yield _object(CLUSTER_ROLE, "kubeflow-trainer-edit", labels=edit_labels) | {"rules": [_rule(kinds, _WRITE), status]}

@@ -43,7 +43,7 @@ from flowdeck.kube.errors import (
 )
 from flowdeck.kube.kinds import TOKEN_REVIEW
 from flowdeck.kube.objects import ObjectKey, Tree, get_in
-from flowdeck.serving import Certificate, Receive, Scope, Send, answer, serve
+from flowdeck.serving import BodyTooLarge, Certificate, Receive, Scope, Send, answer, body_of, serve
 
 MANAGER = "trainer-status"
 MAX_BODY = 64 * 1024
@@ -53,6 +53,8 @@ TRUST_S = 60
 MAX_TRUSTED = 10_000
 
 _ACCOUNT = "system:serviceaccount:"
+_UNTYPED = "failed to create typed patch object"
+"""How the API server begins to say, with code 500, that what is applied has a value of a wrong type."""
 
 FRONT = Front(SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, target_port=SERVICE_PORT, label="progress")
 
@@ -140,6 +142,8 @@ class ProgressApp:
         except BadRequest as error:
             raise Invalid(error.message, causes=error.causes) from error
         except (ApiError, OSError) as error:
+            if isinstance(error, ApiError) and error.message.startswith(_UNTYPED):
+                raise Invalid(error.message) from error
             raise InternalError("Internal error") from error
 
 
@@ -196,19 +200,12 @@ def _bearer(scope: Scope) -> str:
 
 
 async def _read(receive: Receive) -> bytes:
-    body = b""
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Invalid("Invalid payload")
-                body += message.get("body", b"")
-                if len(body) > MAX_BODY:
-                    raise RequestEntityTooLarge("Payload too large")
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError as error:
+            return await body_of(receive, limit=MAX_BODY)
+    except BodyTooLarge as error:
+        raise RequestEntityTooLarge("Payload too large") from error
+    except OSError as error:  # too slow, or hung up
         raise Invalid("Invalid payload") from error
 
 
