@@ -1,6 +1,8 @@
 """Starting and stopping at the wrong moment, and two at a time."""
 
 import asyncio
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -39,9 +41,12 @@ def test_a_folder_in_use_is_refused(folder: Path, assert_clean: Clean) -> None:
 
 def test_of_two_that_start_at_once_one_is_refused(folder: Path, assert_clean: Clean) -> None:
     both = [_up(folder / "data", "--no-node") for _ in range(2)]
-    while all(one.poll() is None for one in both):
-        time.sleep(0.01)
-    refused = next(one for one in both if one.poll() is not None)
+    ends = {os.pidfd_open(one.pid): one for one in both}
+    ended, _, _ = select.select(list(ends), [], [], 20)
+    refused = ends[ended[0]]
+    for end in ends:
+        os.close(end)
+    refused.wait()
     assert refused.returncode == 1
     assert "a platform is running on" in refused.communicate()[1]
     winner = next(one for one in both if one is not refused)

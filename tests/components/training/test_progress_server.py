@@ -73,8 +73,11 @@ async def reporter(world: World, tmp_path: Any) -> AsyncIterator[Reporter]:
     )
     told: list[tuple[Front, str, int]] = []
 
+    listens = asyncio.Event()
+
     async def publish(front: Front, host: str, port: int) -> None:
         told.append((front, host, port))
+        listens.set()
 
     server = ProgressServer(client=world.client, clock=world.clock, settings=settings, publish=publish)
     serving = asyncio.create_task(server.run())
@@ -89,14 +92,9 @@ async def reporter(world: World, tmp_path: Any) -> AsyncIterator[Reporter]:
     await world.settle()
     tls = ssl.create_default_context(cadata=certificates_in(keys.ca))
     async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=tls) as http:
-        reporter = Reporter(world, http, told)
-        for _ in range(500):
-            try:
-                await http.get("/")
-                break
-            except httpx.ConnectError:
-                await asyncio.sleep(0.01)
-        yield reporter
+        async with asyncio.timeout(5):
+            await listens.wait()
+        yield Reporter(world, http, told)
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
 

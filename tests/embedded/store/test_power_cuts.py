@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-import psutil
 import pytest
 
 from flowdeck.embedded.store.store import Store
@@ -40,26 +39,25 @@ class Writer:
         self.told = told
         self._reading = output.open("a+b")
         self._read_to = self._reading.seek(0, os.SEEK_END)
-        command = [sys.executable, "-m", "tests.embedded.store.writer", str(store)]
-        self.process = subprocess.Popen(command, stdout=self._reading, cwd=ROOT)
-        while not self.read():
-            time.sleep(0.01)
+        opened, opening = os.pipe()
+        command = [sys.executable, "-m", "tests.embedded.store.writer", str(store), str(opening)]
+        self.process = subprocess.Popen(command, stdout=self._reading, cwd=ROOT, pass_fds=[opening])
+        os.close(opening)
+        os.read(opened, 1)  # ends when the writer closes its side
+        os.close(opened)
 
-    def read(self) -> bool:
+    def read(self) -> None:
         """Takes in what it has said since; a line that is cut off in the middle was not said."""
         self._reading.seek(self._read_to)
         said = self._reading.read().rpartition(b"\n")
         self._read_to += len(said[0] + said[1])
         for line in said[0].decode().splitlines():
-            if line != "opened":
-                word, name, number = line.split()
-                (self.told.done if word == "done" else self.told.tried)[name] = int(number)
-        return bool(said[0])
+            word, name, number = line.split()
+            (self.told.done if word == "done" else self.told.tried)[name] = int(number)
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
-        while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
-            time.sleep(0.001)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
         self.read()
 
     def kill(self) -> None:

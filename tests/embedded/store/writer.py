@@ -1,10 +1,12 @@
-"""A process that writes to a store until it is killed: `python -m tests.embedded.store.writer FILE`.
+"""A process that writes to a store until it is killed: `python -m tests.embedded.store.writer FILE DESCRIPTOR`.
 
-Tells on standard output what it is about to write, `try NAME NUMBER`, and when that was answered, `done NAME NUMBER`.
-The number is the object's content; 0 deletes it. An object has one write at a time.
+Closes the descriptor when the store is open. Tells on standard output what it is about to write, `try NAME NUMBER`, and
+when that was answered, `done NAME NUMBER`. The number is the object's content; 0 deletes it. An object has one write at
+a time.
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from random import Random
@@ -28,10 +30,10 @@ async def _write(store: Store, name: str, chance: Random) -> None:
         print(f"done {name} {number}", flush=True)
 
 
-async def main(path: Path) -> None:
+async def main(path: Path, opening: int) -> None:
     store = Store(path)
-    print("opened", flush=True)
+    os.close(opening)
     await asyncio.gather(*(_write(store, f"w{number}", Random()) for number in range(NAMES)))
 
 
-asyncio.run(main(Path(sys.argv[1])))
+asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,10 +1,11 @@
 """`flowdeck-rsh` runs commands for those who hold the job's key, and for nobody else."""
 
+import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,16 +71,8 @@ def test_a_client_that_goes_away_takes_its_command_with_it(env: dict[str, str]) 
     pid = int(client.stdout.readline())
     client.kill()
     client.communicate()
-    while is_alive(pid):
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    with contextlib.suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid)) as end:  # it may be gone already
+        assert select.select([end], [], [], 10)[0]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from flowdeck.embedded.node.sandbox.client import Running, Zygote
 from flowdeck.embedded.node.sandbox.driver import NamespacesDriver, PlainDriver
 from flowdeck.embedded.node.sandbox.plan import ContainerSpec, Mount, PodSpec
 from flowdeck.embedded.node.sandbox.warm import WarmServers, WarmSettings, can_start_warm
+from flowdeck.embedded.node.streams.file_events import FolderEvents
 
 PROBE = Path(__file__).with_name("probe.py").read_text()
 HEAVY = "import time\nNUMBER = 7\n"
@@ -257,9 +258,11 @@ async def test_a_signal_reaches_it_and_its_code_is_told(scene: Scene) -> None:
     code = "import signal, sys; signal.signal(15, lambda *_: sys.exit(9)); print('up', flush=True); signal.pause()"
     running = await scene.begin("python", "-c", code)
     assert await running.started() == ""
-    async with asyncio.timeout(10):
-        while not (running.folder / "log").read_text():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.01)
+    with FolderEvents().watching(running.folder) as something:
+        async with asyncio.timeout(10):
+            while not (running.folder / "log").read_text():
+                await something.wait()
+                something.clear()
     running.signal(signal.SIGTERM)
     assert (await running.ended() or {})["exit_code"] == 9
     running.close()
