@@ -46,12 +46,9 @@ def build(
     means: Means,
 ) -> ContainerSpec:
     """Raises `ConfigError` when the container cannot be made as it is specified."""
-    name = container["name"]
     user, group = _user(pod, container, image)
-    env = environment(container, facts)
-    argv = _argv(container, image, env)
-    env, argv = means.network.rewrite(pod, {**image.env, "HOSTNAME": hostname_of(pod), **env}, argv)
-    folder = attempt_folder(place.folder, name, attempt)
+    env, argv = _command(pod, container, image, facts, means)
+    folder = attempt_folder(place.folder, container["name"], attempt)
     folder.mkdir(parents=True, exist_ok=True)
     python = image.environment and make_private(image.environment, folder / "python", user=user, group=group)
     mounts = _mounts(container, env, place, folder, means)
@@ -64,14 +61,8 @@ def build(
     if means.gpus.has_any:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
     security = container.get("securityContext") or {}
-    memory = limit_of(container, "memory")
-    limits = Limits(
-        memory_bytes=memory.whole if memory else 0,
-        cpu_milli=_milli(limit_of(container, "cpu")),
-        cpu_request_milli=_milli(request_of(container, "cpu")),
-    )
-    control = means.control_groups.make(pod["metadata"]["uid"], name, attempt, limits)
-    meta = pod["metadata"]
+    limits = _limits(container)
+    control = means.control_groups.make(pod["metadata"]["uid"], container["name"], attempt, limits)
     return ContainerSpec(
         id=secrets.token_hex(32),
         folder=folder,
@@ -85,7 +76,7 @@ def build(
         mounts=mounts,
         tty=bool(container.get("tty")),
         stdin=bool(container.get("stdin")),
-        log=means.log_folder(meta["namespace"], meta["name"], meta["uid"]) / name / f"{attempt}.log",
+        log=_log(pod, container, attempt, means),
         log_max_bytes=means.settings.log_max_bytes,
         log_max_files=means.settings.log_max_files,
         read_only_root=bool(security.get("readOnlyRootFilesystem")),
@@ -112,8 +103,30 @@ def build(
     )
 
 
+def _command(pod: Tree, container: Tree, image: Image, facts: Facts, means: Means) -> tuple[dict[str, str], list[str]]:
+    """Variables and arguments, as the network lets the container have them."""
+    env = environment(container, facts)
+    argv = _argv(container, image, env)
+    return means.network.rewrite(pod, {**image.env, "HOSTNAME": hostname_of(pod), **env}, argv)
+
+
+def _limits(container: Tree) -> Limits:
+    memory = limit_of(container, "memory")
+    return Limits(
+        memory_bytes=memory.whole if memory else 0,
+        cpu_milli=_milli(limit_of(container, "cpu")),
+        cpu_request_milli=_milli(request_of(container, "cpu")),
+    )
+
+
 def _milli(amount: object) -> int:
     return int(getattr(amount, "milli", 0))
+
+
+def _log(pod: Tree, container: Tree, attempt: int, means: Means) -> Path:
+    meta = pod["metadata"]
+    name: str = container["name"]
+    return means.log_folder(meta["namespace"], meta["name"], meta["uid"]) / name / f"{attempt}.log"
 
 
 def _argv(container: Tree, image: Image, env: Mapping[str, str]) -> list[str]:

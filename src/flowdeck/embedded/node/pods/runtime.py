@@ -39,12 +39,7 @@ class PodRuntime:
             if previous:
                 raise BadRequest(f'previous terminated container "{container}" in pod "{pod.name}" not found')
             waiting = keeper.seen.waiting
-            if waiting and waiting.reason in (
-                "ErrImagePull",
-                "ImagePullBackOff",
-                "ErrImageNeverPull",
-                "InvalidImageName",
-            ):
+            if waiting and waiting.reason in _NO_IMAGE:
                 why = "trying and failing to pull image"
             else:
                 why = (waiting and waiting.reason) or "ContainerCreating"

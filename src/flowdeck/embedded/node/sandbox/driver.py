@@ -186,13 +186,6 @@ def _outermost(folders: Iterable[str]) -> list[str]:
     return found
 
 
-def choose(wanted: str, zygote: Zygote, hidden: Sequence[Path]) -> "PlainDriver | NamespacesDriver":
-    """The driver for this machine; `wanted` is `auto`, `namespaces` or `plain`."""
-    if wanted == "plain":
-        return PlainDriver(zygote, hidden)
-    return NamespacesDriver(zygote, hidden)
-
-
 async def can_do_namespaces(zygote: Zygote) -> bool:
     """Tries: a pod with one container that does nothing."""
     if sys.platform != "linux":
