@@ -33,7 +33,8 @@ from flowdeck.components.pipelines.engine.instructions import (
     WakeAt,
 )
 from flowdeck.components.pipelines.engine.invariants import validate
-from flowdeck.components.pipelines.engine.run_state import RunState
+from flowdeck.components.pipelines.engine.run_state import MAX_LOST, RunState
+from flowdeck.components.pipelines.engine.states import State
 from tests.components.pipelines.makers import NOW
 
 Program = Callable[[str, int, dict[str, Any]], dict[str, Any] | str]
@@ -117,12 +118,20 @@ class Executor:
                 self._later(Failed, instruction, message="stopped")
             case WakeAt():
                 self.wake = instruction.at
-            case RecordTask() | RecordRun() | ForgetTasks() | AdoptPod():
+            case RecordTask():
+                self._store(instruction)
+            case RecordRun() | ForgetTasks() | AdoptPod():
                 pass
+
+    def _store(self, instruction: RecordTask) -> None:
+        """What a task made goes into the cache once it succeeded."""
+        task = self.state.tasks[instruction.task]
+        if instruction.state is State.SUCCEEDED and task.fingerprint:
+            self.cache[task.fingerprint] = Outputs(dict(task.output_parameters), dict(task.output_artifacts))
 
     def _start(self, instruction: StartPod) -> None:
         label = self.labels[instruction.task] = self.state.tasks[instruction.task].label
-        if self.loses and self.rng.random() < self.loses:
+        if self.loses and self.state.tasks[instruction.task].losses < MAX_LOST and self.rng.random() < self.loses:
             self._later(Lost, instruction, message="the node is gone")
             return
         execution = self.executions.get(label, 0)

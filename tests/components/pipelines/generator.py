@@ -37,6 +37,8 @@ class Known:
     type: str
     task: str = ""
     key: str = ""
+    sure: bool = True
+    """Whether there is always a value."""
 
 
 @dataclass
@@ -55,10 +57,11 @@ class Scope:
 class Generator:
     """Makes one document; what leaves give is a function of their inputs."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, caching: bool = False) -> None:
         self.rng = random.Random(seed)
         self.seed = seed
         self.maker = Maker()
+        self.caching = caching
         self.outputs: dict[str, dict[str, str]] = {}
         """Of leaves, by task name."""
         self.count = 0
@@ -69,7 +72,7 @@ class Generator:
         inputs = {}
         for name, kind in (("n", INT), ("xs", LIST), ("s", STRUCT), ("maybe", TEXT)):
             inputs[name] = parameter(kind, isOptional=True) if name == "maybe" else parameter(kind)
-            scope.values.append(Known(given(name), kind))
+            scope.values.append(Known(given(name), kind, sure=name != "maybe"))
         self.fill(scope, depth=3, size=self.rng.randint(2, 5))
         return self.maker.document(scope.tasks, inputs)
 
@@ -80,8 +83,8 @@ class Generator:
         """What a leaf does: the same for the same label, execution and inputs."""
         if self.failure_rate > _digest(self.seed, label, execution) % 1000 / 1000:
             return f"failed at execution {execution}"
-        number = _digest(label, json.dumps(inputs.get("parameterValues", {}), sort_keys=True))
         name = _ITERATION.sub("", label.rsplit(".", 1)[-1])
+        number = _digest(name, json.dumps(inputs.get("parameterValues", {}), sort_keys=True))
         return {key: _value(kind, number) for key, kind in self.outputs[name].items()}
 
     # ---- tasks -------------------------------------------------------------------------------------------------
@@ -122,9 +125,10 @@ class Generator:
         declared = parameter(TEXT if self.chance(0.3) else kind)
         if self.chance(0.03):
             declared = parameter(self.rng.choice(TYPES))
-        if self.chance(0.3):
+        sure = known is None or known.sure
+        if self.chance(0.3 if sure else 0.8):
             declared["isOptional"] = True
-        if self.chance(0.2):
+        if self.chance(0.2 if sure else 0.5):
             declared["defaultValue"] = _value(declared["parameterType"], 7)
         if known is not None:
             return declared, known.source
@@ -166,7 +170,7 @@ class Generator:
             leaf = self.name("result")
             self.outputs[leaf] = {"value": INT}
             made = self.maker.leaf(leaf, {"c": parameter(INT)}, {"value": INT})
-            inside.tasks[leaf] = use(made, {"c": given("c")})
+            inside.tasks[leaf] = use(made, {"c": given("c")}, cachingOptions={"enableCache": self.caching})
             component = self.maker.dag(
                 branch, inside.tasks, {"c": parameter(INT)}, {"value": (INT, value_from(leaf, "value"))}
             )
@@ -230,7 +234,7 @@ class Generator:
             self.pass_in(inner, inputs, parameters, f"p{at}", known)
         if self.chance(0.2):
             inputs["absent"] = parameter(TEXT, isOptional=True)
-            inner.values.append(Known(given("absent"), TEXT))
+            inner.values.append(Known(given("absent"), TEXT, sure=False))
         if item:
             inputs["item"] = parameter(item)
             inner.values.append(Known(given("item"), item))
@@ -257,9 +261,10 @@ class Generator:
         self.add(scope, name, use(component, parameters, artifacts=artifacts, **policy))
 
     def pass_in(self, inner: Scope, inputs: Tree, parameters: Tree, key: str, known: Known) -> None:
-        inputs[key] = parameter(known.type, **({"isOptional": True} if self.chance(0.5) else {}))
+        optional = self.chance(0.5 if known.sure else 0.97)
+        inputs[key] = parameter(known.type, **({"isOptional": True} if optional else {}))
         parameters[key] = known.source
-        inner.values.append(Known(given(key), known.type))
+        inner.values.append(Known(given(key), known.type, sure=known.sure))
 
     def add(self, scope: Scope, name: str, task: Tree, *, plain: bool = False) -> None:
         """Adds a task, with some policies, and makes its outputs known."""
@@ -272,6 +277,8 @@ class Generator:
                 task["retryPolicy"] = {"maxRetryCount": self.rng.randint(1, 2)}
                 if self.chance(0.5):
                     task["retryPolicy"] |= {"backoffDuration": "3s", "backoffFactor": 2}
+        if self.caching:
+            task["cachingOptions"] = {"enableCache": True}
         scope.tasks[name] = task
         component = self.maker.components[task["componentRef"]["name"]]
         is_loop = "parameterIterator" in task or "artifactIterator" in task

@@ -113,6 +113,8 @@ class Reference:
             items = json.loads(loop["items"]["raw"]) if "raw" in loop["items"] else given.get(
                 loop["items"]["inputParameter"])  # fmt: skip
             items = json.loads(items) if isinstance(items, str) else items
+        if not isinstance(items, list):
+            return Ended("FAILED")
         ends = []
         for at, item in enumerate(items):
             if over_artifacts:

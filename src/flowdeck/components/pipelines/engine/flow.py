@@ -191,7 +191,10 @@ class Flow:
             return
         task.wake_at = None
         self.active.pop(task.id, None)
-        self.execute_again(task)
+        if self._held_back(task):
+            self.end(task, State.FAILED, task.message)
+        else:
+            self.execute_again(task)
 
     # ---- a task's end ------------------------------------------------------------------------------------------
 
