@@ -33,6 +33,7 @@ from flowdeck.kube.objects import ObjectKey
 from flowdeck.plugins import components
 from flowdeck.settings import Settings
 from flowdeck.state import StateFile
+from flowdeck.stores import Stores
 
 MANAGER = "flowdeck"
 NODE_RESTART_S = 0.2
@@ -51,6 +52,7 @@ class Platform:
     http: HttpServer
     clock: Clock
     components: Sequence[Component]
+    stores: Stores
     start_revision: int
     """What the node says of itself after this revision is news; before, it may be from an earlier run."""
 
@@ -82,10 +84,14 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
     settings = _with_keys(settings, keys)
     parts = components(settings.disabled)
     rules = [rule for part in parts for rule in part.admission()]
-    api = ApiServer.open(settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers)
+    stores = Stores(settings.database, settings.artifacts, settings.data)
+    stores.open()
+    api = ApiServer.open(
+        settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers, check=stores.check
+    )
     try:
         http = HttpServer(api.pipeline, foundation.listener, pki.server_context(keys))
-        platform = Platform(settings, foundation, api, http, clock, parts, api.store.revision)
+        platform = Platform(settings, foundation, api, http, clock, parts, stores, api.store.revision)
         await _install(platform)
         async with asyncio.TaskGroup() as tasks:
             running_tasks = [tasks.create_task(http.run()), tasks.create_task(_manager(platform).run())]
@@ -100,6 +106,7 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
                 if foundation.node is not None:
                     foundation.node.stop()
     finally:
+        await stores.close()
         api.close()
         with contextlib.suppress(FileNotFoundError):
             (settings.data / "state.json").unlink()
@@ -158,6 +165,7 @@ def _context(platform: Platform, part: Component, client: Client) -> Context:
         clock=platform.clock,
         settings=getattr(platform.settings, part.name, None),
         events=EventRecorder(client, platform.clock, f"{part.name}-controller"),
+        stores=platform.stores,
         publish=lambda front, host, port: _publish(platform, front, host, port),
     )
 

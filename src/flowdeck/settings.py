@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.embedded.apiserver.settings import Provider
 
@@ -72,5 +73,8 @@ class Settings:
     node: EmbeddedNodeSettings = field(default_factory=EmbeddedNodeSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    database: str = field(default="", repr=False)
+    """URL of the components' database, `postgresql://user:password@host/name`; empty: SQLite in the data folder."""
+    artifacts: ArtifactSettings = field(default_factory=ArtifactSettings)
     disabled: frozenset[str] = frozenset()
     """Names of components that are not run: their kinds and controllers are gone."""

@@ -10,12 +10,15 @@ from typing import Annotated
 
 import typer
 
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
 from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.target import DataOption, data_folder, exports
 from flowdeck.embedded.apiserver.settings import Provider
+from flowdeck.kube.errors import ApiError
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
+from flowdeck.stores import Stores
 
 READY_S = 90.0
 """How long a start with --detach may take."""
@@ -45,6 +48,12 @@ def up(
     oidc_client_id: Annotated[str, typer.Option(help="Audience of that provider's tokens.")] = "",
     oidc_username_claim: Annotated[str, typer.Option(help="Claim that names the user.")] = "sub",
     oidc_groups_claim: Annotated[str, typer.Option(help="Claim that names the user's groups.")] = "",
+    database: Annotated[
+        str, typer.Option(envvar="FLOWDECK_DATABASE", help="postgresql://... instead of SQLite, for components.")
+    ] = "",
+    artifacts: Annotated[
+        str, typer.Option(envvar="FLOWDECK_ARTIFACTS", help="s3://..., gs://... or az://... instead of files.")
+    ] = "",
     ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Start the platform on this machine and run it until it is interrupted. Pods outlive it."""
@@ -63,8 +72,11 @@ def up(
             find_links=tuple(find_links or ()),
             offline=offline,
         ),
+        database=database,
+        artifacts=ArtifactSettings(url=artifacts),
         disabled=_disabled(enable, disable),
     )
+    _check_stores(settings)
     if detach:
         _start_detached(settings)
         return
@@ -82,6 +94,13 @@ def _providers(issuer_url: str, client_id: str, username_claim: str, groups_clai
         issuer_url=issuer_url, client_id=client_id, username_claim=username_claim, groups_claim=groups_claim
     )
     return (provider,)
+
+
+def _check_stores(settings: Settings) -> None:
+    try:
+        Stores(settings.database, settings.artifacts, settings.data).open()
+    except (ValueError, ApiError) as error:
+        raise Refusal(str(error)) from error
 
 
 def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> frozenset[str]:

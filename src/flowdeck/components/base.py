@@ -1,7 +1,7 @@
 """What a component is: one object that says what it brings; `app.py` and `cluster/` compose the enabled ones."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flowdeck.client.base import Client
@@ -10,6 +10,7 @@ from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
 from flowdeck.kube.objects import Kind, Tree
+from flowdeck.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Context:
     settings: Any
     """The component's own branch of the settings tree, None when it has none."""
     events: Events
+    stores: Stores = field(default_factory=Stores)
+    """The database and the artifacts."""
     publish: Callable[[Front, str, int], Awaitable[None]] = published_already
     """Makes a front lead to a server that listens at that address and port."""
 

@@ -164,12 +164,6 @@ class InternalError(ApiError):
     reason = "InternalError"
 
 
-class Unclassified(InternalError):
-    """A 500 without a reason: what upstream makes of errors that are not its own."""
-
-    reason = ""
-
-
 class ServiceUnavailable(ApiError):
     code = 503
     reason = "ServiceUnavailable"
@@ -306,11 +300,6 @@ def invalid_object(kind: Kind, name: str, errors: Sequence[FieldError]) -> Inval
         kind=kind.kind,
         name=name,
     )
-
-
-def invalid_options(kind: str, errors: Sequence[FieldError]) -> Invalid:
-    """The 422 answer for a query or body of options (`DeleteOptions`) that breaks `errors`."""
-    return invalid_object(Kind("meta.k8s.io", "v1", kind, ""), "", errors)
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ from random import Random
 
 from flowdeck.clock import Clock
 from flowdeck.controller.admission import AdmissionRule
-from flowdeck.embedded.apiserver import bootstrap_roles, pki
+from flowdeck.embedded.apiserver import bootstrap_roles, health, pki
 from flowdeck.embedded.apiserver.admission.chain import chain
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.builtin.addresses import ServiceAddresses
@@ -18,6 +18,7 @@ from flowdeck.embedded.apiserver.crds import CustomKinds
 from flowdeck.embedded.apiserver.direct_client import DirectClient
 from flowdeck.embedded.apiserver.discovery import Discovery
 from flowdeck.embedded.apiserver.forms import Negotiator
+from flowdeck.embedded.apiserver.health import Check, all_is_well
 from flowdeck.embedded.apiserver.metrics import Metrics
 from flowdeck.embedded.apiserver.metrics_api import MetricsApi
 from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
@@ -61,11 +62,13 @@ class ApiServer:
         *,
         rules: Sequence[AdmissionRule] = (),
         providers: Sequence[Provider] = (),
+        check: Check = all_is_well,
     ) -> "ApiServer":
         """Opens the database (made when missing) and puts the server together.
 
         `rules` are the components' admission rules: what would be webhooks on a cluster. `providers` are the OpenID
-        Connect issuers whose users are let in.
+        Connect issuers whose users are let in. `check` tells what the platform needs besides and has not: until it has,
+        `/readyz` fails.
         """
         store = Store(database)
         stored = StoredObjects(store)
@@ -102,7 +105,7 @@ class ApiServer:
             authorizer=authorizer,
             documents=[Discovery(registry).answer, OpenApi(registry).answer],
             routes={
-                **dict.fromkeys(("/readyz", "/livez", "/healthz"), _healthy),
+                **health.routes(check),
                 "/metrics": metrics.handle,
                 **discovery_routes(tokens),
             },
@@ -147,12 +150,6 @@ class ApiServer:
 
     def close(self) -> None:
         self.store.close()
-
-
-async def _healthy(info: RequestInfo) -> Answer:
-    """That this answers is the check."""
-    text = f"[+]ping ok\n{info.path.strip('/')} check passed\n" if "verbose" in info.query else "ok"
-    return Answer(raw=text.encode(), content_type="text/plain; charset=utf-8")
 
 
 def _namespaces() -> Sequence[Tree]:

@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flowdeck.kube.errors import BadRequest, Conflict, invalid, invalid_options, not_supported
+from flowdeck.kube.errors import BadRequest, Conflict
 from flowdeck.kube.objects import Kind, Tree, copy_of
-from flowdeck.kube.openapi import schema_for
 from flowdeck.kube.times import format_time
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 DEFAULT_POD_GRACE_S = 30
-_POLICIES = ("Foreground", "Background", "Orphan")
-_KIND = "DeleteOptions"
-SCHEME = "pkg/runtime/scheme.go:111"
-"""Where upstream's scheme was made: it says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,34 +26,26 @@ class DeleteOptions:
     grace_period_s: int | None = None
     uid: str = ""
     resource_version: str = ""
-    dry_run: bool = False
-    """Asked for in the body."""
-    is_cascading: bool = False
-    """`orphanDependents: false`: an object that does not go at once is answered by 202."""
 
     @classmethod
     def parse(cls, body: Any, query: Mapping[str, str]) -> "DeleteOptions":
-        """Reads them from the body, else from the query. Raises `BadRequest`, `Invalid`."""
-        body = _options_tree(body)
+        """Reads them from the body, else from the query. Raises `BadRequest`."""
+        body = body if isinstance(body, dict) else {}
         propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
         orphan = body.get("orphanDependents", {"true": True, "false": False}.get(query.get("orphanDependents", "")))
-        dry_run = body.get("dryRun") or []
-        errors = []
         if propagation and orphan is not None:
-            told = "orphanDependents and deletionPropagation cannot be both set"
-            errors.append(invalid("propagationPolicy", propagation, told))
-        if propagation not in ("", *_POLICIES):
-            errors.append(not_supported("propagationPolicy", propagation, [*_POLICIES, "nil"]))
-        if any(value != "All" for value in dry_run):
-            errors.append(not_supported("dryRun", dry_run, ["All"]))
-        if errors:
-            raise invalid_options("DeleteOptions", errors)
+            raise BadRequest("orphanDependents and deletionPropagation cannot be both set")
+        if propagation not in ("", "Background", "Foreground", "Orphan"):
+            raise BadRequest(
+                f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "{propagation}": '
+                'supported values: "Foreground", "Background", "Orphan", "nil"'
+            )
         if orphan is not None:
             propagation = "Orphan" if orphan else "Background"
         conditions = body.get("preconditions") or {}
+        if not isinstance(conditions, dict):
+            raise BadRequest("DeleteOptions.preconditions: must be an object")
         return cls(
-            dry_run=bool(dry_run),
-            is_cascading=orphan is False,
             propagation=propagation,
             grace_period_s=_whole(body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))),
             uid=conditions.get("uid") or "",
@@ -74,25 +61,11 @@ class DeleteOptions:
         return tree
 
 
-def _options_tree(body: Any) -> Tree:
-    """The body as DeleteOptions. Raises `BadRequest`, as decoding them does."""
-    if not isinstance(body, dict):
-        return {}
-    kind, version = body.get("kind", _KIND), body.get("apiVersion", "v1")
-    if kind != _KIND:
-        raise BadRequest(
-            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
-        )
-    if errors := schema_for(Kind("", "v1", _KIND, "")).type_errors(body):
-        raise BadRequest(errors[0])
-    return body
-
-
 def _whole(seconds: Any) -> int | None:
     try:
         return None if seconds is None else int(seconds)
-    except ValueError as error:
-        raise BadRequest(f'strconv.ParseInt: parsing "{seconds}": invalid syntax') from error
+    except (TypeError, ValueError) as error:
+        raise BadRequest("DeleteOptions.gracePeriodSeconds: must be a whole number") from error
 
 
 @dataclass(frozen=True)
@@ -108,17 +81,17 @@ class DeletionPlan:
 def check_preconditions(kind: Kind, obj: Tree, wanted: DeleteOptions) -> None:
     """Raises `Conflict` when the object is not the one that is meant."""
     meta = obj["metadata"]
-    for label, asked, is_now, why in (
-        ("UID", wanted.uid, meta["uid"], "deleted and then recreated"),
-        ("ResourceVersion", wanted.resource_version, meta["resourceVersion"], "modified"),
+    for label, asked, is_now in (
+        ("UID", wanted.uid, meta["uid"]),
+        ("ResourceVersion", wanted.resource_version, meta["resourceVersion"]),
     ):
         if asked and asked != is_now:
-            named = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
             raise Conflict(
-                f'Operation cannot be fulfilled on {named} "{meta["name"]}": the {label} in the precondition '
-                f"({asked}) does not match the {label} in record ({is_now}). The object might have been {why}",
+                f'Operation cannot be fulfilled on {kind.resource} "{meta["name"]}": the {label} in the precondition '
+                f"({asked}) does not match the {label} in record ({is_now}). The object might have been deleted and "
+                "then recreated",
                 group=kind.group,
-                kind=kind.kind,
+                kind=kind.plural,
                 name=meta["name"],
             )
 

@@ -21,7 +21,7 @@ from flowdeck.embedded.apiserver.stored_bytes import Form, is_stored_as_served, 
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.apiserver.watching import watch_answer
 from flowdeck.embedded.apiserver.writes import WriteOptions
-from flowdeck.kube.errors import BadRequest, Cause, MethodNotAllowed, NotFound, Timeout, page_not_found
+from flowdeck.kube.errors import BadRequest, MethodNotAllowed, NotFound, Timeout, page_not_found
 from flowdeck.kube.objects import ObjectKey, Tree, key_of
 
 RETURNS_DELETED = frozenset(
@@ -33,14 +33,9 @@ RETURNS_DELETED = frozenset(
         "resourcequotas",
         "persistentvolumes",
         "persistentvolumeclaims",
-        "csidrivers.storage.k8s.io",
-        "csinodes.storage.k8s.io",
-        "storageclasses.storage.k8s.io",
-        "volumeattachments.storage.k8s.io",
-        "volumeattributesclasses.storage.k8s.io",
     }
 )
-"""Resources whose DELETE answers the object, not a Status. Source: pkg/registry/{core,storage}/*/storage."""
+"""Core resources whose DELETE answers the object, not a Status. Source: pkg/registry/core/*/storage."""
 DELETIONS_AT_ONCE = 100
 """Of a DELETE of a collection: so many go to the disk in one commit."""
 
@@ -112,11 +107,9 @@ class ResourceHandlers:
         selection = queries.selection(info, resource)
         revision = queries.revision(info)
         match = info.query.get("resourceVersionMatch", "")
-        queries.check_list_options(info)
-        if info.query.get("continue") and revision:
-            raise BadRequest("specifying resource version is not allowed when using continue")
-        is_any = info.query.get("resourceVersion") == "0"  # from a cache, upstream: never in pages
-        limit = 0 if is_any else queries.number(info, "limit")
+        if match and not info.query.get("resourceVersion"):
+            raise BadRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        limit = queries.number(info, "limit")
         if revision > self.verbs.store.revision:
             await self._wait_for(revision)
         exact = match == "Exact" or (bool(limit) and revision > 0 and match != "NotOlderThan")
@@ -135,8 +128,9 @@ class ResourceHandlers:
             if self.verbs.store.revision >= revision:
                 return
             await self.clock.sleep(0.1)
-        told = f"Timeout: Too large resource version: {revision}, current: {self.verbs.store.revision}"
-        raise Timeout(told, [Cause("ResourceVersionTooLarge", "Too large resource version")], retry_after_s=1)
+        error = Timeout(f"Too large resource version: {revision}, current: {self.verbs.store.revision}")
+        error.retry_after_s = 1
+        raise error
 
     async def _watch(self, info: RequestInfo, resource: Resource) -> Answer:
         return watch_answer(self.verbs.store, info, resource, self.negotiate(info, resource), self.random)
@@ -164,7 +158,11 @@ class ResourceHandlers:
     async def _patch(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
         content, patch = patch_of(info)
-        options = queries.write_options(info, content)
+        if content == "application/apply-patch+yaml" and not info.query.get("fieldManager"):
+            raise BadRequest(
+                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+            )
+        options = queries.write_options(info)
         obj, created = await self.verbs.patch(
             resource, _key(info), content, patch, options, subresource=info.subresource
         )
@@ -176,8 +174,8 @@ class ResourceHandlers:
         form = self.negotiate(info, resource)
         wanted, options = queries.delete_options(info)
         obj, is_gone = await self.verbs.delete(resource, _key(info), wanted, options)
-        if not is_gone or resource.kind.resource in RETURNS_DELETED:
-            return self._rendered(form, resource, obj, 200 if is_gone or not wanted.is_cascading else 202)
+        if not is_gone or (resource.kind.group == "" and resource.kind.plural in RETURNS_DELETED):
+            return self._rendered(form, resource, obj)
         return Answer(obj=_deleted_status(resource, obj))
 
     async def _delete_all(self, info: RequestInfo, resource: Resource) -> Answer:

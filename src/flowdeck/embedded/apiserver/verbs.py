@@ -30,6 +30,7 @@ from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
 from flowdeck.kube.errors import (
     AlreadyExists,
+    Conflict,
     already_exists,
     conflict,
     invalid,
@@ -94,17 +95,16 @@ class Verbs:
         resource.strategy.default(obj)
         for server_set in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
             meta.pop(server_set, None)
-        now = self.clock.now()
-        if not applied:
-            # before admission and strategy, as upstream: what the server adds belongs to nobody
-            apply.track(obj, None, resource.schema, self._writer(resource, options, now))
         with self._request("CREATE", resource, key, obj, None, options) as request:
             await self.plugins.mutate(request)
             obj = request.obj or obj
+            now = self.clock.now()
             self._prepare_new(resource, obj, now)
             refuse(resource, key.name, resource.strategy.validate(obj), resource.schema.validate(obj))
             await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(obj, None))
+            if not applied:
+                apply.track(obj, None, resource.schema, self._writer(resource, options, now))
             if options.dry_run:
                 if self.store.head(_store_key(resource, key)):
                     raise already_exists(resource.kind, key.name)
@@ -179,9 +179,6 @@ class Verbs:
         old = head.tree
         keep_identity(resource, key, new, old)
         resource.strategy.default(new)
-        if not applied:
-            writer = self._writer(resource, options, self.clock.now(), subresource)
-            apply.track(new, old, resource.schema, writer)
         with self._request("UPDATE", resource, key, new, old, options, subresource) as request:
             await self.plugins.mutate(request)
             new = request.obj or new
@@ -194,6 +191,9 @@ class Verbs:
             refuse(resource, key.name, finalizer_errors(new, old), found, resource.schema.validate(new, old))
             await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(new, old))
+            if not applied:
+                writer = self._writer(resource, options, self.clock.now(), subresource)
+                apply.track(new, old, resource.schema, writer)
             new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
             if is_same(new, old):
                 return old
@@ -240,8 +240,8 @@ class Verbs:
     async def _apply(
         self, resource: Resource, key: ObjectKey, config: Tree, options: WriteOptions, subresource: str
     ) -> tuple[Tree, bool]:
-        if isinstance(config, dict) and isinstance(config.get("metadata") or {}, dict):
-            apply.check_config(config, resource.kind, resource.schema, key.name)
+        if isinstance(config, dict):
+            apply.refuse_undeclared(config, resource.schema)
         config = read_object(resource, key.namespace, key.name, config, options)
         resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
@@ -249,9 +249,10 @@ class Verbs:
                 if subresource:
                     raise not_found(resource.kind, key.name)
                 if config["metadata"].get("uid"):
-                    sent = config["metadata"]["uid"]
-                    why = f"uid mismatch: the provided object specified uid {sent}, and no existing object was found"
-                    raise conflict(resource.kind, key.name, why)
+                    raise Conflict(
+                        f"uid mismatch: the provided object specified uid {config['metadata']['uid']}, "
+                        "and no existing object was found"
+                    )
                 try:
                     return await self._create_applied(resource, config, options), True
                 except AlreadyExists:
