@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,6 +63,15 @@ def held_back() -> Iterator[Held]:
         _holding.reset(token)
 
 
+@dataclass(frozen=True)
+class Happening:
+    """An event to tell, once what it tells of is stored."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
 class Events(Protocol):
     """Records core/v1 Events about objects."""
 
@@ -74,6 +83,12 @@ class Events(Protocol):
         Never raises: events are best effort.
         """
         ...
+
+
+async def tell(events: Events, obj: Tree, happened: Iterable[Happening]) -> None:
+    """Records several events about one object."""
+    for told in happened:
+        await events.event(obj, type=told.type, reason=told.reason, message=told.message)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from flowdeck.clock import Clock
 from flowdeck.components.job_set.children import claims_of, has_host_names, service_of
 from flowdeck.components.job_set.decide import Step, decide
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, Terminal, look_again_in
-from flowdeck.controller.events import Events
+from flowdeck.controller.events import Events, tell
 from flowdeck.controller.status import write_status
 from flowdeck.kube.errors import AlreadyExists, ApiError, NotFound
 from flowdeck.kube.job_set.admission import claim_conflict
@@ -51,8 +51,7 @@ class JobSetController:
 
     async def _report(self, job_set: Tree, step: Step) -> None:
         await write_status(self.client, JOB_SET, job_set, step.status)
-        for told in step.happened:
-            await self.events.event(job_set, type=told.type, reason=told.reason, message=told.message)
+        await tell(self.events, job_set, step.happened)
 
     async def _act(self, job_set: Tree, step: Step) -> None:
         if step.deletes_itself:

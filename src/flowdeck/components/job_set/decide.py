@@ -13,19 +13,11 @@ from flowdeck.components.job_set.failure_policy import Fail, Restart, judge
 from flowdeck.components.job_set.seen import Seen, counters, look, replicated_job_of
 from flowdeck.components.job_set.startup_policy import has_all_started, is_in_order, may_start
 from flowdeck.components.job_set.success_policy import has_succeeded
+from flowdeck.controller.events import Happening
 from flowdeck.kube.conditions import Condition, find_condition, set_condition
 from flowdeck.kube.job_set.admission import SCHEDULING_FIELDS
 from flowdeck.kube.objects import Tree, copy_of, get_in, is_being_deleted
 from flowdeck.kube.times import parse_time
-
-
-@dataclass(frozen=True)
-class Happening:
-    """An event to tell, once the status is stored."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,7 @@ import pytest
 from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.workloads.cron_job.controller import CronJobController
 from flowdeck.embedded.workloads.ttl_after_finished import TtlAfterFinishedController
-from flowdeck.kube.kinds import CRON_JOB, EVENT, JOB
+from flowdeck.kube.kinds import CRON_JOB, EVENT, JOB, RESOURCE_QUOTA
 from flowdeck.kube.objects import ObjectKey, get_in
 
 
@@ -85,6 +85,23 @@ async def test_the_concurrency_policy_says_what_happens_to_a_running_job(cron, p
     await cron.advance(seconds=3600)
     await cron.advance(seconds=3600)
     assert await names(cron) == left
+
+
+async def test_a_job_that_cannot_be_made_is_tried_again_and_the_rest_of_the_status_is_written(cron):
+    await submit(cron, concurrencyPolicy="Replace")
+    await cron.advance(seconds=3600)
+    hard = {"count/jobs.batch": "0"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "default"}}
+    await cron.create({**quota, "spec": {"hard": hard}})
+    await cron.client.patch_status(RESOURCE_QUOTA, ObjectKey("default", "q"), {"status": {"hard": hard, "used": hard}})
+    await cron.advance(seconds=3600)
+    assert await names(cron) == []
+    assert (await cron.get(CRON_JOB, "c"))["status"] == {"lastScheduleTime": "2026-01-01T01:00:00Z"}
+    assert "FailedCreate" in {event["reason"] for event in await cron.list(EVENT, "default")}
+    await cron.client.delete(RESOURCE_QUOTA, ObjectKey("default", "q"))
+    await cron.advance(seconds=60)
+    assert await names(cron) == [hour(2)]
+    assert (await cron.get(CRON_JOB, "c"))["status"]["lastScheduleTime"] == "2026-01-01T02:00:00Z"
 
 
 async def test_only_the_latest_of_several_missed_times_is_made_up_for(cron):

@@ -11,9 +11,9 @@ from datetime import datetime
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
-from flowdeck.controller.events import Events
+from flowdeck.controller.events import Events, Happening, tell
 from flowdeck.controller.status import write_status
-from flowdeck.embedded.workloads.cron_job.decide import Happening, Step, decide
+from flowdeck.embedded.workloads.cron_job.decide import Step, decide, note_start
 from flowdeck.kube.errors import AlreadyExists, ApiError
 from flowdeck.kube.kinds import CRON_JOB, JOB
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, is_being_deleted, is_controlled_by, key_of
@@ -41,17 +41,16 @@ class CronJobController:
         return DONE if step.look_again_in_s is None else look_again_in(step.look_again_in_s)
 
     async def _act(self, cron_job: Tree, step: Step) -> None:
-        for job in [*step.replace, *(_reference(job) for job in step.clean_up)]:
-            await self._delete(cron_job, job)
-        if step.create is not None:
-            created = await self._create(cron_job, step.create)
-            reference = _reference(created) | {"apiVersion": "batch/v1", "kind": "Job"}
-            step.status["active"] = [*(step.status["active"] or ()), reference]
-        await write_status(self.client, CRON_JOB, cron_job, step.status)
+        try:
+            for job in [*step.replace, *(_reference(job) for job in step.clean_up)]:
+                await self._delete(cron_job, job)
+            if step.create is not None:
+                created = await self._create(cron_job, step.create)
+                note_start(step, created)
+        finally:
+            await write_status(self.client, CRON_JOB, cron_job, step.status)
         due, told = self._told.get(key_of(cron_job), (None, set()))
-        for news in step.happened:
-            if news not in told or due != step.due:
-                await self.events.event(cron_job, type=news.type, reason=news.reason, message=news.message)
+        await tell(self.events, cron_job, (news for news in step.happened if news not in told or due != step.due))
         self._told[key_of(cron_job)] = step.due, set(step.happened)
 
     async def _delete(self, cron_job: Tree, job: Tree) -> None:

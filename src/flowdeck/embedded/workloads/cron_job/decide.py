@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from flowdeck.controller.events import Happening
 from flowdeck.embedded.workloads.cron_job.schedule import BadSchedule, BadTimeZone, Schedule, read_schedule
 from flowdeck.kube.conditions import finished_type
 from flowdeck.kube.kinds import CRON_JOB
@@ -14,15 +15,6 @@ from flowdeck.kube.times import format_time, parse_time
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 TOO_MANY = 100
 _PRIOR_RUN = "Not starting job because prior execution is running and concurrency policy is Forbid"
-
-
-@dataclass(frozen=True)
-class Happening:
-    """An event to tell, once the status is stored."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
 
 
 @dataclass(kw_only=True)
@@ -35,6 +27,7 @@ class Step:
     clean_up: list[Tree] = field(default_factory=list)
     """Finished Jobs beyond the history limits."""
     create: Tree | None = None
+    """The Job that is due; `note_start` follows when it is there."""
     due: datetime | None = None
     """The time that was looked at; None when none was due."""
     happened: list[Happening] = field(default_factory=list)
@@ -120,7 +113,13 @@ def _start_what_is_due(cron_job: Tree, schedule: Schedule, step: Step, now: date
         step.replace = active
         step.status["active"] = None
     step.create = _job(cron_job, schedule, name, due)
-    step.status["lastScheduleTime"] = format_time(due)
+
+
+def note_start(step: Step, job: Tree) -> None:
+    """The Job that was due is there."""
+    assert step.due is not None, "a Job is made for a time"
+    step.status["active"] = [*(step.status["active"] or ()), _reference(job)]
+    step.status["lastScheduleTime"] = format_time(step.due)
 
 
 def _earliest(cron_job: Tree, now: datetime) -> datetime:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
-from flowdeck.controller.events import Events
+from flowdeck.controller.events import Events, Happening, tell
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads.horizontal_pod_autoscaler import replicas as calculator
 from flowdeck.embedded.workloads.horizontal_pod_autoscaler.behavior import Memory, bounds, limit, tolerance_of
@@ -96,11 +96,10 @@ class HorizontalPodAutoscalerController:
         report = Report(autoscaler, now, list(get_in(autoscaler, "status", "conditions", default=[])))
         told = await self._look(report)
         await write_status(self.client, self.kind, autoscaler, report.status())
-        for type_, reason, message in told:
-            await self.events.event(autoscaler, type=type_, reason=reason, message=message)
+        await tell(self.events, autoscaler, told)
         return look_again_in(SYNC_S)
 
-    async def _look(self, report: Report) -> list[tuple[Literal["Normal", "Warning"], str, str]]:
+    async def _look(self, report: Report) -> list[Happening]:
         """One round; gives the events to send after the status."""
         try:
             target = await find_target(self.client, report.autoscaler)
@@ -109,7 +108,7 @@ class HorizontalPodAutoscalerController:
             report.say("AbleToScale", "False", "FailedGetScale", message)
             before = report.autoscaler.get("status") or {}
             report.current, report.desired = before.get("currentReplicas", 0), before.get("desiredReplicas", 0)
-            return [("Warning", "FailedGetScale", error.message)]
+            return [Happening("Warning", "FailedGetScale", error.message)]
         message = "the HPA controller was able to get the target's current scale"
         report.say("AbleToScale", "True", "SucceededGetScale", message)
         report.current = report.desired = target.replicas
@@ -127,25 +126,23 @@ class HorizontalPodAutoscalerController:
                 why = await self._by_metrics(report, target)
             except NoMetrics as error:
                 text = f"failed to compute desired number of replicas based on listed metrics for {_named(target)}: "
-                return [("Warning", "FailedComputeMetricsReplicas", f"{text}{error}")]
+                return [Happening("Warning", "FailedComputeMetricsReplicas", f"{text}{error}")]
         return await self._rescale(report, target, why) if report.desired != target.replicas else []
 
-    async def _rescale(
-        self, report: Report, target: Target, why: str
-    ) -> list[tuple[Literal["Normal", "Warning"], str, str]]:
+    async def _rescale(self, report: Report, target: Target, why: str) -> list[Happening]:
         error = await resize(self.client, target, report.desired)
         if error is not None:
             text = f"New size: {report.desired}; reason: {why}; error: {error.message}"
             message = f"the HPA controller was unable to update the target scale: {error.message}"
             report.say("AbleToScale", "False", "FailedUpdateScale", message)
             report.desired = target.replicas
-            return [("Warning", "FailedRescale", text)]
+            return [Happening("Warning", "FailedRescale", text)]
         message = f"the HPA controller was able to update the target scale to {report.desired}"
         report.say("AbleToScale", "True", "SucceededRescale", message)
         memory = self._memory[key_of(report.autoscaler)]
         memory.note_change(target.replicas, report.desired, report.now)
         report.scaled = True
-        return [("Normal", "SuccessfulRescale", f"New size: {report.desired}; reason: {why}")]
+        return [Happening("Normal", "SuccessfulRescale", f"New size: {report.desired}; reason: {why}")]
 
     async def _by_metrics(self, report: Report, target: Target) -> str:
         """Sets the desired size that the metrics ask for, within all limits; gives why. Raises `NoMetrics`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from flowdeck.client.base import Client, PatchType
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
-from flowdeck.controller.events import Events
+from flowdeck.controller.events import Events, tell
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.decide import Step, decide
@@ -57,8 +57,7 @@ class JobController:
             step.status["active"] = (step.status["active"] - missing) or None
         await write_status(self.client, JOB, tree, step.status)
         await release(self.client, step.release)
-        for told in step.happened:
-            await self.events.event(tree, type=told.type, reason=told.reason, message=told.message)
+        await tell(self.events, tree, step.happened)
         return error or create_error
 
 

@@ -6,8 +6,8 @@ Source of the behaviour: Kubernetes (pkg/controller/job/job_controller.go, syncJ
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
+from flowdeck.controller.events import Happening
 from flowdeck.embedded.workloads.job.back_off import BackOff, wait_for_all_s, wait_for_index_s
 from flowdeck.embedded.workloads.job.counting import Tally, tally
 from flowdeck.embedded.workloads.job.indexes import format_indexes
@@ -21,15 +21,6 @@ from flowdeck.kube.times import format_time
 
 PODS_PER_STEP = 500
 """No more pods are created or deleted at once; the next round does the rest."""
-
-
-@dataclass(frozen=True)
-class Happening:
-    """An event to tell, once the status is stored."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
