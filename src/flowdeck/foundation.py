@@ -126,6 +126,7 @@ def _node_command(settings: Settings) -> Sequence[str]:
     command = [sys.executable, "-m", "flowdeck.embedded.node"]
     command += ["--kubeconfig", str(settings.data / "node" / "kubeconfig"), "--data", str(settings.data / "node")]
     command += ["--name", settings.node.name, "--driver", settings.node.driver, "--until-eof"]
+    command += ["--pki", str(settings.data / "pki")]
     command += [f"--find-links={place}" for place in settings.node.find_links]
     command += [f"--index-url={settings.node.index_url}"] if settings.node.index_url else []
     command += ["--offline"] if settings.node.offline else []

@@ -15,7 +15,7 @@ from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.kube.errors import AlreadyExists, Conflict, Expired, Invalid, NotFound
-from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE_ACCOUNT
+from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE_ACCOUNT, SUBJECT_ACCESS_REVIEW
 from flowdeck.kube.objects import ObjectKey, key_of, owner_reference
 
 A = ObjectKey("default", "a")
@@ -210,3 +210,12 @@ async def test_refusals_are_the_errors_of_the_api_with_their_causes(client):
         await client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "A"}})
     assert refused.value.causes[0].field == "metadata.name"
     assert await client.raw("GET", "/readyz") == b"ok"
+
+
+@pytest.mark.parametrize(("groups", "allowed"), [(["system:masters"], True), (["strangers"], False)])
+async def test_a_review_is_answered_and_not_kept(client, groups, allowed):
+    asked = {"user": "jane", "groups": groups, "resourceAttributes": {"verb": "delete", "resource": "nodes"}}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": asked}
+    for _ in range(2):
+        answer = await client.create(SUBJECT_ACCESS_REVIEW, review)
+        assert answer["status"]["allowed"] is allowed

@@ -1,6 +1,7 @@
 """A control plane on loopback: etcd and kube-apiserver, and kube-controller-manager and kube-scheduler when wanted."""
 
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -32,6 +33,12 @@ USERS = {
     "system:kube-scheduler": [],
     **{f"system:node:{name}": ["system:nodes"] for name in NODES},
 }
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata", "omitManagedFields": True}],
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class RealCluster:
     """Bearer tokens of `USERS` by name."""
     processes: Processes
     etcd: str = field(default="")
+    is_strict: bool = False
 
     @property
     def ca(self) -> Path:
@@ -62,6 +70,11 @@ class RealCluster:
     @property
     def kubectl(self) -> Path:
         return self.binaries / "kubectl"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Variables with which `kubectl` is the one that belongs to the cluster."""
+        return {"PATH": f"{self.binaries}:{os.environ['PATH']}"}
 
     @property
     def kubeconfig(self) -> Path:
@@ -83,6 +96,11 @@ class RealCluster:
     def client(self, user: str = "") -> HttpClient:
         """A client as administrator, or as one of `USERS`; close it, or use it as an async context manager."""
         return HttpClient(load_kubeconfig(self.kubeconfig_of(user) if user else self.kubeconfig), SystemClock())
+
+    @property
+    def audit_log(self) -> Path:
+        """Of a strict cluster: every request that was answered, a JSON event a line."""
+        return self.folder / "audit.log"
 
     # parts that tests stop and start again
 
@@ -107,19 +125,23 @@ class RealCluster:
 
 
 @contextmanager
-def control_plane(binaries: Path, *, controllers: bool, fsync: bool = False) -> Iterator[RealCluster]:
+def control_plane(
+    binaries: Path, *, controllers: bool, fsync: bool = False, strict: bool = False, requests_per_s: int = 0
+) -> Iterator[RealCluster]:
     """Runs one until the context ends. `controllers`: with kube-controller-manager and kube-scheduler.
 
-    `fsync`: etcd waits for the disk, as it does in production; for tests there is nothing to lose.
+    `fsync`: etcd waits for the disk, as it does in production; for tests there is nothing to lose. `strict`: requests
+    are audited, and whoever makes an object the property of another one must have a right to that one's finalizers.
+    `requests_per_s`: what each controller may ask of the API server; 0: their own 20 and 50.
     """
     folder = Path(tempfile.mkdtemp(prefix="kubernetes-"))
     processes = Processes(folder / "logs")
     try:
-        cluster = _cluster(folder, binaries, processes)
+        cluster = replace(_cluster(folder, binaries, processes), is_strict=strict)
         processes.start("etcd", _etcd(cluster, fsync=fsync))
         cluster.start_apiserver()
         for name in CONTROLLERS if controllers else ():
-            processes.start(name, _controllers(cluster, name))
+            processes.start(name, [*_controllers(cluster, name), *_limits(requests_per_s)])
         yield cluster
     finally:
         processes.stop_all()
@@ -201,7 +223,14 @@ def _apiserver(cluster: RealCluster) -> Sequence[str | Path]:
         "kubelet-client-certificate": keys.kubelet_client,
         "kubelet-client-key": keys.kubelet_client,
         "kubelet-preferred-address-types": "InternalIP,Hostname",
+        # no proxy runs on this host: webhooks are called at their pods, not at their Service's address
+        "enable-aggregator-routing": "true",
     }
+    if cluster.is_strict:
+        policy = cluster.folder / "audit-policy.yaml"
+        policy.write_text(json.dumps(_AUDIT_POLICY))
+        options |= {"audit-policy-file": policy, "audit-log-path": cluster.audit_log}
+        options["enable-admission-plugins"] = "NodeRestriction,OwnerReferencesPermissionEnforcement"
     return [cluster.binaries / "kube-apiserver", *(f"--{name}={value}" for name, value in options.items())]
 
 
@@ -224,6 +253,10 @@ def _controllers(cluster: RealCluster, name: str) -> Sequence[str | Path]:
             "use-service-account-credentials": "true",
         }
     return [cluster.binaries / name, *(f"--{option}={value}" for option, value in options.items())]
+
+
+def _limits(requests_per_s: int) -> Sequence[str]:
+    return [f"--kube-api-qps={requests_per_s}", f"--kube-api-burst={2 * requests_per_s}"] if requests_per_s else []
 
 
 def _kubeconfig(server: str, ca: Path, user: str, token: str) -> dict[str, object]:

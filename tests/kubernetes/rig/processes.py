@@ -1,5 +1,6 @@
 """Processes that end with us: each leads a group of its own, and dies with this process, however that ends."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -62,13 +63,14 @@ class Processes:
         self.running.pop(name).wait()
 
     def stop(self, name: str) -> None:
-        """Ends it, with all that it started."""
+        """Ends it, with all that it started; nothing happens where it was killed before."""
+        if name not in self.running:
+            return
         self._signal(name, signal.SIGTERM)
         process = self.running[name]
         try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
         finally:
             self.kill(name)
 

@@ -115,7 +115,7 @@ def _leaves(node: str, names: tuple[str, ...]) -> list[Leaf]:
         Leaf("admin.pem", "kubernetes-admin", ("system:masters",)),
         Leaf("node.pem", f"system:node:{node}", ("system:nodes",)),
         Leaf("kubelet.pem", f"system:node:{node}", ("system:nodes",), usage="server", names=node_names),
-        Leaf("kubelet-client.pem", "kube-apiserver-kubelet-client"),
+        Leaf("kubelet-client.pem", "kube-apiserver-kubelet-client", ("system:masters",)),
     ]
 
 

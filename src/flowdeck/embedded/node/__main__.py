@@ -15,11 +15,11 @@ from pathlib import Path
 
 import structlog
 
-from flowdeck import logs
+from flowdeck import collector, logs
 from flowdeck.embedded.node.app import run_node
 from flowdeck.embedded.node.images.settings import shared_folder
 from flowdeck.embedded.node.sandbox.warm import WarmSettings
-from flowdeck.embedded.node.settings import NodeSettings
+from flowdeck.embedded.node.settings import EFFECTS, NodeSettings, Taint
 from flowdeck.locks import try_lock
 
 log = structlog.get_logger()
@@ -36,7 +36,12 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the node's folder")
     parser.add_argument("--name", required=True, help="name of the Node object")
     parser.add_argument("--driver", choices=("auto", "namespaces", "plain", "simulated"), default="auto")
-    parser.add_argument("--pki", type=Path, help="folder of kubelet.pem and ca.pem; default: pki beside --data")
+    parser.add_argument("--pki", type=Path, help="folder of kubelet.pem and ca.pem; default: see NodeSettings.pki")
+    parser.add_argument(
+        "--client-ca", type=Path, help="who signed the certificates of those that may ask the node's API"
+    )
+    parser.add_argument("--address", default=NodeSettings.host_ip, help="where others reach this node")
+    parser.add_argument("--taint", type=_taint, action="append", default=[], help="KEY=VALUE:EFFECT")
     parser.add_argument("--port", type=int, default=0, help="of the kubelet's API; 0: any free one")
     parser.add_argument("--find-links", action="append", default=[])
     parser.add_argument("--index-url", default="")
@@ -46,6 +51,15 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--simulated-run-seconds", type=float, default=NodeSettings.simulated_run_s)
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     return parser.parse_args(given)
+
+
+def _taint(text: str) -> Taint:
+    """`KEY=VALUE:EFFECT`, as kubectl has it."""
+    what, _, effect = text.rpartition(":")
+    key, _, value = what.partition("=")
+    if effect not in EFFECTS or not key:
+        raise ValueError(text)
+    return Taint(key, value, effect)
 
 
 def _settings(given: argparse.Namespace) -> NodeSettings:
@@ -60,8 +74,11 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
         kubeconfig=given.kubeconfig.resolve(),
         driver=given.driver,
         port=given.port,
-        pki=(given.pki or platform / "pki").resolve(),
-        hidden=(platform,) if (platform / "pki").is_dir() else (),
+        host_ip=given.address,
+        pki=given.pki.resolve() if given.pki else None,
+        client_ca=given.client_ca.resolve() if given.client_ca else None,
+        taints=tuple(given.taint),
+        hidden=(platform,) if given.pki else (),
         volume_roots=(platform / "volumes",),
         is_root=is_root,
         machine_env=machine_env,
@@ -88,6 +105,7 @@ async def _run(settings: NodeSettings) -> None:
 
 
 async def _main(given: argparse.Namespace) -> None:
+    collector.settle()
     node = asyncio.ensure_future(_run(_settings(given)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

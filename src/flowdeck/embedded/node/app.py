@@ -17,9 +17,9 @@ from flowdeck.client.kubeconfig import ClusterConfig, load_kubeconfig
 from flowdeck.clock import Clock, SystemClock
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.informer import Informer, Informers
-from flowdeck.embedded.apiserver.authentication import ClientCertificates
 from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.node import machine
+from flowdeck.embedded.node.access import Access
 from flowdeck.embedded.node.contract import Runtime
 from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.images.library import LocalImages
@@ -36,6 +36,7 @@ from flowdeck.embedded.node.registration import Registration
 from flowdeck.embedded.node.sandbox.client import Zygote
 from flowdeck.embedded.node.sandbox.driver import NamespacesDriver, PlainDriver, can_do_namespaces
 from flowdeck.embedded.node.server import KubeletApi, tls_context
+from flowdeck.embedded.node.serving_certificate import ServingCertificate
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.kube.kinds import POD
@@ -101,8 +102,7 @@ async def run_node(settings: NodeSettings) -> None:
 async def _run_simulated(node: _Node) -> None:
     capacity = {**simulated.CAPACITY, "pods": str(node.settings.max_pods)}
     roster = Roster(node.pods, node.basics, simulated.Simulation(node.clock, node.settings.simulated_run_s))
-    server = _server(node, simulated.SimulatedRuntime(roster), roster)
-    async with _serving(node, server, "simulated", capacity, capacity, lambda: ()):
+    async with _serving(node, simulated.SimulatedRuntime(roster), roster, "simulated", capacity, capacity, lambda: ()):
         await node.pods.wait_synced()
         await roster.run()
 
@@ -132,9 +132,9 @@ async def _run_processes(node: _Node, zygote: Zygote) -> None:
     )
     processes = Processes(means)
     roster = Roster(node.pods, means, processes)
-    server = _server(node, PodRuntime(roster, means), roster)
+    runtime = PodRuntime(roster, means)
     try:
-        async with _serving(node, server, driver.name, capacity, allocatable, images.listed) as tasks:
+        async with _serving(node, runtime, roster, driver.name, capacity, allocatable, images.listed) as tasks:
             for informer in informers:
                 tasks.create_task(informer.run(), name=f"informer {informer.kind.plural}")
             tasks.create_task(network.run(), name="network")
@@ -153,13 +153,17 @@ async def _run_processes(node: _Node, zygote: Zygote) -> None:
 @asynccontextmanager
 async def _serving(
     node: _Node,
-    server: HttpServer,
+    runtime: Runtime,
+    roster: Roster[Any],
     driver: str,
     capacity: Mapping[str, str],
     allocatable: Mapping[str, str],
     images: Callable[[], Sequence[Tree]],
 ) -> AsyncIterator[asyncio.TaskGroup]:
     """The kubelet's API, and the Node kept in the API server; in a group that takes more tasks."""
+    own = _own_certificate(node) if node.settings.pki is None else None
+    tls = _tls(node, own)
+    server = _server(node, runtime, roster, tls)
     registration = Registration(
         settings=node.settings,
         client=node.client,
@@ -174,6 +178,8 @@ async def _serving(
         tasks.create_task(server.run(), name="kubelet api")
         tasks.create_task(node.pods.run(), name="informer pods")
         tasks.create_task(_register(registration, node.settings, driver, server.port), name="registration")
+        if own is not None:
+            tasks.create_task(own.run(tls), name="serving certificate")
         yield tasks
 
 
@@ -221,17 +227,31 @@ def _image_settings(settings: NodeSettings, *, can_unpack: bool) -> ImageSetting
     )
 
 
-def _server(node: _Node, runtime: Runtime, roster: Roster[Any]) -> HttpServer:
+def _server(node: _Node, runtime: Runtime, roster: Roster[Any], tls: ssl.SSLContext) -> HttpServer:
     settings = node.settings
     api = KubeletApi(
         runtime=runtime,
-        authenticator=ClientCertificates(node.clock),
+        access=Access(node.client, node.clock, settings.name),
         clock=node.clock,
         machine=MachineUsage(settings.name, settings.data, node.clock),
         pods=roster.pods,
     )
-    return HttpServer(api, socket.create_server((settings.host_ip, settings.port)), _tls(settings))
+    return HttpServer(api, socket.create_server((settings.host_ip, settings.port)), tls)
 
 
-def _tls(settings: NodeSettings) -> ssl.SSLContext:
-    return tls_context(settings.pki / "kubelet.pem", settings.pki / "ca.pem")
+def _own_certificate(node: _Node) -> ServingCertificate:
+    settings = node.settings
+    names = tuple(dict.fromkeys((settings.name, settings.host_ip)))
+    return ServingCertificate(
+        folder=settings.data / "pki", node=settings.name, names=names, client=node.client, clock=node.clock
+    )
+
+
+def _tls(node: _Node, own: ServingCertificate | None) -> ssl.SSLContext:
+    """TLS of the kubelet's API."""
+    settings = node.settings
+    if own is None:
+        assert settings.pki is not None
+        return tls_context(settings.pki / "kubelet.pem", (settings.pki / "ca.crt").read_text())
+    authority = settings.client_ca.read_text() if settings.client_ca else node.config.ca_pem
+    return tls_context(own.prepare(), authority)

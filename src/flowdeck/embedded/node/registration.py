@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import structlog
 
@@ -24,6 +24,8 @@ STATUS_S = 60.0
 """How often the status is looked at again; it is written when something changed, and every five minutes."""
 RETRY_S = 1.0
 LEASES = "kube-node-lease"
+FEATURES = ("ExtendWebSocketsToKubelet",)
+"""Without it the API server speaks SPDY to us, and we do not."""
 
 log = structlog.get_logger()
 
@@ -64,7 +66,8 @@ class Registration:
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": self.settings.name, "labels": self._labels()},
-            "spec": {},
+            # once there, a node may not change its own taints
+            "spec": {"taints": [asdict(taint) for taint in self.settings.taints]} if self.settings.taints else {},
         }
         with contextlib.suppress(AlreadyExists):
             await self.client.create(NODE, node)
@@ -101,6 +104,7 @@ class Registration:
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
             "nodeInfo": machine.node_info(self.driver),
             "images": list(self.images()),
+            "declaredFeatures": list(FEATURES),
             "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": False, "userNamespaces": False}}],
         }
 

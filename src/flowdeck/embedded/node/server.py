@@ -1,6 +1,6 @@
 """The kubelet's HTTPS API, on top of `Runtime`: logs, exec, attach, port-forward, statistics.
 
-Only the API server (a client certificate of our authority in `system:masters`) may ask. Streams are WebSockets.
+Who may ask: access.py. Streams are WebSockets.
 Source: kubernetes/kubernetes (pkg/kubelet/server/server.go).
 """
 
@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from flowdeck.clock import Clock
-from flowdeck.embedded.apiserver.contract import Authenticator
+from flowdeck.embedded.node.access import Access
 from flowdeck.embedded.node.contract import Runtime
 from flowdeck.embedded.node.streams import port_forward, terminal
 from flowdeck.embedded.node.streams.file_events import FolderEvents
@@ -26,7 +26,7 @@ from flowdeck.embedded.node.streams.logs import LogOptions, read_log
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.embedded.node.streams.usage import resource_metrics, summary
 from flowdeck.embedded.node.streams.web_socket import Message, Receive, Scope, Send, WebSocket
-from flowdeck.kube.errors import ApiError, BadRequest, Forbidden, MethodNotAllowed, NotFound, Unauthorized
+from flowdeck.kube.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.kube.times import parse_time
 
@@ -35,12 +35,12 @@ log = structlog.get_logger()
 _TRUE = {"1", "t", "T", "true", "True", "TRUE"}
 
 
-def tls_context(certificate: Path, client_ca: Path) -> ssl.SSLContext:
-    """TLS of the kubelet's API: `certificate` (PEM with its key) is ours, `client_ca` signed the API server's."""
+def tls_context(certificate: Path, authorities: str) -> ssl.SSLContext:
+    """TLS of the kubelet's API: `certificate` (PEM with its key) is ours, `authorities` (PEM) sign the API server's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate)
-    context.load_verify_locations(client_ca)
+    context.load_verify_locations(cadata=authorities)
     context.verify_mode = ssl.CERT_OPTIONAL  # without one: a 401 that can be read
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -81,7 +81,7 @@ class KubeletApi:
     """An ASGI application. `pods` gives the pods of this node for `/pods`."""
 
     runtime: Runtime
-    authenticator: Authenticator
+    access: Access
     clock: Clock
     machine: MachineUsage
     pods: Callable[[], Sequence[Tree]] = lambda: ()
@@ -94,7 +94,7 @@ class KubeletApi:
         query = urllib.parse.parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         asked = Asked(scope, receive, send, path[1:], query)
         try:
-            await self._authorize(scope)
+            await self.access.check(scope)
             handler = self._handlers().get(path[0])
             if handler is None:
                 raise NotFound("404 page not found")
@@ -115,14 +115,6 @@ class KubeletApi:
             "metrics": self._metrics,
             "configz": self._configz,
         }
-
-    async def _authorize(self, scope: Scope) -> None:
-        certificate = scope.get("state", {}).get("peer_certificate")
-        user = await self.authenticator.authenticate({}, certificate)
-        if user is None:
-            raise Unauthorized("Unauthorized")
-        if "system:masters" not in user.groups and user.name != "kube-apiserver-kubelet-client":
-            raise Forbidden(f"Forbidden (user={user.name}, verb=get, resource=nodes, subresource=proxy)")
 
     # plain answers
 

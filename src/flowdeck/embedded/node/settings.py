@@ -8,6 +8,17 @@ from typing import Literal
 from flowdeck.embedded.node.sandbox.warm import WarmSettings
 
 MIB = 1024 * 1024
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+@dataclass(frozen=True)
+class Taint:
+    """Keeps pods away that do not tolerate it."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+    """One of `EFFECTS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +39,13 @@ class NodeSettings:
     """Where the kubelet's HTTPS API listens; 0: any free port."""
     hidden: tuple[Path, ...] = ()
     """Folders that no pod may see, beside the node's own: the platform's data folder."""
-    pki: Path = Path("pki")
-    """Folder of `kubelet.pem` (our serving certificate with its key) and `ca.pem` (who signed the API server's)."""
+    pki: Path | None = None
+    """Folder of `kubelet.pem` (our serving certificate with its key) and `ca.crt` (who signed the API server's).
+    None: the node makes its own certificate, asks the cluster to sign one, and believes the kubeconfig's authority."""
+    client_ca: Path | None = None
+    """Who signed the certificates of those that may ask the kubelet's API; None: as `pki` says."""
+    taints: tuple[Taint, ...] = ()
+    """What the Node has from its first day; pods come only where they tolerate it."""
     machine_env: Mapping[str, str] = field(default_factory=dict)
     """The node process's own environment, for building images."""
     cache: Path = Path("cache")

@@ -21,14 +21,15 @@ from websockets.uri import parse_uri
 
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
-from flowdeck.embedded.apiserver.authentication import ClientCertificates
 from flowdeck.embedded.apiserver.server import HttpServer
+from flowdeck.embedded.node.access import Access
 from flowdeck.embedded.node.sandbox.child import resize
 from flowdeck.embedded.node.server import KubeletApi, tls_context
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.embedded.node.streams.port_forward import TUNNEL
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
+from tests.world.world import World
 
 
 class Process:
@@ -248,17 +249,17 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> pki.Pki:
 
 
 @pytest.fixture
-async def kubelet(tmp_path: Path, keys: pki.Pki) -> AsyncIterator[Kubelet]:
+async def kubelet(tmp_path: Path, keys: pki.Pki, world: World) -> AsyncIterator[Kubelet]:
     runtime = MachineRuntime(tmp_path)
     clock = SystemClock()
     api = KubeletApi(
         runtime=runtime,
-        authenticator=ClientCertificates(clock),
+        access=Access(world.client, clock, "here"),
         clock=clock,
         machine=MachineUsage("here", tmp_path, clock),
         metrics=lambda: "up 1\n",
     )
-    server = HttpServer(api, socket.create_server(("127.0.0.1", 0)), tls_context(keys.kubelet, keys.ca))
+    server = HttpServer(api, socket.create_server(("127.0.0.1", 0)), tls_context(keys.kubelet, keys.ca.read_text()))
     running = asyncio.create_task(server.run())
     await server.wait_ready()
     kubelet = Kubelet(runtime, keys, server.port)

@@ -1,0 +1,110 @@
+"""Who may ask the kubelet's API: client certificates of the cluster's authority, and tokens that the cluster knows;
+each for what the cluster lets them do with this node.
+
+Source: kubernetes/kubernetes (cmd/kubelet/app/auth.go, pkg/kubelet/server/auth.go).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from flowdeck.client.base import Client
+from flowdeck.clock import Clock
+from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
+from flowdeck.embedded.apiserver.contract import User
+from flowdeck.embedded.apiserver.tokens import Authenticated
+from flowdeck.embedded.node.streams.web_socket import Scope
+from flowdeck.kube.errors import Forbidden
+from flowdeck.kube.kinds import SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW
+from flowdeck.kube.objects import Tree, get_in
+
+MASTERS = "system:masters"
+"""May do everything, everywhere: nobody needs to be asked."""
+TOKEN_LIFE = timedelta(minutes=2)
+"""For how long an answer about a token is believed."""
+ALLOWED_LIFE = timedelta(minutes=5)
+DENIED_LIFE = timedelta(seconds=30)
+MOST_ANSWERS = 1024
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_SUBRESOURCES = {
+    "stats": ("stats",),
+    "metrics": ("metrics",),
+    "pods": ("pods", "proxy"),
+    "healthz": ("healthz", "proxy"),
+    "configz": ("configz", "proxy"),
+}
+"""By the path's first segment, `proxy` for the others; to be allowed one of them is enough."""
+
+
+@dataclass(frozen=True)
+class TokenReviews:
+    """Asks the cluster whom a bearer token stands for."""
+
+    client: Client
+    clock: Clock
+    _known: dict[str, tuple[Authenticated, datetime]] = field(default_factory=dict)
+
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
+        known = self._known.get(token)
+        if known is not None and known[1] > self.clock.now():
+            return known[0]
+        review: Tree = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}}
+        review["spec"] = {"token": token}
+        status = (await self.client.create(TOKEN_REVIEW, review)).get("status") or {}
+        if not status.get("authenticated"):
+            return None
+        if len(self._known) >= MOST_ANSWERS:
+            self._known.clear()
+        found = Authenticated(_user(status.get("user") or {}))
+        self._known[token] = (found, self.clock.now() + TOKEN_LIFE)
+        return found
+
+
+def _user(info: Tree) -> User:
+    extra = {name: tuple(values) for name, values in (info.get("extra") or {}).items()}
+    return User(info.get("username", ""), info.get("uid", ""), tuple(info.get("groups") or ()), extra)
+
+
+class Access:
+    """Lets requests pass, or not."""
+
+    def __init__(self, client: Client, clock: Clock, node: str) -> None:
+        self._client = client
+        self._clock = clock
+        self._node = node
+        self._authenticator = Union(
+            [ClientCertificates(clock), BearerTokens([TokenReviews(client, clock)])], allow_anonymous=False
+        )
+        self._decided: dict[tuple[str, tuple[str, ...], str, str], tuple[bool, datetime]] = {}
+
+    async def check(self, scope: Scope) -> None:
+        """Raises `Unauthorized`, `Forbidden`; other errors when the cluster cannot be asked."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        certificate = scope.get("state", {}).get("peer_certificate")
+        user = await self._authenticator.authenticate(headers, certificate)
+        if MASTERS in user.groups:
+            return
+        verb = _VERBS.get(scope.get("method", "GET"), "get")
+        wanted = _SUBRESOURCES.get(scope["path"].strip("/").partition("/")[0], ("proxy",))
+        for subresource in wanted:
+            if await self._may(user, verb, subresource):
+                return
+        named = f"[{' '.join(wanted)}]"
+        raise Forbidden(f"Forbidden (user={user.name}, verb={verb}, resource=nodes, subresource(s)={named})")
+
+    async def _may(self, user: User, verb: str, subresource: str) -> bool:
+        question = (user.name, user.groups, verb, subresource)
+        allowed, until = self._decided.get(question, (False, self._clock.now()))
+        if until > self._clock.now():
+            return allowed
+        attributes = {"verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource}
+        spec: Tree = {"resourceAttributes": {**attributes, "name": self._node}, "user": user.name}
+        spec |= {"uid": user.uid, "groups": list(user.groups), "extra": {k: list(v) for k, v in user.extra.items()}}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": spec}
+        answer = await self._client.create(SUBJECT_ACCESS_REVIEW, review)
+        allowed = bool(get_in(answer, "status", "allowed"))
+        if len(self._decided) >= MOST_ANSWERS:
+            self._decided.clear()
+        self._decided[question] = (allowed, self._clock.now() + (ALLOWED_LIFE if allowed else DENIED_LIFE))
+        return allowed
