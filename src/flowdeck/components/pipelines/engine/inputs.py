@@ -184,7 +184,7 @@ def _add_defaults(found: dict[str, Any], task: Task, declared: Mapping[str, Para
 def _nothing_from(source: ParameterSource | ArtifactSource) -> str:
     match source:
         case FromTask(producer, key):
-            return f'task "{producer}" gave no output "{key}"'
+            return f'no output found: task "{producer}" gave no "{key}"'
         case FinalStatus(producer):
             return f'task "{producer}" has no status'
         case Constant():

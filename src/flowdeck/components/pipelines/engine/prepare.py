@@ -64,6 +64,8 @@ class Preparation:
 
     def announced(self, task: TaskRun) -> dict[str, list[Artifact]]:
         """The artifacts that its current attempt is to make."""
+        if not task.task.component.output_artifacts:
+            return {}
         if isinstance(task.task.component.body, Importer):
             imported = launch.import_artifact(self._run, task, self._constants_of(task), "")
             return {name: [imported.artifact] for name in task.task.component.output_artifacts}
