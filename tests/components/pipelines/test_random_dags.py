@@ -23,8 +23,8 @@ from tests.components.pipelines.generator import Generator
 from tests.components.pipelines.makers import a_run
 from tests.components.pipelines.reference import Reference
 
-COUNT = int(os.environ.get("FLOWDECK_RANDOM_DAGS", "200"))
-BATCHES = 8
+COUNT = int(os.environ.get("FLOWDECK_RANDOM_DAGS", "80"))
+BATCHES = 4
 
 
 def run_both(seed: int) -> tuple[Executor, Reference, str]:

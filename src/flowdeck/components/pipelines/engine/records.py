@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from flowdeck.components.pipelines.engine.run_state import RunState
-from flowdeck.components.pipelines.engine.states import WIRE_A, WIRE_B, State
+from flowdeck.components.pipelines.engine.states import GOOD, WIRE_A, WIRE_B, State
 from flowdeck.components.pipelines.engine.task_run import Attempt, TaskRun
 from flowdeck.components.pipelines.plan.types import (
     ArtifactSource,
@@ -161,9 +161,8 @@ def _input_type(task: TaskRun, key: str, source: ParameterSource | ArtifactSourc
         case None:
             return IoType.COMPONENT_INPUT if task.parent is None else IoType.COMPONENT_DEFAULT_INPUT
         case FromTask(producer):
-            is_loop = task.parent is not None and producer in task.parent.children and (
-                task.parent.children[producer].is_loop
-            )  # fmt: skip
+            made_by = task.parent.children.get(producer) if task.parent is not None else None
+            is_loop = made_by is not None and made_by.is_loop
             return IoType.COLLECTED_INPUTS if is_loop else IoType.TASK_OUTPUT_INPUT
         case FinalStatus():
             return IoType.TASK_FINAL_STATUS_OUTPUT
@@ -186,7 +185,4 @@ def _output(task: TaskRun, key: str) -> tuple[IoType, str]:
         return IoType.OUTPUT, ""
     candidates: tuple[OutputOf, ...] = body.parameters.get(key) or body.artifacts.get(key) or ()
     kind = IoType.ONE_OF_OUTPUT if len(candidates) > 1 else IoType.OUTPUT
-    good = (
-        each.producer for each in candidates if task.children[each.producer].state in (State.SUCCEEDED, State.CACHED)
-    )
-    return kind, next(good, "")
+    return kind, next((each.producer for each in candidates if task.children[each.producer].state in GOOD), "")
