@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from flowdeck.kube import names
 from flowdeck.kube.cel_strings import STRINGS
 from flowdeck.kube.cel_types import Function
-from flowdeck.kube.formats import FORMATS
+from flowdeck.kube.formats import FORMATS, parses
 from flowdeck.kube.quantity import is_quantity, parse_quantity
 from flowdeck.kube.regex import compile_go
 
@@ -143,17 +143,6 @@ _TEXTS = [
 # -- addresses
 
 
-def _parses(read: Callable[[str], Any]) -> Callable[[str], bool]:
-    def is_readable(text: str) -> bool:
-        try:
-            read(text)
-        except ValueError:
-            return False
-        return True
-
-    return is_readable
-
-
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if "%" in text:
         raise ValueError(f'IP address "{text}" with zone value is not allowed')
@@ -199,7 +188,7 @@ def _has_cidr(value: Tagged, other: Any) -> bool:
 
 
 _ADDRESSES = [
-    Function("isIP", ("string",), "bool", _parses(_address), is_member=False),
+    Function("isIP", ("string",), "bool", parses(_address), is_member=False),
     Function("ip", ("string",), "map", lambda text: {_IP: str(_address(text))}, is_member=False),
     Function("ip.isCanonical", ("string",), "bool", lambda text: str(_address(text)) == text, is_member=False),
     Function("family", ("map",), "int", _of_ip(lambda ip: ip.version)),
@@ -213,7 +202,7 @@ _ADDRESSES = [
         _of_ip(lambda ip: str(ip).startswith("224.0.0.") if ip.version == 4 else str(ip).startswith("ff02:")),
     ),
     Function("isGlobalUnicast", ("map",), "bool", _of_ip(_is_global)),
-    Function("isCIDR", ("string",), "bool", _parses(_cidr), is_member=False),
+    Function("isCIDR", ("string",), "bool", parses(_cidr), is_member=False),
     Function("cidr", ("string",), "map", lambda text: {_CIDR: str(_cidr(text))}, is_member=False),
     Function("containsIP", ("map", "string"), "bool", _has_ip),
     Function("containsIP", ("map", "map"), "bool", _has_ip),
@@ -296,9 +285,9 @@ _AMOUNTS = [
     Function("isGreaterThan", ("map", "map"), "bool", lambda one, other: _compare(one, other) > 0),
     Function("isLessThan", ("map", "map"), "bool", lambda one, other: _compare(one, other) < 0),
     Function("compareTo", ("map", "map"), "int", _compare),
-    Function("isSemver", ("string",), "bool", _parses(_version), is_member=False),
+    Function("isSemver", ("string",), "bool", parses(_version), is_member=False),
     Function(
-        "isSemver", ("string", "bool"), "bool", lambda text, norm: _parses(lambda t: _semver(t, norm))(text),
+        "isSemver", ("string", "bool"), "bool", lambda text, norm: parses(lambda t: _semver(t, norm))(text),
         is_member=False,
     ),
     Function("semver", ("string",), "map", _semver, is_member=False),

@@ -49,7 +49,9 @@ def is_base64(text: str) -> bool:
     return True
 
 
-def _parses(read: Callable[[str], object]) -> Callable[[str], bool]:
+def parses(read: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether `read` takes a text, instead of raising `ValueError`."""
+
     def is_readable(text: str) -> bool:
         try:
             read(text)
@@ -91,17 +93,17 @@ _HEX = "[0-9a-fA-F]"
 FORMATS: dict[str, Callable[[str], bool]] = {
     "bsonobjectid": _matches(f"{_HEX}{{24}}"),
     "byte": is_base64,
-    "cidr": _parses(_cidr),
+    "cidr": parses(_cidr),
     "creditcard": _matches(r"[-\d ]{12,19}"),
-    "date": _parses(_iso_date),
+    "date": parses(_iso_date),
     "date-time": is_date_time,
     "datetime": is_date_time,
     "duration": is_duration,
     "email": _matches(r"[^@\s]+@[^@\s]+"),
     "hexcolor": _matches(f"#?(?:{_HEX}{{3}}|{_HEX}{{6}})"),
     "hostname": _matches(_HOSTNAME.pattern),
-    "ipv4": _parses(ipaddress.IPv4Address),
-    "ipv6": _parses(ipaddress.IPv6Address),
+    "ipv4": parses(ipaddress.IPv4Address),
+    "ipv6": parses(ipaddress.IPv6Address),
     "isbn": _matches(r"(?:97[89][- ]?)?(?:\d[- ]?){9}[\dxX]"),
     "isbn10": _matches(r"(?:\d[- ]?){9}[\dxX]"),
     "isbn13": _matches(r"97[89][- ]?(?:\d[- ]?){9}\d"),

@@ -307,6 +307,7 @@ def test_a_job_changes_only_while_it_waits(
         ("*/5 * * * *", True),
         ("@hourly", True),
         ("@every 1h", True),
+        ("@every now and then", False),
         ("99 * * * *", False),
         ("* * *", False),
         ("", False),

@@ -9,7 +9,7 @@ from flowdeck.clock import FakeClock
 from flowdeck.embedded.apiserver.builtin.printers.cells import human_duration
 from flowdeck.embedded.apiserver.contract import Resource
 from flowdeck.embedded.apiserver.crds import resources_of
-from flowdeck.embedded.apiserver.table import Tables, builtin_printer
+from flowdeck.embedded.apiserver.table import Tables, builtin_printer, printer_of
 from flowdeck.kube import kinds
 from flowdeck.kube.objects import Kind, Tree
 from tests.embedded.apiserver.kinds import a_container, a_definition, a_deployment, a_job, a_pod, a_service
@@ -203,7 +203,7 @@ def test_custom_kinds_show_the_columns_of_their_definition() -> None:
     conditions = [{"type": "Ready", "status": "False"}, {"type": "Complete", "status": "True"}]
     status = {"conditions": conditions, "since": "2026-11-24T11:59:00Z"}
     obj = {"metadata": {"name": "f"}, "spec": {"count": 3, "tags": ["a", "b"]}, "status": status}
-    table = Tables(FakeClock(NOW)).table(resource, [obj, {"metadata": {"name": "g"}}], metadata={})
+    table = Tables(FakeClock(NOW)).print(printer_of(resource), [obj, {"metadata": {"name": "g"}}], metadata={})
     assert [column["name"] for column in table["columnDefinitions"]] == [
         "Name",
         "State",
@@ -218,5 +218,5 @@ def test_custom_kinds_show_the_columns_of_their_definition() -> None:
 
 def test_a_custom_kind_without_columns_shows_its_age() -> None:
     obj = {"metadata": {"name": "f", "creationTimestamp": "2026-11-24T11:00:00Z"}}
-    table = Tables(FakeClock(NOW)).table(a_custom_resource(), [obj], metadata={}, include="None")
+    table = Tables(FakeClock(NOW)).print(printer_of(a_custom_resource()), [obj], metadata={}, include="None")
     assert table["rows"] == [{"cells": ["f", "60m"], "object": None}]

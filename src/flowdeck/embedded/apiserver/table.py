@@ -55,9 +55,9 @@ class Tables:
 
     clock: Clock
 
-    def table(
+    def print(
         self,
-        resource: Resource,
+        printer: Printer,
         objects: Sequence[Tree],
         *,
         include: str = "",
@@ -70,26 +70,6 @@ class Tables:
         `include` is the query parameter `includeObject`: `Metadata` (default), `Object`, `None`; raises `BadRequest`
         for others. Later events of a watch leave the columns out.
         """
-        return self.print(
-            printer_of(resource),
-            objects,
-            include=include,
-            metadata=metadata,
-            version=version,
-            with_columns=with_columns,
-        )
-
-    def print(
-        self,
-        printer: Printer,
-        objects: Sequence[Tree],
-        *,
-        include: str = "",
-        metadata: Tree,
-        version: str = "v1",
-        with_columns: bool = True,
-    ) -> Tree:
-        """`table` by a given printer: for answers of another kind than the resource's, a `Scale`."""
         if include not in _INCLUDES:
             raise BadRequest(f"unrecognized includeObject value: {include}")
         now = self.clock.now()

@@ -5,7 +5,7 @@ import random
 import pytest
 from job_makers import NOW, a_job, a_pod, step_of
 
-from flowdeck.embedded.workloads.job.spec import finished_type
+from flowdeck.kube.conditions import finished_type
 from flowdeck.kube.objects import copy_of, uid_of
 
 

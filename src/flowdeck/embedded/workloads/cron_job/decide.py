@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from flowdeck.controller.events import Happening
-from flowdeck.embedded.workloads.cron_job.schedule import BadSchedule, BadTimeZone, Schedule, read_schedule
 from flowdeck.kube.conditions import finished_type
 from flowdeck.kube.kinds import CRON_JOB
 from flowdeck.kube.objects import Tree, copy_of, get_in, owner_reference, uid_of
+from flowdeck.kube.schedule import BadSchedule, BadTimeZone, Schedule, read_schedule
 from flowdeck.kube.times import format_time, parse_time
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"

@@ -3,11 +3,7 @@
 Source: k8s.io/kubernetes (pkg/apis/batch/validation/validation.go).
 """
 
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
-
-from cronsim import CronSim, CronSimError
 
 from flowdeck.embedded.apiserver.builtin.validation.pods import validate_pod_template
 from flowdeck.embedded.apiserver.builtin.validation.single_values import (
@@ -21,6 +17,7 @@ from flowdeck.embedded.apiserver.builtin.validation.single_values import (
 from flowdeck.kube.errors import invalid, not_supported, required, too_long
 from flowdeck.kube.names import dns_subdomain
 from flowdeck.kube.objects import Tree, get_in, labels_of
+from flowdeck.kube.schedule import BadSchedule, BadTimeZone, read_schedule, read_zone
 from flowdeck.kube.selectors import label_selector_of
 
 _MAX_INDEXED_PARALLELISM = 100_000
@@ -31,7 +28,6 @@ _NUMBERS = (
     "backoffLimitPerIndex", "maxFailedIndexes",
 )  # fmt: skip
 _FIXED = ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
-_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 
 
@@ -281,17 +277,6 @@ def validate_cron_job(cron_job: Tree) -> Errors:
     return errors + validate_job_spec(get_in(spec, "jobTemplate", "spec", default={}), "spec.jobTemplate.spec")
 
 
-_MACROS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-
-
 def _schedule(spec: Tree) -> Errors:
     schedule = spec.get("schedule") or ""
     if not schedule:
@@ -299,16 +284,10 @@ def _schedule(spec: Tree) -> Errors:
     if "TZ" in schedule:
         text = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
         return [invalid("spec.schedule", schedule, text)]
-    if schedule.startswith("@every "):
-        return []
-    fields = _MACROS.get(schedule, schedule)
-    count = len(fields.split())
-    if count != 5:
-        return [invalid("spec.schedule", schedule, f"expected exactly 5 fields, found {count}: {fields.split()}")]
     try:
-        CronSim(fields, _SOME_DAY)
-    except CronSimError as error:
-        return [invalid("spec.schedule", schedule, f"failed to parse cron expression: {error}")]
+        read_schedule(schedule, None)
+    except BadSchedule as error:
+        return [invalid("spec.schedule", schedule, str(error))]
     return []
 
 
@@ -319,7 +298,7 @@ def _time_zone(zone: str) -> Errors:
         text = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
         return [invalid("spec.timeZone", zone, text)]
     try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        return [invalid("spec.timeZone", zone, f"unknown time zone {zone}")]
+        read_zone(zone)
+    except BadTimeZone as error:
+        return [invalid("spec.timeZone", zone, str(error))]
     return []

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from flowdeck.embedded.workloads.cron_job.schedule import BadSchedule, BadTimeZone, read_schedule
+from flowdeck.kube.schedule import BadSchedule, BadTimeZone, read_schedule
 
 
 def moment(text):

@@ -32,7 +32,7 @@ class BadSchedule(ValueError):
 
 
 class BadTimeZone(BadSchedule):
-    pass
+    """There is no such time zone."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,8 @@ class Schedule:
 
 
 def read_schedule(text: str, time_zone: str | None) -> Schedule:
-    """Raises `BadSchedule`, `BadTimeZone`."""
-    try:
-        zone: tzinfo = ZoneInfo(time_zone) if time_zone else UTC
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise BadTimeZone(f"unknown time zone {time_zone}") from error
+    """Without a zone: in UTC. Raises `BadSchedule`, `BadTimeZone`."""
+    zone = read_zone(time_zone) if time_zone else UTC
     text = text.strip()
     if text.startswith("@every "):
         return Schedule("", _duration(text.removeprefix("@every ").strip()), zone)
@@ -102,6 +99,14 @@ def read_schedule(text: str, time_zone: str | None) -> Schedule:
     except CronSimError as error:
         raise BadSchedule(str(error)) from error
     return Schedule(expression, timedelta(0), zone)
+
+
+def read_zone(name: str) -> tzinfo:
+    """Raises `BadTimeZone`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadTimeZone(f"unknown time zone {name}") from error
 
 
 def _stepped(field: str, whole: str) -> str:
