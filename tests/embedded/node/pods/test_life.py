@@ -437,7 +437,8 @@ async def test_the_user_and_the_group_of_a_pod(bench: Bench) -> None:
 async def test_a_command_in_a_container_has_its_user(bench: Bench) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    probe = {"exec": {"command": ["sh", "-c", "test $(id -u) = 1234 && touch $HOME/probed"]}, "periodSeconds": 1}
+    script = "test $(id -u) = 1234 && touch $HOME/probed && python -c \"import os; assert os.access('$HOME', os.W_OK)\""
+    probe = {"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1}
     container = a_shell("sleep 60", readinessProbe=probe)
     await bench.run(a_pod(containers=[container], securityContext={"runAsUser": 1234}))
     await bench.until("p", is_ready)

@@ -77,7 +77,8 @@ def run_init(plan: Plan, namespaces: Sequence[int], stdio: Sequence[int], channe
             main = os.fork()
             if main == 0:
                 become_command_or_tell(plan, stdio, channel)
-        channel.close()
+        _pass_signals_on(main)
+        channel.close()  # that tells that the command runs: it may be signalled from now on
         for fd in {0, 1, 2, *stdio}:
             os.close(fd)
         _look_after(main)
@@ -108,8 +109,8 @@ def run_plain(plan: Plan, stdio: Sequence[int], channel: socket.socket) -> NoRet
         tell_failure(channel, error)
 
 
-def _look_after(main: int) -> NoReturn:
-    """Waits for children until the command ends; passes signals on meanwhile."""
+def _pass_signals_on(main: int) -> None:
+    """The command gets what is sent to its init."""
 
     def pass_on(number: int, frame: object) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -120,6 +121,10 @@ def _look_after(main: int) -> NoReturn:
         signal.SIGCONT, signal.SIGALRM, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
     ):  # fmt: skip
         signal.signal(number, pass_on)
+
+
+def _look_after(main: int) -> NoReturn:
+    """Waits for children until the command ends."""
     while True:
         pid, status = os.wait()
         if pid == main:

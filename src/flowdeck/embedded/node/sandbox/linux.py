@@ -25,7 +25,7 @@ MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_CAP_AMBIENT = 47
@@ -130,8 +130,9 @@ def forbid_new_privileges() -> None:
 
 
 def keep_capabilities_over_setuid() -> None:
-    """Until the next program is started."""
-    _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl keepcaps")
+    """For good. access(2), too, then counts the capabilities of a process that is not root."""
+    no_setuid_fixup = 1 << 2
+    _check(_libc.prctl(_PR_SET_SECUREBITS, ctypes.c_ulong(no_setuid_fixup), 0, 0, 0), "prctl securebits")
 
 
 def bound_capabilities(kept: set[int]) -> None:
