@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 HISTORY_EVENTS = 20_000
 """How many past changes are kept at most."""
-HISTORY_BYTES = 24 * 1024 * 1024
+HISTORY_BYTES = 12 * 1024 * 1024
 """How many bytes of past changes are kept at most."""
 TREE_BYTES = 6 * 1024 * 1024
 """How many bytes of objects are kept as trees, too; the others are parsed when they are asked for."""
