@@ -52,7 +52,8 @@ class Operator:
 
     def __post_init__(self) -> None:
         self.components = components(self.settings.disabled)
-        self.certificates = Certificates(self.client, self.clock, server_names(self.components), self.folder)
+        names = [*server_names(self.components), *sorted(self.settings.names)]
+        self.certificates = Certificates(self.client, self.clock, names, self.folder)
 
     async def run(self) -> None:
         """Works until it is cancelled, also while the API server cannot be reached."""

@@ -25,6 +25,9 @@ class ClusterSettings:
     """Names of components that are not run: neither their kinds nor their rights are installed."""
     host: str = "0.0.0.0"
     """Address that webhooks, health and metrics are served on."""
+    names: frozenset[str] = frozenset()
+    """Further DNS names and addresses that the serving certificate shall be valid for: of an operator that runs outside
+    the cluster, whose webhooks are called by URL."""
     webhook_port: int = 9443
     """TCP port of the webhooks (HTTPS)."""
     health_port: int = 8081
