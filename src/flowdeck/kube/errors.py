@@ -81,10 +81,14 @@ class ApiError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        if details:
+        if details or self.code in _WITH_DETAILS:
             status["details"] = details
         status["code"] = self.code
         return status
+
+
+_WITH_DETAILS = (404, 405, 406, 415)
+"""Answers that have details even where there is nothing to tell in them, as upstream."""
 
 
 class BadRequest(ApiError):
@@ -164,6 +168,12 @@ class InternalError(ApiError):
     reason = "InternalError"
 
 
+class Unclassified(InternalError):
+    """A 500 without a reason: what upstream makes of errors that are not its own."""
+
+    reason = ""
+
+
 class ServiceUnavailable(ApiError):
     code = 503
     reason = "ServiceUnavailable"
@@ -218,8 +228,25 @@ def page_not_found() -> NotFound:
     return NotFound("the server could not find the requested resource")
 
 
-def already_exists(kind: Kind, name: str) -> AlreadyExists:
-    return AlreadyExists(f'{kind.resource} "{name}" already exists', group=kind.group, kind=kind.plural, name=name)
+def not_allowed() -> MethodNotAllowed:
+    """For a verb that a resource does not have."""
+    return MethodNotAllowed("the server does not allow this method on the requested resource")
+
+
+class UnknownPath(NotFound):
+    """A path below no group and version that is served: answered by plain text."""
+
+
+def unknown_path() -> UnknownPath:
+    return UnknownPath("404 page not found\n")
+
+
+def already_exists(kind: Kind, name: str, *, is_ending: bool = False) -> AlreadyExists:
+    """`is_ending`: the object that is there is being deleted."""
+    told = f'{kind.resource} "{name}" already exists'
+    if is_ending:
+        told = f"object is being deleted: {told}"
+    return AlreadyExists(told, group=kind.group, kind=kind.plural, name=name)
 
 
 def conflict(kind: Kind, name: str, why: str) -> Conflict:
@@ -300,6 +327,11 @@ def invalid_object(kind: Kind, name: str, errors: Sequence[FieldError]) -> Inval
         kind=kind.kind,
         name=name,
     )
+
+
+def invalid_options(kind: str, errors: Sequence[FieldError]) -> Invalid:
+    """The 422 answer for a query or body of options (`DeleteOptions`) that breaks `errors`."""
+    return invalid_object(Kind("meta.k8s.io", "v1", kind, ""), "", errors)
 
 
 def _shown(value: Any) -> str:

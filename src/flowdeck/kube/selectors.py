@@ -228,9 +228,18 @@ def _split_term(term: str) -> tuple[str, str, str]:
     return term, "", ""
 
 
+_ZERO_FIELDS = {
+    "spec.hostNetwork": "false",
+    "spec.unschedulable": "false",
+    "status.replicas": "0",
+    "status.successful": "0",
+}
+"""What a missing field counts as where that is not `""`."""
+
+
 def read_field(obj: Tree, path: str) -> str:
     """The value at a path as text: `""` where there is none, booleans in lower case."""
-    value = get_in(obj, *path.split("."), default="")
+    value = get_in(obj, *path.split("."), default=_ZERO_FIELDS.get(path, ""))
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -252,7 +252,7 @@ async def test_a_definition_is_served_until_it_is_deleted(front: Front) -> None:
         async for line in events.aiter_lines():
             if line.startswith('{"type":"DELETED"'):
                 break
-    assert (await front.told("GET", FOOS))[0] == 404
+    assert (await front.http.get(FOOS)).status_code == 404
 
 
 async def test_a_name_can_be_had_by_one_definition_only(front: Front) -> None:

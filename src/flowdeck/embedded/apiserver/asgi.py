@@ -10,7 +10,7 @@ import structlog
 
 from flowdeck.embedded.apiserver.contract import Answer
 from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES
-from flowdeck.kube.errors import ApiError, RequestEntityTooLarge
+from flowdeck.kube.errors import ApiError, RequestEntityTooLarge, UnknownPath
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -38,6 +38,8 @@ async def read_body(receive: Receive) -> bytes:
 
 def error_answer(error: ApiError) -> Answer:
     """The Status that tells an error."""
+    if isinstance(error, UnknownPath):
+        return Answer(raw=error.message.encode(), code=error.code, content_type="text/plain; charset=utf-8")
     headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s else {}
     return Answer(obj=error.to_status(), code=error.code, headers=headers, warnings=error.warnings)
 

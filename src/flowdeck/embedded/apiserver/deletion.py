@@ -3,18 +3,29 @@
 Source: k8s.io/apiserver (pkg/registry/rest/delete.go, pkg/registry/generic/registry/store.go).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flowdeck.kube.errors import BadRequest, Conflict
+from flowdeck.kube.errors import BadRequest, Conflict, invalid, invalid_options, not_supported
 from flowdeck.kube.objects import Kind, Tree, copy_of
+from flowdeck.kube.openapi import schema_for
 from flowdeck.kube.times import format_time
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 DEFAULT_POD_GRACE_S = 30
+_ORPHANING = ("jobs.batch", "replicationcontrollers")
+"""Kinds whose dependents stay unless something else is said: older than garbage collection."""
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
+_POLICIES = ("Foreground", "Background", "Orphan")
+_KIND = "DeleteOptions"
+SCHEME = "pkg/runtime/scheme.go:111"
+"""Where upstream's scheme was made: it says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,26 +37,34 @@ class DeleteOptions:
     grace_period_s: int | None = None
     uid: str = ""
     resource_version: str = ""
+    dry_run: bool = False
+    """Asked for in the body."""
+    is_cascading: bool = False
+    """`orphanDependents: false`: an object that does not go at once is answered by 202."""
 
     @classmethod
     def parse(cls, body: Any, query: Mapping[str, str]) -> "DeleteOptions":
-        """Reads them from the body, else from the query. Raises `BadRequest`."""
-        body = body if isinstance(body, dict) else {}
+        """Reads them from the body, else from the query. Raises `BadRequest`, `Invalid`."""
+        body = _options_tree(body)
         propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
         orphan = body.get("orphanDependents", {"true": True, "false": False}.get(query.get("orphanDependents", "")))
+        dry_run = body.get("dryRun") or []
+        errors = []
         if propagation and orphan is not None:
-            raise BadRequest("orphanDependents and deletionPropagation cannot be both set")
-        if propagation not in ("", "Background", "Foreground", "Orphan"):
-            raise BadRequest(
-                f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "{propagation}": '
-                'supported values: "Foreground", "Background", "Orphan", "nil"'
-            )
+            told = "orphanDependents and deletionPropagation cannot be both set"
+            errors.append(invalid("propagationPolicy", propagation, told))
+        if propagation not in ("", *_POLICIES):
+            errors.append(not_supported("propagationPolicy", propagation, [*_POLICIES, "nil"]))
+        if any(value != "All" for value in dry_run):
+            errors.append(not_supported("dryRun", dry_run, ["All"]))
+        if errors:
+            raise invalid_options("DeleteOptions", errors)
         if orphan is not None:
             propagation = "Orphan" if orphan else "Background"
         conditions = body.get("preconditions") or {}
-        if not isinstance(conditions, dict):
-            raise BadRequest("DeleteOptions.preconditions: must be an object")
         return cls(
+            dry_run=bool(dry_run),
+            is_cascading=orphan is False,
             propagation=propagation,
             grace_period_s=_whole(body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))),
             uid=conditions.get("uid") or "",
@@ -61,11 +80,25 @@ class DeleteOptions:
         return tree
 
 
+def _options_tree(body: Any) -> Tree:
+    """The body as DeleteOptions. Raises `BadRequest`, as decoding them does."""
+    if not isinstance(body, dict):
+        return {}
+    kind, version = body.get("kind", _KIND), body.get("apiVersion", "v1")
+    if kind != _KIND:
+        raise BadRequest(
+            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+        )
+    if errors := schema_for(Kind("", "v1", _KIND, "")).type_errors(body):
+        raise BadRequest(errors[0])
+    return body
+
+
 def _whole(seconds: Any) -> int | None:
     try:
         return None if seconds is None else int(seconds)
-    except (TypeError, ValueError) as error:
-        raise BadRequest("DeleteOptions.gracePeriodSeconds: must be a whole number") from error
+    except ValueError as error:
+        raise BadRequest(f'strconv.ParseInt: parsing "{seconds}": invalid syntax') from error
 
 
 @dataclass(frozen=True)
@@ -73,7 +106,7 @@ class DeletionPlan:
     """What a delete does to the object."""
 
     marked: Tree | None
-    """The object to store first: with its deletion marks and finalizers; None: store nothing."""
+    """The object with its deletion marks and finalizers: stored, or the last state of what goes; None: as it is."""
     is_final: bool
     """Whether the object goes away right now."""
 
@@ -81,30 +114,31 @@ class DeletionPlan:
 def check_preconditions(kind: Kind, obj: Tree, wanted: DeleteOptions) -> None:
     """Raises `Conflict` when the object is not the one that is meant."""
     meta = obj["metadata"]
-    for label, asked, is_now in (
-        ("UID", wanted.uid, meta["uid"]),
-        ("ResourceVersion", wanted.resource_version, meta["resourceVersion"]),
+    for label, asked, is_now, why in (
+        ("UID", wanted.uid, meta["uid"], "deleted and then recreated"),
+        ("ResourceVersion", wanted.resource_version, meta["resourceVersion"], "modified"),
     ):
         if asked and asked != is_now:
+            named = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
             raise Conflict(
-                f'Operation cannot be fulfilled on {kind.resource} "{meta["name"]}": the {label} in the precondition '
-                f"({asked}) does not match the {label} in record ({is_now}). The object might have been deleted and "
-                "then recreated",
+                f'Operation cannot be fulfilled on {named} "{meta["name"]}": the {label} in the precondition '
+                f"({asked}) does not match the {label} in record ({is_now}). The object might have been {why}",
                 group=kind.group,
-                kind=kind.plural,
+                kind=kind.kind,
                 name=meta["name"],
             )
 
 
 def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> DeletionPlan:
     """Decides whether the object goes now, or is marked and waits for its finalizers and grace."""
-    finalizers = _finalizers(obj, wanted.propagation)
+    finalizers = _finalizers(kind, obj, wanted.propagation)
     grace_s = _grace(kind, obj, wanted)
     meta = obj["metadata"]
     is_marked = bool(meta.get("deletionTimestamp"))
     is_guarded = _is_guarded(obj)
     shortens = not is_marked or grace_s < (meta.get("deletionGracePeriodSeconds") or 0)
-    if not finalizers and grace_s == 0 and not is_guarded:
+    is_final = not finalizers and grace_s == 0 and not is_guarded
+    if is_final and not _has_grace(kind):
         return DeletionPlan(None, is_final=True)
     marked = copy_of(obj)
     if shortens:
@@ -117,7 +151,7 @@ def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> Deletio
         marked["metadata"]["finalizers"] = finalizers
     if is_guarded:
         marked["status"] = {**(marked.get("status") or {}), "phase": "Terminating"}
-    return DeletionPlan(marked, is_final=False)
+    return DeletionPlan(marked, is_final=is_final)
 
 
 def is_finished(obj: Tree) -> bool:
@@ -140,8 +174,16 @@ def _is_guarded(obj: Tree) -> bool:
     )
 
 
-def _finalizers(obj: Tree, propagation: str) -> list[str]:
-    kept = [name for name in obj["metadata"].get("finalizers") or () if name not in (ORPHAN, FOREGROUND)]
+def warnings(kind: Kind) -> Sequence[str]:
+    """For who deletes an object of the kind without a word on what hangs on it."""
+    return (_JOB_WARNING,) if kind.resource == "jobs.batch" else ()
+
+
+def _finalizers(kind: Kind, obj: Tree, propagation: str) -> list[str]:
+    was = obj["metadata"].get("finalizers") or ()
+    kept = [name for name in was if name not in (ORPHAN, FOREGROUND)]
+    if not propagation and len(kept) == len(was) and kind.resource in _ORPHANING:
+        propagation = "Orphan"
     match propagation:
         case "Orphan":
             return [*kept, ORPHAN]
@@ -152,9 +194,13 @@ def _finalizers(obj: Tree, propagation: str) -> list[str]:
     return list(obj["metadata"].get("finalizers") or ())
 
 
+def _has_grace(kind: Kind) -> bool:
+    return (kind.group, kind.kind) == ("", "Pod")
+
+
 def _grace(kind: Kind, obj: Tree, wanted: DeleteOptions) -> int:
     """Seconds that a pod has to end; other kinds go at once."""
-    if (kind.group, kind.kind) != ("", "Pod"):
+    if not _has_grace(kind):
         return 0
     if not obj["spec"].get("nodeName") or (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return 0

@@ -81,6 +81,9 @@ class Page(NamedTuple):
     """How many are left behind this page; None when that is not known."""
 
 
+_TOKEN_VERSION = "meta.k8s.io/v1"
+
+
 class _Token(msgspec.Struct):
     v: str
     rv: int
@@ -88,15 +91,20 @@ class _Token(msgspec.Struct):
 
 
 def encode_token(revision: int, last: StoreKey) -> str:
-    token = msgspec.json.encode(_Token("meta.k8s.io/v1", revision, f"{last.namespace}/{last.name}"))
+    token = msgspec.json.encode(_Token(_TOKEN_VERSION, revision, f"{last.namespace}/{last.name}"))
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
 def decode_token(text: str) -> tuple[int, tuple[str, str]]:
+    wrong = "invalid continue token: continue key is not valid"
     try:
         token = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
-    except (msgspec.DecodeError, msgspec.ValidationError, binascii.Error, ValueError) as error:
-        raise BadRequest(f"continue key is not valid: {error}") from error
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BadRequest(f"{wrong}: {error}") from error
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"{wrong}: illegal base64 data at input byte {len(text) // 4 * 4}") from error
+    if token.v != _TOKEN_VERSION:
+        raise BadRequest(f"{wrong}: server does not recognize this encoded version {token.v}")
     namespace, _, name = token.start.partition("/")
     return token.rv, (namespace, name)
 

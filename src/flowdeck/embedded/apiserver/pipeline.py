@@ -43,9 +43,11 @@ from flowdeck.kube.errors import (
     ApiError,
     InternalError,
     MethodNotAllowed,
+    not_allowed,
     page_not_found,
+    unknown_path,
 )
-from flowdeck.kube.objects import ObjectKey
+from flowdeck.kube.objects import Kind, ObjectKey
 
 _RUNS_SOMETHING = frozenset((("pods", "exec"), ("pods", "attach"), ("pods", "portforward")))
 """A WebSocket is opened by GET, yet these do something in a pod: `create` is asked for as well, as since 1.35."""
@@ -112,9 +114,25 @@ class Pipeline:
             info = replace(info, user=impersonate(info.user, scope["headers"], self.authorizer))
         path = parse_path(info.path)
         self._authorize(info, path)
-        if path is not None and info.resource is None:
-            raise page_not_found()
+        if path is not None:
+            self._check_route(info, path)
         return info
+
+    def _check_route(self, info: RequestInfo, path: ResourcePath) -> None:
+        """Raises for a path, or a method on it, of which upstream's router knows nothing."""
+        if info.resource is None:
+            served = any(r.kind.path == Kind(path.group, path.version, "", "").path for r in self.handlers.registry)
+            raise page_not_found() if served else unknown_path()
+        is_below = path.namespace and path.plural != "namespaces"
+        if is_below and not info.resource.kind.namespaced:
+            raise page_not_found()
+        if info.resource.kind.namespaced and not path.namespace:
+            if path.name:
+                raise page_not_found()
+            if info.verb not in ("list", "watch"):
+                raise not_allowed()
+        if info.method == "HEAD" or (info.verb in ("update", "patch") and not path.name):
+            raise not_allowed()
 
     def _parse(
         self,
@@ -175,9 +193,15 @@ class Pipeline:
             handler = self.subresources.get(names) or self.subresources.get(("*", info.subresource))
             if handler is None or info.subresource not in info.resource.subresources:
                 raise page_not_found()
+            if info.verb not in info.resource.subresources[info.subresource].verbs:
+                raise not_allowed()
             await admit_connect(self.handlers.verbs.plugins, info)
             return await handler(info)
         if info.resource.virtual is not None:
+            if info.key and info.key.name and info.resource.verbs == ("create",):
+                raise page_not_found()
+            if info.verb not in info.resource.verbs:
+                raise not_allowed()
             return await info.resource.virtual(info)
         if _may_create(info) and self.handlers.verbs.find(info.resource, info.key or _NO_KEY) is None:
             self._authorize(replace(info, verb="create"), parse_path(info.path))

@@ -4,12 +4,13 @@ Objects are rendered in the form that the `Accept` header asks for: as they are,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
 from flowdeck.clock import Clock
-from flowdeck.embedded.apiserver import queries
+from flowdeck.embedded.apiserver import deletion, queries
 from flowdeck.embedded.apiserver.bodies import body_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
@@ -21,7 +22,16 @@ from flowdeck.embedded.apiserver.stored_bytes import Form, is_stored_as_served, 
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.apiserver.watching import watch_answer
 from flowdeck.embedded.apiserver.writes import WriteOptions
-from flowdeck.kube.errors import BadRequest, MethodNotAllowed, NotFound, Timeout, page_not_found
+from flowdeck.kube.errors import (
+    ApiError,
+    BadRequest,
+    Cause,
+    NotAcceptable,
+    NotFound,
+    Timeout,
+    not_allowed,
+    page_not_found,
+)
 from flowdeck.kube.objects import ObjectKey, Tree, key_of
 
 RETURNS_DELETED = frozenset(
@@ -33,9 +43,14 @@ RETURNS_DELETED = frozenset(
         "resourcequotas",
         "persistentvolumes",
         "persistentvolumeclaims",
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "storageclasses.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "volumeattributesclasses.storage.k8s.io",
     }
 )
-"""Core resources whose DELETE answers the object, not a Status. Source: pkg/registry/core/*/storage."""
+"""Resources whose DELETE answers the object, not a Status. Source: pkg/registry/{core,storage}/*/storage."""
 DELETIONS_AT_ONCE = 100
 """Of a DELETE of a collection: so many go to the disk in one commit."""
 
@@ -58,10 +73,13 @@ class ResourceHandlers:
         handler = self._handler(info)
         allowed = resource.subresources[info.subresource].verbs if info.subresource else resource.verbs
         if handler is None or info.verb not in allowed:
-            raise MethodNotAllowed(
-                "the server does not allow this method on the requested resource",
-            )
-        answer = await handler(info, resource)
+            raise not_allowed()
+        try:
+            answer = await handler(info, resource)
+        except ApiError as error:
+            if resource.deprecation:
+                error.warnings = [resource.deprecation, *error.warnings]
+            raise
         if resource.deprecation:
             answer.warnings = [resource.deprecation, *answer.warnings]
         return answer
@@ -82,6 +100,8 @@ class ResourceHandlers:
 
     async def _get(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
+        if "resourceVersion" in info.query:
+            queries.revision(info)
         entry = self.verbs.get(resource, _key(info))
         if form.is_plain and is_stored_as_served(resource):
             return Answer(raw=entry.raw)
@@ -93,11 +113,7 @@ class ResourceHandlers:
     async def _list(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
         page = await self._read_page(info, resource)
-        metadata: Tree = {"resourceVersion": str(page.revision)}
-        if page.continue_token:
-            metadata["continue"] = page.continue_token
-            if page.remaining is not None:
-                metadata["remainingItemCount"] = page.remaining
+        metadata = _list_metadata(page)
         if form.is_plain:
             return list_answer(resource, page.entries, metadata)
         objects = [self.verbs.in_version(resource, entry.tree) for entry in page.entries]
@@ -107,9 +123,11 @@ class ResourceHandlers:
         selection = queries.selection(info, resource)
         revision = queries.revision(info)
         match = info.query.get("resourceVersionMatch", "")
-        if match and not info.query.get("resourceVersion"):
-            raise BadRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
-        limit = queries.number(info, "limit")
+        queries.check_list_options(info)
+        if info.query.get("continue") and revision:
+            raise BadRequest("specifying resource version is not allowed when using continue")
+        is_any = info.query.get("resourceVersion") == "0"  # from a cache, upstream: never in pages
+        limit = 0 if is_any else queries.number(info, "limit")
         if revision > self.verbs.store.revision:
             await self._wait_for(revision)
         exact = match == "Exact" or (bool(limit) and revision > 0 and match != "NotOlderThan")
@@ -128,12 +146,14 @@ class ResourceHandlers:
             if self.verbs.store.revision >= revision:
                 return
             await self.clock.sleep(0.1)
-        error = Timeout(f"Too large resource version: {revision}, current: {self.verbs.store.revision}")
-        error.retry_after_s = 1
-        raise error
+        told = f"Timeout: Too large resource version: {revision}, current: {self.verbs.store.revision}"
+        raise Timeout(told, [Cause("ResourceVersionTooLarge", "Too large resource version")], retry_after_s=1)
 
     async def _watch(self, info: RequestInfo, resource: Resource) -> Answer:
-        return watch_answer(self.verbs.store, info, resource, self.negotiate(info, resource), self.random)
+        form = self.negotiate(info, resource)
+        if form.content_type != JSON:
+            raise NotAcceptable(f"only the following media types are accepted: {JSON};stream=watch")
+        return watch_answer(self.verbs.store, info, resource, form, self.random)
 
     # ---- writes ---------------------------------------------------------------------------------------------------
 
@@ -141,7 +161,7 @@ class ResourceHandlers:
         form = self.negotiate(info, resource)
         options = queries.write_options(info)
         if info.key and info.key.name:
-            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+            raise not_allowed()
         obj = await self.verbs.create(resource, _key(info).namespace, body_of(info), options)
         answer = self._rendered(form, resource, obj, 201)
         answer.warnings = options.warnings
@@ -158,11 +178,7 @@ class ResourceHandlers:
     async def _patch(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
         content, patch = patch_of(info)
-        if content == "application/apply-patch+yaml" and not info.query.get("fieldManager"):
-            raise BadRequest(
-                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-            )
-        options = queries.write_options(info)
+        options = queries.write_options(info, content)
         obj, created = await self.verbs.patch(
             resource, _key(info), content, patch, options, subresource=info.subresource
         )
@@ -173,30 +189,28 @@ class ResourceHandlers:
     async def _delete(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
         wanted, options = queries.delete_options(info)
+        warnings = [] if wanted.propagation else deletion.warnings(resource.kind)
         obj, is_gone = await self.verbs.delete(resource, _key(info), wanted, options)
-        if not is_gone or (resource.kind.group == "" and resource.kind.plural in RETURNS_DELETED):
-            return self._rendered(form, resource, obj)
-        return Answer(obj=_deleted_status(resource, obj))
+        if not is_gone or resource.kind.resource in RETURNS_DELETED:
+            answer = self._rendered(form, resource, obj, 200 if is_gone or not wanted.is_cascading else 202)
+        else:
+            answer = Answer(obj=_deleted_status(resource, obj))
+        answer.warnings = warnings
+        return answer
 
     async def _delete_all(self, info: RequestInfo, resource: Resource) -> Answer:
         wanted, options = queries.delete_options(info)
         page = await self._read_page(info, resource)
-        keys = [key_of(entry.tree) for entry in page.entries]
-        deleted: list[Tree] = []
-        for start in range(0, len(keys), DELETIONS_AT_ONCE):
-            some = keys[start : start + DELETIONS_AT_ONCE]
-            found = await asyncio.gather(*(self._delete_one(resource, key, wanted, options) for key in some))
-            deleted += [self.verbs.in_version(resource, obj) for obj in found if obj is not None]
-        return Answer(obj=_list_tree(resource, deleted, {"resourceVersion": str(page.revision)}))
+        for start in range(0, len(page.entries), DELETIONS_AT_ONCE):
+            some = page.entries[start : start + DELETIONS_AT_ONCE]
+            await asyncio.gather(*(self._delete_one(resource, key_of(e.tree), wanted, options) for e in some))
+        return list_answer(resource, page.entries, _list_metadata(page))
 
     async def _delete_one(
         self, resource: Resource, key: ObjectKey, wanted: DeleteOptions, options: WriteOptions
-    ) -> Tree | None:
-        """Its last state; None when somebody else was faster."""
-        try:
-            return (await self.verbs.delete(resource, key, wanted, options))[0]
-        except NotFound:
-            return None
+    ) -> None:
+        with contextlib.suppress(NotFound):  # somebody else was faster
+            await self.verbs.delete(resource, key, wanted, options)
 
 
 def _encoded(form: Form, obj: Tree, code: int = 200) -> Answer:
@@ -205,9 +219,13 @@ def _encoded(form: Form, obj: Tree, code: int = 200) -> Answer:
     return Answer(raw=encode(obj, YAML), code=code, content_type=YAML)
 
 
-def _list_tree(resource: Resource, objects: Sequence[Tree], metadata: Tree) -> Tree:
-    kind = resource.kind
-    return {"kind": kind.kind + "List", "apiVersion": kind.api_version, "metadata": metadata, "items": list(objects)}
+def _list_metadata(page: Page) -> Tree:
+    metadata: Tree = {"resourceVersion": str(page.revision)}
+    if page.continue_token:
+        metadata["continue"] = page.continue_token
+        if page.remaining is not None:
+            metadata["remainingItemCount"] = page.remaining
+    return metadata
 
 
 def _deleted_status(resource: Resource, obj: Tree) -> Tree:

@@ -76,7 +76,7 @@ class Frames:
         return _frame(event.type, orjson.dumps(self._form.event(obj)))
 
     def bookmark(self, revision: int, *, is_end_of_initial: bool = False) -> bytes:
-        metadata: Tree = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata: Tree = {"resourceVersion": str(revision)}
         if is_end_of_initial:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         kind = self._resource.kind

@@ -30,7 +30,6 @@ from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
 from flowdeck.kube.errors import (
     AlreadyExists,
-    Conflict,
     already_exists,
     conflict,
     invalid,
@@ -38,7 +37,7 @@ from flowdeck.kube.errors import (
     not_found,
 )
 from flowdeck.kube.names import generate_name
-from flowdeck.kube.objects import ObjectKey, Tree, copy_of
+from flowdeck.kube.objects import ObjectKey, Tree, copy_of, is_being_deleted
 from flowdeck.kube.times import format_time
 
 ATTEMPTS = 50
@@ -95,16 +94,17 @@ class Verbs:
         resource.strategy.default(obj)
         for server_set in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
             meta.pop(server_set, None)
+        now = self.clock.now()
+        if not applied:
+            # before admission and strategy, as upstream: what the server adds belongs to nobody
+            apply.track(obj, None, resource.schema, self._writer(resource, options, now))
         with self._request("CREATE", resource, key, obj, None, options) as request:
             await self.plugins.mutate(request)
             obj = request.obj or obj
-            now = self.clock.now()
             self._prepare_new(resource, obj, now)
             refuse(resource, key.name, resource.strategy.validate(obj), resource.schema.validate(obj))
             await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(obj, None))
-            if not applied:
-                apply.track(obj, None, resource.schema, self._writer(resource, options, now))
             if options.dry_run:
                 if self.store.head(_store_key(resource, key)):
                     raise already_exists(resource.kind, key.name)
@@ -112,7 +112,9 @@ class Verbs:
             try:
                 return (await self.store.put(_store_key(resource, key), ordered(resource, obj), expected=None)).tree
             except StaleError as error:
-                raise already_exists(resource.kind, key.name) from error
+                there = self.store.head(_store_key(resource, key))
+                is_ending = there is not None and is_being_deleted(there.tree)
+                raise already_exists(resource.kind, key.name, is_ending=is_ending) from error
 
     def _prepare_new(self, resource: Resource, obj: Tree, now: datetime) -> None:
         meta = obj["metadata"]
@@ -179,6 +181,9 @@ class Verbs:
         old = head.tree
         keep_identity(resource, key, new, old)
         resource.strategy.default(new)
+        if not applied:
+            writer = self._writer(resource, options, self.clock.now(), subresource)
+            apply.track(new, old, resource.schema, writer)
         with self._request("UPDATE", resource, key, new, old, options, subresource) as request:
             await self.plugins.mutate(request)
             new = request.obj or new
@@ -191,9 +196,6 @@ class Verbs:
             refuse(resource, key.name, finalizer_errors(new, old), found, resource.schema.validate(new, old))
             await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(new, old))
-            if not applied:
-                writer = self._writer(resource, options, self.clock.now(), subresource)
-                apply.track(new, old, resource.schema, writer)
             new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
             if is_same(new, old):
                 return old
@@ -240,8 +242,8 @@ class Verbs:
     async def _apply(
         self, resource: Resource, key: ObjectKey, config: Tree, options: WriteOptions, subresource: str
     ) -> tuple[Tree, bool]:
-        if isinstance(config, dict):
-            apply.refuse_undeclared(config, resource.schema)
+        if isinstance(config, dict) and isinstance(config.get("metadata") or {}, dict):
+            apply.check_config(config, resource.kind, resource.schema, key.name)
         config = read_object(resource, key.namespace, key.name, config, options)
         resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
@@ -249,10 +251,9 @@ class Verbs:
                 if subresource:
                     raise not_found(resource.kind, key.name)
                 if config["metadata"].get("uid"):
-                    raise Conflict(
-                        f"uid mismatch: the provided object specified uid {config['metadata']['uid']}, "
-                        "and no existing object was found"
-                    )
+                    sent = config["metadata"]["uid"]
+                    why = f"uid mismatch: the provided object specified uid {sent}, and no existing object was found"
+                    raise conflict(resource.kind, key.name, why)
                 try:
                     return await self._create_applied(resource, config, options), True
                 except AlreadyExists:
@@ -316,13 +317,13 @@ class Verbs:
                 await self.plugins.validate(request)
             plan = deletion.plan(resource.kind, head.tree, wanted, self.clock.now())
             try:
-                if plan.marked is not None and plan.marked != head.tree:
-                    if options.dry_run:
-                        return plan.marked, False
-                    head = await self._store(resource, head, plan.marked)
-                if not plan.is_final or options.dry_run:
-                    return head.tree, plan.is_final
-                return (await self.store.delete(head.key, expected=head)).tree, True
+                marked = plan.marked or head.tree
+                if options.dry_run:
+                    return marked, plan.is_final
+                if plan.is_final:
+                    last = None if plan.marked is None else ordered(resource, plan.marked)
+                    return (await self.store.delete(head.key, expected=head, last=last)).tree, True
+                return (head if marked == head.tree else await self._store(resource, head, marked)).tree, False
             except StaleError:
                 continue
         raise conflict(resource.kind, key.name, _MODIFIED)

@@ -41,7 +41,6 @@ SELECTABLE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "replicationcontrollers": ("status.replicas",),
     "secrets": ("type",),
     "services": ("spec.clusterIP", "spec.type"),
-    "replicasets.apps": ("status.replicas",),
     "jobs.batch": ("status.successful",),
     "certificatesigningrequests.certificates.k8s.io": ("spec.signerName",),
 }  # fmt: skip
