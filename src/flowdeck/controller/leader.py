@@ -34,7 +34,6 @@ class LeaderElection:
     retry_s: float = 2.0
     _seen: tuple[str, float] | None = None
     """Version of somebody else's Lease, and when it was first seen (monotonic: wall clocks are set)."""
-    """The other holder's Lease (its resourceVersion), and when we first saw it so."""
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Waits to become the leader, then runs `lead`; returns when that ends. Raises `LostLease` when it is lost."""

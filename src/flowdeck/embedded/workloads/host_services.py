@@ -1,6 +1,7 @@
 """Services that lead to servers of the platform itself, which run on the host and in no pod."""
 
 from flowdeck.client.base import Client
+from flowdeck.embedded.workloads.endpoints.slices import MANAGED_BY, SERVICE_NAME
 from flowdeck.kube.kinds import ENDPOINT_SLICE, SERVICE
 from flowdeck.kube.objects import ObjectKey, Tree
 
@@ -21,10 +22,7 @@ async def lead_to(client: Client, service: ObjectKey, *, label: str, port: int, 
         "metadata": {
             "name": f"{service.name}-{host.replace('.', '-').replace(':', '-')}",
             "namespace": service.namespace,
-            "labels": {
-                "kubernetes.io/service-name": service.name,
-                "endpointslice.kubernetes.io/managed-by": MANAGER,
-            },
+            "labels": {SERVICE_NAME: service.name, MANAGED_BY: MANAGER},
         },
         "addressType": "IPv6" if ":" in host else "IPv4",
         "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],

@@ -19,9 +19,10 @@ from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.embedded.workloads.node_fit import tolerates
+from flowdeck.embedded.workloads.pod_conditions import write_condition
 from flowdeck.embedded.workloads.pod_garbage_collection import node_of
 from flowdeck.embedded.workloads.pods import is_finished, is_ready
-from flowdeck.kube.conditions import find_condition
+from flowdeck.kube.conditions import Condition, find_condition
 from flowdeck.kube.kinds import LEASE, NODE, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in, is_being_deleted, key_of, uid_of
 from flowdeck.kube.times import format_time, parse_time
@@ -38,6 +39,13 @@ _BY_CONDITION = (
     ("NetworkUnavailable", "True", "network-unavailable", ("NoSchedule",)),
     ("Ready", "False", "not-ready", ("NoSchedule", "NoExecute")),
     ("Ready", "Unknown", "unreachable", ("NoSchedule", "NoExecute")),
+)
+_NOT_READY = Condition(type="Ready", status="False", reason="NodeNotReady")
+_TAINTED = Condition(
+    type="DisruptionTarget",
+    status="True",
+    reason="DeletionByTaintManager",
+    message="Taint manager: deleting due to NoExecute taint",
 )
 _OURS = frozenset(_PREFIX + name for _, _, name, _ in _BY_CONDITION) | {_PREFIX + "unschedulable"}
 
@@ -97,15 +105,13 @@ class NodeLifeCycleController:
         key = key_of(node)
         node = await self.client.patch(NODE, key, status, type=PatchType.STRATEGIC, subresource="status")
         await self.events.event(node, reason="NodeNotReady", message=f"Node {key.name} status is now: NodeNotReady")
-        await self._mark_pods_not_ready(key.name, now)
+        await self._mark_pods_not_ready(key.name)
         return node
 
-    async def _mark_pods_not_ready(self, node: str, now: str) -> None:
+    async def _mark_pods_not_ready(self, node: str) -> None:
         for pod in await self._pods_on(node):
             if is_ready(pod):
-                condition = {"type": "Ready", "status": "False", "reason": "NodeNotReady", "lastTransitionTime": now}
-                patch = {"status": {"conditions": [condition]}}
-                await self.client.patch(POD, key_of(pod), patch, type=PatchType.STRATEGIC, subresource="status")
+                await write_condition(self.client, pod, _NOT_READY, now=self.clock.now())
 
     async def _pods_on(self, node: str) -> Sequence[Tree]:
         return (await self.client.list(POD, fields=f"spec.nodeName={node}")).items
@@ -136,15 +142,7 @@ class NodeLifeCycleController:
         return waits
 
     async def _delete(self, pod: Tree) -> None:
-        condition = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "reason": "DeletionByTaintManager",
-            "message": "Taint manager: deleting due to NoExecute taint",
-            "lastTransitionTime": format_time(self.clock.now()),
-        }
-        patch = {"status": {"conditions": [condition]}}
-        await self.client.patch(POD, key_of(pod), patch, type=PatchType.STRATEGIC, subresource="status")
+        await write_condition(self.client, pod, _TAINTED, now=self.clock.now())
         await self.client.delete(POD, key_of(pod), uid=uid_of(pod), missing_ok=True)
         message = f"Marking for deletion Pod {key_of(pod)}"
         await self.events.event(pod, reason="TaintManagerEviction", message=message)

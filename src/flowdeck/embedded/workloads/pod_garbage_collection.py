@@ -8,13 +8,14 @@ Source: Kubernetes (pkg/controller/podgc).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from flowdeck.client.base import Client, PatchType
+from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
+from flowdeck.embedded.workloads.pod_conditions import write_condition
 from flowdeck.embedded.workloads.pods import created_at, is_finished
+from flowdeck.kube.conditions import Condition
 from flowdeck.kube.kinds import NODE, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, is_being_deleted, key_of, uid_of
-from flowdeck.kube.times import format_time
 
 QUARANTINE_S = 40.0
 """How long a node must be missing before its pods are given up."""
@@ -22,6 +23,9 @@ FINISHED_LIMIT = 12_500
 """How many finished pods are kept, the newest ones."""
 TRIM_S = 20.0
 """How often finished pods are counted: that costs as much as there are."""
+_NODE_IS_GONE = Condition(
+    type="DisruptionTarget", status="True", reason="DeletionByPodGC", message="PodGC: node no longer exists"
+)
 _FINISHED = ObjectKey("", "*")
 """Stands for all finished pods: no pod is without a namespace."""
 
@@ -67,17 +71,7 @@ class LostNodeController:
 
     async def _end(self, pod: Tree) -> None:
         if not is_finished(pod):
-            condition = {
-                "type": "DisruptionTarget",
-                "status": "True",
-                "reason": "DeletionByPodGC",
-                "message": "PodGC: node no longer exists",
-                "lastTransitionTime": format_time(self.clock.now()),
-            }
-            status = {"phase": "Failed", "conditions": [condition]}
-            await self.client.patch(
-                POD, key_of(pod), {"status": status}, type=PatchType.STRATEGIC, subresource="status"
-            )
+            await write_condition(self.client, pod, _NODE_IS_GONE, now=self.clock.now(), phase="Failed")
         await self.client.delete(POD, key_of(pod), uid=uid_of(pod), grace_period_s=0, missing_ok=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flowdeck.kube.conditions import find_condition
+from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.objects import Tree, annotations_of, get_in, is_being_deleted, uid_of
 from flowdeck.kube.times import parse_time
 
@@ -32,8 +32,7 @@ def is_terminating(pod: Mapping[str, Any]) -> bool:
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
-    condition = find_condition(pod, "Ready")
-    return condition is not None and condition.get("status") == "True"
+    return is_true(pod, "Ready")
 
 
 def ready_since(pod: Mapping[str, Any]) -> datetime | None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from flowdeck.embedded.workloads import pods
+from flowdeck.embedded.workloads.endpoints.slices import MANAGED_BY, SERVICE_NAME
 from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.objects import Tree, get_in, is_being_deleted, key_of, labels_of, uid_of
 
@@ -121,8 +122,6 @@ def trigger_time(selected: Iterable[Tree]) -> str:
 def inherited_labels(service: Tree) -> dict[str, str]:
     """The Service's labels that its slices and endpoints carry too."""
     labels = {
-        name: value
-        for name, value in labels_of(service).items()
-        if name not in (HEADLESS, "kubernetes.io/service-name", "endpointslice.kubernetes.io/managed-by")
+        name: value for name, value in labels_of(service).items() if name not in (HEADLESS, SERVICE_NAME, MANAGED_BY)
     }
     return labels | ({HEADLESS: ""} if is_headless(service) else {})

@@ -15,7 +15,7 @@ from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads.persistent_volumes import matching
 from flowdeck.embedded.workloads.persistent_volumes.folders import PROVISIONER, CannotProvision, Folders, is_ours
-from flowdeck.embedded.workloads.persistent_volumes.usage import claims_of_pod
+from flowdeck.embedded.workloads.persistent_volumes.usage import SELECTED_NODE, claims_of_pod
 from flowdeck.kube.errors import AlreadyExists
 from flowdeck.kube.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from flowdeck.kube.objects import (
@@ -31,7 +31,6 @@ from flowdeck.kube.objects import (
 
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 STORAGE_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 BETA_STORAGE_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner"
 IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"

@@ -11,15 +11,17 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flowdeck.client.base import Client, PatchType
+from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.controller.events import Events
+from flowdeck.embedded.workloads.persistent_volumes.usage import SELECTED_NODE
+from flowdeck.embedded.workloads.pod_conditions import write_condition
 from flowdeck.embedded.workloads.pods import is_finished
 from flowdeck.embedded.workloads.scheduler.decide import Plan, Scene, marks_of, schedule
 from flowdeck.embedded.workloads.scheduler.preemption import Eviction
-from flowdeck.embedded.workloads.scheduler.volumes import SELECTED_NODE, PodVolumes, volumes_of
-from flowdeck.kube.conditions import find_condition
+from flowdeck.embedded.workloads.scheduler.volumes import PodVolumes, volumes_of
+from flowdeck.kube.conditions import Condition
 from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET
 from flowdeck.kube.objects import (
@@ -33,11 +35,16 @@ from flowdeck.kube.objects import (
     labels_of,
     uid_of,
 )
-from flowdeck.kube.times import format_time
 
 NAMES = frozenset({"default-scheduler", "volcano", "scheduler-plugins-scheduler"})
 """Values of `schedulerName` that mean us; pods of other schedulers are left to these."""
 GATED = "Scheduling is blocked due to non-empty scheduling gates"
+_PREEMPTED = Condition(
+    type="DisruptionTarget",
+    status="True",
+    reason="PreemptionByScheduler",
+    message="default-scheduler: preempting to accommodate a higher priority pod",
+)
 _PASS = ObjectKey("", "*")
 """Stands for "whatever waits": no node has this name."""
 
@@ -130,8 +137,7 @@ class SchedulerController:
         for victim in eviction.victims:
             if is_being_deleted(victim):
                 continue
-            message = "default-scheduler: preempting to accommodate a higher priority pod"
-            await self._condition(victim, "DisruptionTarget", "True", "PreemptionByScheduler", message)
+            await write_condition(self.client, victim, _PREEMPTED, now=self.clock.now())
             await self.client.delete(POD, key_of(victim), uid=uid_of(victim), missing_ok=True)
             told = f"Preempted by pod {uid_of(pod)} on node {node}"
             await self.events.event(victim, reason="Preempted", message=told)
@@ -142,26 +148,8 @@ class SchedulerController:
 
     async def _say(self, pod: Tree, reason: str, message: str) -> bool:
         """Writes why a pod has no node; False where it says so already."""
-        old = find_condition(pod, "PodScheduled") or {}
-        if (old.get("status"), old.get("reason"), old.get("message")) == ("False", reason, message):
-            return False
-        await self._condition(pod, "PodScheduled", "False", reason, message)
-        return True
-
-    async def _condition(self, pod: Tree, type_: str, status: str, reason: str, message: str) -> None:
-        """Merged by type: other conditions belong to others."""
-        old = find_condition(pod, type_) or {}
-        since = old.get("lastTransitionTime") if old.get("status") == status else None
-        condition = {
-            "type": type_,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastProbeTime": None,
-            "lastTransitionTime": since or format_time(self.clock.now()),
-        }
-        patch = {"status": {"conditions": [condition]}}
-        await self.client.patch(POD, key_of(pod), patch, type=PatchType.STRATEGIC, subresource="status")
+        condition = Condition(type="PodScheduled", status="False", reason=reason, message=message)
+        return await write_condition(self.client, pod, condition, now=self.clock.now())
 
 
 def _is_waiting(pod: Tree) -> bool:

@@ -12,8 +12,6 @@ from flowdeck.embedded.workloads.persistent_volumes.usage import claims_of_pod
 from flowdeck.kube.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_being_deleted
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-
 
 @dataclass(frozen=True)
 class PodVolumes:
