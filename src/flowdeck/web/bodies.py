@@ -1,14 +1,20 @@
 """Reads what a request brings, within limits."""
 
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 import msgspec
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from flowdeck.kube.errors import BadRequest, RequestEntityTooLarge
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a JSON body, unless a route says otherwise."""
+FORM = 64 * 1024
+"""Bytes of a form around its file, and of its largest field."""
 
 T = TypeVar("T")
 
@@ -18,16 +24,7 @@ async def raw(request: Request, *, limit: int = MAX_BODY) -> bytes:
     kept: bytes | None = getattr(request.state, "body", None)
     if kept is not None:
         return kept
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise RequestEntityTooLarge(f"the body is larger than {limit} bytes, the limit of {request.url.path}")
-            chunks.append(chunk)
-    except ClientDisconnect as error:
-        raise BadRequest("the connection ended before the body did") from error
-    body = b"".join(chunks)
+    body = b"".join([chunk async for chunk in _chunks(request, limit)])
     request.state.body = body
     return body
 
@@ -41,3 +38,30 @@ async def decoded(request: Request, type: type[T], *, limit: int = MAX_BODY) -> 
         return msgspec.json.decode(body, type=type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body of {request.method} {request.url.path} is not valid: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def form(request: Request, *, limit: int) -> AsyncGenerator[FormData, None]:
+    """A form of at most one file; a large one is kept on disk. Raises `BadRequest`, `RequestEntityTooLarge`."""
+    chunks = _chunks(request, limit)
+    try:
+        found = await MultiPartParser(request.headers, chunks, max_files=1, max_part_size=FORM).parse()
+    except (MultiPartException, KeyError) as error:
+        why = error.message if isinstance(error, MultiPartException) else "it is no multipart/form-data"
+        raise BadRequest(f"the form cannot be read: {why}") from error
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise RequestEntityTooLarge(f"the body is larger than {limit} bytes, the limit of {request.url.path}")
+            yield chunk
+    except ClientDisconnect as error:
+        raise BadRequest("the connection ended before the body did") from error

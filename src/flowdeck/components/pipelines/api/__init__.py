@@ -1,0 +1,1 @@
+"""The REST surface of pipelines, `/apis/v2beta1`."""

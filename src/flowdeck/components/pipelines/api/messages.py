@@ -1,0 +1,110 @@
+"""Messages of the REST wire: what requests bring, and how answers are written.
+
+Requests may spell fields `snake_case` or `lowerCamelCase`; an unknown one is refused. Answers are `snake_case` and
+leave out what is zero.
+
+Source: kubeflow/pipelines (backend/api/v2beta1/*.proto)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowdeck.components.pipelines.admission import document_in
+from flowdeck.components.pipelines.catalog import pipeline_id_of, rest_name
+from flowdeck.components.pipelines.errors import InvalidPipeline
+from flowdeck.components.pipelines.ir.proto_json import JsonObject, Message, decode
+from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.objects import Tree, get_in, key_of, uid_of
+from flowdeck.web import bodies
+
+MAX_BODY = 33 * 1024 * 1024
+"""A pipeline of the largest size, and the rest of a request around it."""
+
+
+class Url(Message):
+    pipeline_url: str = ""
+
+
+class Pipeline(Message):
+    pipeline_id: str = ""
+    display_name: str = ""
+    name: str = ""
+    description: str = ""
+    created_at: str = ""
+    namespace: str = ""
+    error: JsonObject | None = None
+    tags: dict[str, str] | None = None
+
+
+class PipelineVersion(Message):
+    pipeline_id: str = ""
+    pipeline_version_id: str = ""
+    display_name: str = ""
+    name: str = ""
+    description: str = ""
+    created_at: str = ""
+    package_url: Url | None = None
+    code_source_url: str = ""
+    pipeline_spec: JsonObject | None = None
+    error: JsonObject | None = None
+    tags: dict[str, str] | None = None
+
+
+class CreatePipelineAndVersion(Message):
+    pipeline: Pipeline | None = None
+    pipeline_version: PipelineVersion | None = None
+
+
+async def message_in(request: Request, message: type[Any]) -> Any:
+    """The message in a request's body. Raises `BadRequest`."""
+    tree = await bodies.decoded(request, dict[str, Any], limit=MAX_BODY)
+    try:
+        return decode(message, tree, "")
+    except InvalidPipeline as error:
+        raise BadRequest(f"Invalid input error: {error.message}") from error
+
+
+def pipeline_message(obj: Tree, *, shows_namespace: bool) -> Tree:
+    """A Pipeline object as the REST wire tells it."""
+    return without_zeros(
+        {
+            "pipeline_id": uid_of(obj),
+            "display_name": get_in(obj, "spec", "displayName", default="") or rest_name(obj),
+            "name": rest_name(obj),
+            "description": get_in(obj, "spec", "description", default=""),
+            "created_at": obj["metadata"]["creationTimestamp"],
+            "namespace": key_of(obj).namespace if shows_namespace else "",
+            "tags": get_in(obj, "spec", "tags") or {},
+        }
+    )
+
+
+def version_message(obj: Tree) -> Tree:
+    """A PipelineVersion object as the REST wire tells it."""
+    return without_zeros(
+        {
+            "pipeline_id": pipeline_id_of(obj),
+            "pipeline_version_id": uid_of(obj),
+            "display_name": get_in(obj, "spec", "displayName", default="") or rest_name(obj),
+            "name": rest_name(obj),
+            "description": get_in(obj, "spec", "description", default=""),
+            "created_at": obj["metadata"]["creationTimestamp"],
+            "code_source_url": get_in(obj, "spec", "codeSourceURL", default=""),
+            "pipeline_spec": document_in(obj).wire,
+            "tags": get_in(obj, "spec", "tags") or {},
+        }
+    )
+
+
+def without_zeros(message: Mapping[str, Any]) -> Tree:
+    """What the wire leaves out: empty texts, lists and objects, 0, false, null."""
+    return {key: value for key, value in message.items() if value}
+
+
+def reply(message: Mapping[str, Any] = {}) -> Response:
+    """A good answer."""
+    return Response(msgspec.json.encode(message), media_type="application/json")

@@ -1,0 +1,128 @@
+"""`/apis/v2beta1/pipelines/upload` and `upload_version`: pipelines as files. Errors have a form of their own here.
+
+Source: kubeflow/pipelines (backend/src/apiserver/server/pipeline_upload_server.go)
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowdeck.components.pipelines.api.messages import pipeline_message, reply, version_message
+from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name
+from flowdeck.components.pipelines.api.tenancy import Tenancy
+from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
+from flowdeck.components.pipelines.ir.document import Document, parse
+from flowdeck.components.pipelines.ir.package import MAX_SIZE, text_of
+from flowdeck.kube.errors import ApiError, BadRequest
+from flowdeck.kube.objects import key_of
+from flowdeck.web import bodies
+from flowdeck.web.routing import Handler, Needs, Route
+
+PART = "uploadfile"
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """The handlers; see `routes`."""
+
+    catalog: Catalog
+    tenancy: Tenancy
+
+    def routes(self) -> list[Route]:
+        base = "/apis/v2beta1/pipelines"
+        pipeline = Needs("create", "pipelines", self.tenancy.in_query)
+        version = Needs("create", "pipelines", self.tenancy.of(self._namespace_of_pipeline))
+        return [
+            Route("POST", f"{base}/upload", _told(self.upload), pipeline),
+            Route("POST", f"{base}/upload_version", _told(self.upload_version), version),
+        ]
+
+    async def upload(self, request: Request) -> Response:
+        file_name, document = await _uploaded(request)
+        query = request.query_params
+        name = checked_name(query.get("name") or query.get("display_name") or file_name, MAX_NAME, "pipeline")
+        new = NewPipeline(
+            name=name,
+            namespace=self.tenancy.namespace_asked(request),
+            display_name=query.get("display_name") or name,
+            description=query.get("description", ""),
+            tags=_tags(query),
+        )
+        version = _version(query, name=name[:MAX_VERSION_NAME], document=document)
+        pipeline, _ = await self.catalog.create_with_version(new, version)
+        return reply(pipeline_message(pipeline, shows_namespace=self.tenancy.multi_user))
+
+    async def upload_version(self, request: Request) -> Response:
+        file_name, document = await _uploaded(request)
+        query = request.query_params
+        name = checked_name(
+            query.get("name") or query.get("display_name") or file_name, MAX_VERSION_NAME, "pipeline version"
+        )
+        pipeline = await self.catalog.pipeline(_pipeline_id(request))
+        version = _version(query, name=name, document=document)
+        return reply(version_message(await self.catalog.create_version(pipeline, version)))
+
+    async def _namespace_of_pipeline(self, request: Request) -> str:
+        return key_of(await self.catalog.pipeline(_pipeline_id(request))).namespace
+
+
+def _version(query: Mapping[str, str], *, name: str, document: Document) -> NewVersion:
+    return NewVersion(
+        name=name,
+        document=document,
+        display_name=query.get("display_name") or name,
+        description=query.get("description", ""),
+        code_source_url=query.get("code_source_url", ""),
+        tags=_tags(query),
+    )
+
+
+def _pipeline_id(request: Request) -> str:
+    pipeline_id: str = request.query_params.get("pipelineid", "")
+    if not pipeline_id:
+        raise BadRequest("Invalid input error: Please specify a pipeline id when creating versions: ?pipelineid=")
+    return pipeline_id
+
+
+def _tags(query: Mapping[str, str]) -> dict[str, str]:
+    text = query.get("tags", "")
+    if not text:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"Invalid input error: tags must be a JSON object of texts: {error}") from error
+
+
+async def _uploaded(request: Request) -> tuple[str, Document]:
+    """The name of the uploaded file, and the document in it. Raises `BadRequest`."""
+    async with bodies.form(request, limit=MAX_SIZE + bodies.FORM) as form:
+        part = form.get(PART)
+        if not isinstance(part, UploadFile):
+            raise BadRequest(f"Invalid input error: the form has no file in the part {PART!r}")
+        data, file_name = await part.read(), part.filename or ""
+    document = await asyncio.to_thread(_read, data, file_name)
+    return PurePosixPath(file_name).name, document
+
+
+def _read(data: bytes, file_name: str) -> Document:
+    return parse(text_of(data, file_name))
+
+
+def _told(handler: Handler) -> Handler:
+    """Errors as upload clients expect them."""
+
+    async def act(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ApiError as error:
+            body = {"error_message": error.message, "error_details": error.message}
+            return Response(msgspec.json.encode(body), error.code, media_type="application/json")
+
+    return act

@@ -1,0 +1,1 @@
+"""The REST surface, on a real API server in the same process."""

@@ -1,0 +1,51 @@
+"""What goes in: HTTP requests to the surface's application. Its objects are on a whole API server, with the rules."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from flowdeck.components.pipelines import admission
+from flowdeck.components.pipelines.api.pipelines import Pipelines
+from flowdeck.components.pipelines.api.tenancy import Tenancy
+from flowdeck.components.pipelines.api.uploads import Uploads
+from flowdeck.components.pipelines.catalog import Catalog
+from flowdeck.components.pipelines.kinds import GROUP, definitions
+from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
+from flowdeck.web.identity import AccessReviews, Authorizer, HeaderIdentity, Identity, SingleUser
+from flowdeck.web.routing import Door, Route, application
+from flowdeck.web.rpc_errors import rpc_error
+from tests.world.world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = await World.open(tmp_path, rules=admission.rules())
+    for crd in definitions():
+        await world.client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager="test")
+    for name in ("kubeflow", "team-a", "team-b"):
+        await world.client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield world
+    await world.close()
+
+
+def surface(world: World, *, multi_user: bool) -> Sequence[Route]:
+    tenancy = Tenancy(multi_user)
+    catalog = Catalog(world.client)
+    return [*Uploads(catalog, tenancy).routes(), *Pipelines(catalog, tenancy).routes()]
+
+
+def http(world: World, *, multi_user: bool = False) -> httpx.AsyncClient:
+    one = SingleUser()
+    identity: Identity = HeaderIdentity("kubeflow-userid") if multi_user else one
+    authorizer: Authorizer = AccessReviews(world.client) if multi_user else one
+    door = Door(identity, authorizer, GROUP, "v1beta1")
+    app = application(surface(world, multi_user=multi_user), door, rpc_error)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pipelines/apis/v2beta1")
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with http(world) as client:
+        yield client
