@@ -16,6 +16,8 @@ from flowdeck.components.pipelines.plan.tasks import task_of
 from flowdeck.components.pipelines.plan.types import Body, Component, Dag, OutputOf, Plan, Task, TaskType
 
 ROOT: Final = "root"
+MAX_DEPTH: Final = 64
+"""Dags inside of each other."""
 
 
 def compile_plan(document: Document) -> Plan:
@@ -51,6 +53,8 @@ class _Compiler:
         if name in self._open:
             way = " > ".join([*self._open[self._open.index(name) :], name])
             raise InvalidPipeline(f"component {name!r} contains itself ({way}); pipelines cannot be recursive")
+        if len(self._open) >= MAX_DEPTH:
+            raise InvalidPipeline(f"dags are nested deeper than {MAX_DEPTH}, at component {name!r}")
         self._open.append(name)
         body: Body
         if spec.dag is not None:

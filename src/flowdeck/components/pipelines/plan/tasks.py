@@ -104,9 +104,7 @@ def _iterator(
 ) -> Iterator | None:
     if (over := spec.artifact_iterator) is not None:
         if over.items.input_artifact not in artifacts:
-            raise InvalidPipeline(
-                f"{task} loops over {over.items.input_artifact!r}, which is no artifact of its inputs"
-            )
+            raise InvalidPipeline(f"{task} loops over {over.items.input_artifact!r}, which is no input artifact of it")
         _check_item(over.item_input, component.artifacts, task)
         return Iterator(over.item_input, input=over.items.input_artifact, over_artifacts=True)
     if (values := spec.parameter_iterator) is None:
