@@ -210,8 +210,8 @@ def test_dags_that_are_nested_too_deep_are_refused() -> None:
 def test_tasks_have_types_and_wait_for_their_producers() -> None:
     m = Maker()
     leaf = m.leaf("leaf", {"x": parameter(isOptional=True)}, {"y": "LIST"})
-    importer = m.leaf("imp", artifacts_out={"artifact": artifact()}, executor={"importer": {
-        "artifactUri": {"constant": "gs://b/k"}, "typeSchema": {"schemaTitle": "system.Dataset"}, "reimport": True}})  # fmt: skip
+    importing = {"artifactUri": {"constant": "gs://b/k"}, "reimport": True}
+    importer = m.leaf("imp", artifacts_out={"artifact": artifact()}, executor={"importer": importing})
     dag = m.dag("dag", {"t": use(leaf)}, {"x": parameter("LIST", isOptional=True)})
     status = m.leaf("status", {"s": parameter("TASK_FINAL_STATUS")})
     plan = m.plan(
@@ -358,7 +358,7 @@ def platform(values: dict[str, Any], **kubernetes: Any) -> Tree:
         ({"tolerations": [{"tolerationJson": constant([{"key": "a"}, {"key": "b"}])}, {"key": "c"}]},
          {"tolerations": [{"key": "a"}, {"key": "b"}, {"key": "c"}]}),
         ({"tolerations": [{"tolerationJson": constant('{"key": "a"}')}]}, {"tolerations": [{"key": "a"}]}),
-        ({"nodeAffinity": [{"matchExpressions": [{"key": "k", "operator": "In", "values": ["v"]}], "weight": 3}]}, None),
+        ({"nodeAffinity": [{"matchExpressions": [{"key": "k", "operator": "In"}], "weight": 3}]}, None),
         ({"imagePullPolicy": "Always", "activeDeadlineSeconds": "60"},
          {"imagePullPolicy": "Always", "activeDeadlineSeconds": 60}),
         ({"imagePullSecret": [{"secretNameParameter": given("a")}, {"secretNameParameter": given("b")}]},
