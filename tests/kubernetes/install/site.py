@@ -1,7 +1,7 @@
 """A cluster on which the platform is installed, with the operator's replicas as processes of the test.
 
-The processes have exactly the ServiceAccount's rights. The API server calls their webhooks by URL, through a `Front` that
-leads to whichever replica takes the connection: what a Service does for pods.
+The processes have exactly the ServiceAccount's rights. The API server calls their webhooks by URL, through a `Front`
+that leads to whichever replica takes the connection: what a Service does for pods.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,8 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         pass
     finally:
         for end in (source, sink):
-            try:
+            with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
 
@@ -164,9 +162,9 @@ def created(events: Iterator[Tree]) -> list[tuple[str, str, str]]:
     found = []
     for event in events:
         ref = event.get("objectRef") or {}
-        if event["verb"] in ("create", "patch") and event["responseStatus"].get("code") == 201:
-            if "subresource" not in ref:
-                found.append((ref["resource"], ref.get("namespace", ""), ref.get("name", "")))
+        was_made = event["verb"] in ("create", "patch") and event["responseStatus"].get("code") == 201
+        if was_made and "subresource" not in ref:
+            found.append((ref["resource"], ref.get("namespace", ""), ref.get("name", "")))
     return found
 
 
