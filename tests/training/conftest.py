@@ -17,7 +17,8 @@ from flowdeck.embedded.node.contract import ImageError
 from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.settings import ImageSettings, shared_folder
 from flowdeck.embedded.node.images.table import Row, add_row
-from flowdeck.testing.platform import RunningPlatform, platform
+from flowdeck.testing.platform import RunningPlatform
+from tests.conftest import OpenPlatform
 from tests.training.jobs import Jobs
 
 DRIVERS = [
@@ -73,15 +74,19 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def running(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
-    """A platform with this driver."""
+def running(
+    driver: str, tmp_path_factory: pytest.TempPathFactory, open_platform: OpenPlatform, request: pytest.FixtureRequest
+) -> Iterator[RunningPlatform]:
+    """A platform with this driver; `--cluster` says where."""
+    if driver == "plain" and request.config.getoption("--cluster") == "real":
+        pytest.skip("plain pods have the machine's address, loopback in tests: a real Service leads to no such address")
     if driver == "namespaces" and sys.platform != "linux":
         pytest.skip("namespaces are Linux's")
     data = tmp_path_factory.mktemp(driver)
     for reference, packages in OWN_IMAGES.items():
         add_row(data / "images.toml", Row(references=(reference,), packages=tuple(packages)))
     links = [word for folder in wheels() for word in ("--find-links", folder)]
-    with platform(data, options=["--driver", driver, *links]) as running:
+    with open_platform(data, options=["--driver", driver, *links]) as running:
         yield running
 
 

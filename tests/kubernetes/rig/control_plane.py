@@ -25,7 +25,7 @@ from tests.kubernetes.rig.processes import Processes
 START_S = 60.0
 SERVICE_RANGE = "10.96.0.0/16"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
-NODES = ("node-a", "node-b", "node-c")
+NODES = ("flowdeck", "node-a", "node-b", "node-c")
 """Names that a node may join as: `kubeconfig("system:node:node-a")`."""
 USERS = {
     "admin": ["system:masters"],

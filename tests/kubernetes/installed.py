@@ -1,0 +1,63 @@
+"""The platform on a real cluster: a control plane, our node, and what `flowdeck install` brings.
+
+The operator's replicas are pods of our node; the API server reaches their webhooks at their addresses.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowdeck.client.http import HttpClient
+from tests.kubectl.kubectl import Kubectl
+from tests.kubernetes.joined_node import joined
+from tests.kubernetes.rig import binaries
+from tests.kubernetes.rig.control_plane import RealCluster, control_plane
+
+NODE = "flowdeck"
+INSTALL_S = 180
+
+
+@dataclass(frozen=True)
+class InstalledPlatform:
+    """What scenarios need of a platform, as `flowdeck.testing.platform.RunningPlatform` has it."""
+
+    cluster: RealCluster
+    data: Path
+    """The node's data folder: images.toml, pods, logs."""
+
+    @property
+    def server(self) -> str:
+        return self.cluster.server
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.cluster.kubeconfig
+
+    def client(self) -> HttpClient:
+        return self.cluster.client()
+
+
+@contextmanager
+def installed(data: Path | None = None, *, options: Sequence[str] = ()) -> Iterator[InstalledPlatform]:
+    """Runs one until the context ends. `options` are `flowdeck up`'s; with `--no-node` nothing is scheduled."""
+    with tempfile.TemporaryDirectory(prefix="flowdeck-", ignore_cleanup_errors=True) as folder:
+        place = data or Path(folder)
+        of_node = [option for option in options if option != "--no-node"]
+        with (
+            control_plane(binaries.ready(lambda line: None), controllers=True) as cluster,
+            joined(cluster, NODE, place, "--no-taint", *of_node),
+        ):
+            _install(cluster)
+            if "--no-node" in options:
+                Kubectl(cluster.kubeconfig, "default", cluster.env)(f"cordon {NODE}")
+            yield InstalledPlatform(cluster, place)
+
+
+def _install(cluster: RealCluster) -> None:
+    command = [sys.executable, "-m", "flowdeck.cli.main", "install", "--timeout", str(INSTALL_S)]
+    done = subprocess.run([*command, "--kubeconfig", cluster.kubeconfig], capture_output=True, text=True)
+    assert done.returncode == 0, f"flowdeck install failed ({done.returncode}):\n{done.stdout}{done.stderr}"
