@@ -112,6 +112,18 @@ async def test_a_watch_maps_an_object_to_the_keys_that_it_concerned_and_to_those
     assert sorted(controller.seen) == [A, B]
 
 
+async def test_a_controller_of_no_kind_has_the_keys_that_its_watches_bring(world):
+    controller = await started(world, Diary(kind=None, watches=(Maps(CONFIG_MAP, lambda obj: [B]),)))
+    for name in ("a", "b", "c"):
+        await world.create(a_config_map(name))
+    await world.settle()
+    assert set(controller.seen) == {B}
+    controller.seen.clear()
+    world.manager.reconcile_all()
+    await world.settle()
+    assert controller.seen == [B]
+
+
 async def test_keys_can_be_fed_from_elsewhere(world):
     feeds = []
     controller = await started(world, Diary(kind=None, watches=(Feeds(feeds.append),)))

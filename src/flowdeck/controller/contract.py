@@ -73,7 +73,7 @@ class Controller(Protocol):
 
     @property
     def kind(self) -> Kind | None:
-        """The kind whose keys are reconciled; None for keys of objects of all kinds, which `Feeds` bring."""
+        """The kind whose keys are reconciled; None where keys are no objects of one kind: `watches` bring them all."""
         ...
 
     @property

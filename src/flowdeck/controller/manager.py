@@ -9,7 +9,7 @@ import structlog
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.controller.cached import ASKING, CachedClient
-from flowdeck.controller.contract import Controller, Feeds, Terminal
+from flowdeck.controller.contract import Controller, Feeds, Maps, Terminal
 from flowdeck.controller.events import held_back
 from flowdeck.controller.informer import Informers
 from flowdeck.controller.queue import WorkQueue
@@ -78,10 +78,10 @@ class Manager:
     def reconcile_all(self) -> None:
         """Asks every controller to look at all its objects again."""
         for running in self._running.values():
-            kind = running.controller.kind
-            informer = self.informers.of(kind) if kind else None
-            for obj in informer.list() if informer else ():
-                running.queue.add(key_of(obj))
+            for kind, to in _sources(running.controller):
+                for obj in self.informers.add(kind).list():
+                    for key in to(obj):
+                        running.queue.add(key)
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
@@ -95,14 +95,11 @@ class Manager:
                     tasks.create_task(self._work(running, tasks), name=f"{running.controller.name} {number}")
 
     def _connect(self, running: _Running) -> None:
-        queue, controller = running.queue, running.controller
-        if controller.kind is not None:
-            self._on_change(controller.kind, lambda obj: [key_of(obj)], queue)
-        for source in controller.watches:
+        for kind, to in _sources(running.controller):
+            self._on_change(kind, to, running.queue)
+        for source in running.controller.watches:
             if isinstance(source, Feeds):
-                source.connect(queue.add)
-            else:
-                self._on_change(source.kind, source.to, queue)
+                source.connect(running.queue.add)
 
     def _on_change(self, kind: Kind, to: Callable[[Tree], Iterable[ObjectKey]], queue: WorkQueue) -> None:
         def changed(old: Tree | None, new: Tree | None) -> None:
@@ -161,3 +158,12 @@ class Manager:
         await self._clock.sleep(seconds)
         running.timers.pop(key, None)
         running.queue.add(key)
+
+
+def _sources(controller: Controller) -> Iterable[tuple[Kind, Callable[[Tree], Iterable[ObjectKey]]]]:
+    """The kinds whose changes make keys, and how."""
+    if controller.kind is not None:
+        yield controller.kind, lambda obj: [key_of(obj)]
+    for source in controller.watches:
+        if isinstance(source, Maps):
+            yield source.kind, source.to

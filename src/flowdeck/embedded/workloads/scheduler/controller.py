@@ -9,7 +9,7 @@ changes ends in one pass. decide.py is that pass.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
@@ -25,7 +25,6 @@ from flowdeck.kube.conditions import Condition
 from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET
 from flowdeck.kube.objects import (
-    Kind,
     ObjectKey,
     Tree,
     annotations_of,
@@ -46,7 +45,7 @@ _PREEMPTED = Condition(
     message="default-scheduler: preempting to accommodate a higher priority pod",
 )
 _PASS = ObjectKey("", "*")
-"""Stands for "whatever waits": no node has this name."""
+"""Stands for "whatever waits"."""
 
 
 def _wake(obj: Tree) -> Iterable[ObjectKey]:
@@ -59,25 +58,20 @@ class SchedulerController:
     clock: Clock
     events: Events
     name: str = "scheduler"
-    kind: Kind = NODE
-    watches: Sequence[Maps] = (
-        Maps(POD, _wake),
-        Maps(PERSISTENT_VOLUME_CLAIM, _wake),
-    )
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    kind: None = None
+    watches: Sequence[Maps] = (Maps(POD, _wake), Maps(NODE, _wake), Maps(PERSISTENT_VOLUME_CLAIM, _wake))
 
     async def reconcile(self, key: ObjectKey) -> Result:
-        """One pass over all that waits, whatever the key."""
-        async with self._turn:
-            without_node = (await self.client.list(POD, fields="spec.nodeName=")).items
-            waiting = [pod for pod in without_node if _is_waiting(pod)]
-            pending = [pod for pod in waiting if not get_in(pod, "spec", "schedulingGates")]
-            for pod in waiting:
-                if get_in(pod, "spec", "schedulingGates"):
-                    await self._say(pod, "SchedulingGated", GATED)
-            if pending:
-                scene = await self._look(pending)
-                await self._carry_out(schedule(scene), scene)
+        """One pass over all that waits; there is one key, so passes never overlap."""
+        without_node = (await self.client.list(POD, fields="spec.nodeName=")).items
+        waiting = [pod for pod in without_node if _is_waiting(pod)]
+        pending = [pod for pod in waiting if not get_in(pod, "spec", "schedulingGates")]
+        for pod in waiting:
+            if get_in(pod, "spec", "schedulingGates"):
+                await self._say(pod, "SchedulingGated", GATED)
+        if pending:
+            scene = await self._look(pending)
+            await self._carry_out(schedule(scene), scene)
         return DONE
 
     async def _look(self, pending: Sequence[Tree]) -> Scene:
