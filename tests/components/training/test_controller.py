@@ -116,7 +116,7 @@ async def test_a_lost_job_set_of_a_running_job_is_made_again(world: World) -> No
     await submit(world)
     before = await world.get(JOB_SET, "train")
     await world.client.delete(JOB_SET, KEY)
-    await world.client.delete(JOB, ObjectKey("default", "train-node-0"))
+    await world.client.delete(JOB, ObjectKey("default", "train-node-0"), propagation="Background")
     await world.advance(seconds=60)
     assert uid_of(await world.get(JOB_SET, "train")) != uid_of(before)
 
