@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from flowdeck.components.pipelines.engine.run import Options, Run
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
@@ -206,5 +208,5 @@ def a_run(parameters: Mapping[str, Any] | None = None, *, run_id: str = "run-1",
         pipeline_root="minio://mlpipeline/v2/artifacts",
         parameters=dict(parameters or {}),
         created_at=NOW,
-        options=Options(**options),
+        options=msgspec.convert(options, Options),
     )
