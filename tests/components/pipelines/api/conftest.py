@@ -7,12 +7,15 @@ import httpx
 import pytest
 
 from flowdeck.components.pipelines import admission
+from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.kinds import GROUP, definitions
+from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
+from flowdeck.sql.database import Database
 from flowdeck.web.identity import AccessReviews, Authorizer, HeaderIdentity, Identity, SingleUser
 from flowdeck.web.routing import Door, Route, application
 from flowdeck.web.rpc_errors import rpc_error
@@ -30,22 +33,34 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await world.close()
 
 
-def surface(world: World, *, multi_user: bool) -> Sequence[Route]:
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/pipelines.db")
+    await MIGRATIONS.run(database)
+    yield database
+    await database.close()
+
+
+def surface(world: World, database: Database, *, multi_user: bool) -> Sequence[Route]:
     tenancy = Tenancy(multi_user)
     catalog = Catalog(world.client)
-    return [*Uploads(catalog, tenancy).routes(), *Pipelines(catalog, tenancy).routes()]
+    return [
+        *Uploads(catalog, tenancy).routes(),
+        *Pipelines(catalog, tenancy).routes(),
+        *Experiments(database, tenancy, world.clock).routes(),
+    ]
 
 
-def http(world: World, *, multi_user: bool = False) -> httpx.AsyncClient:
+def http(world: World, database: Database, *, multi_user: bool = False) -> httpx.AsyncClient:
     one = SingleUser()
     identity: Identity = HeaderIdentity("kubeflow-userid") if multi_user else one
     authorizer: Authorizer = AccessReviews(world.client) if multi_user else one
     door = Door(identity, authorizer, GROUP, "v1beta1")
-    app = application(surface(world, multi_user=multi_user), door, rpc_error)
+    app = application(surface(world, database, multi_user=multi_user), door, rpc_error)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pipelines/apis/v2beta1")
 
 
 @pytest.fixture
-async def api(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with http(world) as client:
+async def api(world: World, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    async with http(world, database) as client:
         yield client

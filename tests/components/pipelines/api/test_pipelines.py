@@ -13,6 +13,7 @@ import yaml
 from flowdeck.components.pipelines.kinds import PIPELINE, PIPELINE_VERSION
 from flowdeck.kube.errors import Forbidden
 from flowdeck.kube.objects import ObjectKey, uid_of
+from flowdeck.sql.database import Database
 from tests.components.pipelines.api.conftest import http
 from tests.world.world import World
 
@@ -185,8 +186,8 @@ async def test_unknown_fields_and_bodies_are_refused(api: httpx.AsyncClient) -> 
     assert (await api.post("/pipelines", json={"displayName": "camel"})).json()["name"] == "camel"
 
 
-async def test_many_users_see_what_their_roles_allow(world: World) -> None:
-    async with http(world, multi_user=True) as api:
+async def test_many_users_see_what_their_roles_allow(world: World, database: Database) -> None:
+    async with http(world, database, multi_user=True) as api:
         assert (await api.get("/pipelines")).status_code == 401
         denied = await api.get("/pipelines", params={"namespace": "team-a"}, headers={"kubeflow-userid": "anna"})
         assert (denied.status_code, denied.json()["code"]) == (403, 7)

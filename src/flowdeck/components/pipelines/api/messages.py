@@ -6,7 +6,7 @@ leave out what is zero.
 Source: kubeflow/pipelines (backend/api/v2beta1/*.proto)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,16 @@ from flowdeck.web import bodies
 
 MAX_BODY = 33 * 1024 * 1024
 """A pipeline of the largest size, and the rest of a request around it."""
+
+
+class Experiment(Message):
+    experiment_id: str = ""
+    display_name: str = ""
+    description: str = ""
+    created_at: str = ""
+    namespace: str = ""
+    storage_state: str = ""
+    last_run_created_at: str = ""
 
 
 class Url(Message):
@@ -103,6 +113,11 @@ def version_message(obj: Tree) -> Tree:
 def without_zeros(message: Mapping[str, Any]) -> Tree:
     """What the wire leaves out: empty texts, lists and objects, 0, false, null."""
     return {key: value for key, value in message.items() if value}
+
+
+def listed(name: str, items: Sequence[Tree], total: int, token: str) -> Tree:
+    """A page of a list."""
+    return without_zeros({name: items, "total_size": total, "next_page_token": token})
 
 
 def reply(message: Mapping[str, Any] = {}) -> Response:

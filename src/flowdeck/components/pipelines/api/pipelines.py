@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api import messages
-from flowdeck.components.pipelines.api.messages import message_in, pipeline_message, reply, version_message
-from flowdeck.components.pipelines.api.tenancy import Tenancy
+from flowdeck.components.pipelines.api.messages import listed, message_in, pipeline_message, reply, version_message
+from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion, rest_name
 from flowdeck.components.pipelines.ir.document import Document, from_wire
 from flowdeck.kube.errors import BadRequest
@@ -43,14 +43,15 @@ class Pipelines:
         one, versions = f"{base}/{{pipeline_id}}", f"{base}/{{pipeline_id}}/versions"
         version = f"{versions}/{{pipeline_version_id}}"
         tenancy = self.tenancy
-        of_pipeline = tenancy.of(self._namespace_of_pipeline)
-        of_version = tenancy.of(self._namespace_of_version)
-        new, new_with_version = tenancy.of(_namespace_in_body), tenancy.of(_in_part)
+        shared = tenancy.shared_by(in_query)
+        of_pipeline = tenancy.shared_by(self._namespace_of_pipeline)
+        of_version = tenancy.shared_by(self._namespace_of_version)
+        new, new_with_version = tenancy.shared_by(_namespace_in_body), tenancy.shared_by(_in_part)
         return [
             Route("POST", base, self.create, Needs("create", "pipelines", new)),
             Route("POST", f"{base}/create", self.create_with_version, Needs("create", "pipelines", new_with_version)),
-            Route("GET", base, self.list, Needs("list", "pipelines", tenancy.in_query)),
-            Route("GET", f"{base}/names/{{name}}", self.by_name, Needs("get", "pipelines", tenancy.in_query)),
+            Route("GET", base, self.list, Needs("list", "pipelines", shared)),
+            Route("GET", f"{base}/names/{{name}}", self.by_name, Needs("get", "pipelines", shared)),
             Route("GET", one, self.get, Needs("get", "pipelines", of_pipeline)),
             Route("PATCH", one, self.change, Needs("update", "pipelines", of_pipeline)),
             Route("DELETE", one, self.delete, Needs("delete", "pipelines", of_pipeline)),
@@ -78,12 +79,12 @@ class Pipelines:
 
     async def list(self, request: Request) -> Response:
         query = _query(request, PIPELINE_KEYS, tags=True)
-        found = page(await self.catalog.pipelines(self.tenancy.namespace_asked(request)), _row, query, id_key="id")
+        found = page(await self.catalog.pipelines(self.tenancy.shared(asked_of(request))), _row, query, id_key="id")
         items = [self._told(obj) for obj in found.items]
-        return reply(_list("pipelines", items, found.total, query.token(found.next)))
+        return reply(listed("pipelines", items, found.total, query.token(found.next)))
 
     async def by_name(self, request: Request) -> Response:
-        namespace = self.tenancy.namespace_asked(request)
+        namespace = self.tenancy.shared(asked_of(request))
         return reply(self._told(await self.catalog.pipeline_called(request.path_params["name"], namespace)))
 
     async def get(self, request: Request) -> Response:
@@ -116,7 +117,7 @@ class Pipelines:
         query = _query(request, VERSION_KEYS, tags=True)
         found = page(await self.catalog.versions(request.path_params["pipeline_id"]), _row, query, id_key="id")
         items = [version_message(obj) for obj in found.items]
-        return reply(_list("pipeline_versions", items, found.total, query.token(found.next)))
+        return reply(listed("pipeline_versions", items, found.total, query.token(found.next)))
 
     async def get_version(self, request: Request) -> Response:
         return reply(version_message(await self.catalog.version(request.path_params["pipeline_version_id"])))
@@ -139,7 +140,7 @@ class Pipelines:
     def _new(self, asked: messages.Pipeline) -> NewPipeline:
         return NewPipeline(
             name=checked_name(asked.name or asked.display_name, MAX_NAME, "pipeline"),
-            namespace=self.tenancy.home_of(asked.namespace),
+            namespace=self.tenancy.shared(asked.namespace),
             display_name=asked.display_name,
             description=asked.description,
             tags=asked.tags or {},
@@ -210,7 +211,3 @@ def _row(obj: Tree) -> Mapping[str, Any]:
         "status": get_in(obj, "status", "conditions", 0, "status", default="True"),
         **{f"tags.{key}": value for key, value in (spec.get("tags") or {}).items()},
     }
-
-
-def _list(name: str, items: list[Tree], total: int, token: str) -> Tree:
-    return messages.without_zeros({name: items, "total_size": total, "next_page_token": token})

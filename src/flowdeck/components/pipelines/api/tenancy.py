@@ -1,4 +1,7 @@
-"""Whose pipelines: one user's, who needs no namespaces, or many users', each in namespaces of his own."""
+"""Whose pipelines: one user's, who needs no namespaces, or many users', each in namespaces of his own.
+
+Pipelines may be shared by all users; experiments and runs belong to one namespace.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +14,16 @@ from flowdeck.web.routing import Namespace
 Find = Callable[[Request], Awaitable[str]]
 
 
+async def in_query(request: Request) -> str:
+    """`?namespace=`."""
+    return asked_of(request)
+
+
+def asked_of(request: Request) -> str:
+    """`?namespace=`, which a single user's clients fill with whatever they like."""
+    return str(request.query_params.get("namespace", ""))
+
+
 @dataclass(frozen=True)
 class Tenancy:
     """How namespaces in requests are read."""
@@ -19,28 +32,28 @@ class Tenancy:
     namespace: str = "kubeflow"
     """Where everything of a single user is, and what many users share."""
 
-    def home_of(self, asked: str) -> str:
-        """The namespace for what a request wants to be there."""
+    def shared(self, asked: str) -> str:
+        """The namespace of what may be shared."""
         return asked or self.namespace if self.multi_user else self.namespace
 
-    def namespace_asked(self, request: Request) -> str:
-        """Of a list; a single user's clients send whatever they like."""
-        return self.home_of(request.query_params.get("namespace", ""))
-
-    async def in_query(self, request: Request) -> str:
-        """For rules: the namespace that a list asks for."""
-        return self.namespace_asked(request)
-
-    def required_in_query(self, request: Request) -> str:
-        """Of lists that many users cannot share. Raises `BadRequest`."""
-        if self.multi_user and not request.query_params.get("namespace"):
+    def own(self, asked: str) -> str:
+        """The namespace of what may not. Raises `BadRequest`."""
+        if self.multi_user and not asked:
             raise BadRequest("Invalid input error: namespace cannot be empty in multi-user mode")
-        return self.namespace_asked(request)
+        return self.shared(asked)
 
-    def of(self, find: Find) -> Namespace:
-        """For rules: what `find` says, if there are many users."""
+    def shared_by(self, find: Find) -> Namespace:
+        """For rules about what may be shared."""
 
         async def found(request: Request) -> str:
-            return self.home_of(await find(request))
+            return self.shared(await find(request))
+
+        return found
+
+    def owned_by(self, find: Find) -> Namespace:
+        """For rules about what may not."""
+
+        async def found(request: Request) -> str:
+            return self.own(await find(request))
 
         return found

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import pipeline_message, reply, version_message
 from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name
-from flowdeck.components.pipelines.api.tenancy import Tenancy
+from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
 from flowdeck.components.pipelines.ir.document import Document, parse
 from flowdeck.components.pipelines.ir.package import MAX_SIZE, text_of
@@ -36,8 +36,8 @@ class Uploads:
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/pipelines"
-        pipeline = Needs("create", "pipelines", self.tenancy.in_query)
-        version = Needs("create", "pipelines", self.tenancy.of(self._namespace_of_pipeline))
+        pipeline = Needs("create", "pipelines", self.tenancy.shared_by(in_query))
+        version = Needs("create", "pipelines", self.tenancy.shared_by(self._namespace_of_pipeline))
         return [
             Route("POST", f"{base}/upload", _told(self.upload), pipeline),
             Route("POST", f"{base}/upload_version", _told(self.upload_version), version),
@@ -49,7 +49,7 @@ class Uploads:
         name = checked_name(query.get("name") or query.get("display_name") or file_name, MAX_NAME, "pipeline")
         new = NewPipeline(
             name=name,
-            namespace=self.tenancy.namespace_asked(request),
+            namespace=self.tenancy.shared(asked_of(request)),
             display_name=query.get("display_name") or name,
             description=query.get("description", ""),
             tags=_tags(query),

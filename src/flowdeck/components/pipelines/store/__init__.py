@@ -1,0 +1,1 @@
+"""Experiments, runs and their histories in SQL: tables, and the functions of a connection that use them."""

@@ -1,0 +1,233 @@
+"""Runs, their documents, their events and tasks. Functions of a connection."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
+
+from flowdeck.components.pipelines.engine.events import Event, decode, encode
+from flowdeck.components.pipelines.engine.records import TaskRecord
+from flowdeck.components.pipelines.engine.run import Run as EngineRun
+from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
+from flowdeck.components.pipelines.ir.document import Document, from_wire
+from flowdeck.components.pipelines.store.experiments import ARCHIVED, AVAILABLE, NEVER
+from flowdeck.components.pipelines.store.tables import DOCUMENTS, EVENTS, EXPERIMENTS, RUNS, TASKS
+from flowdeck.kube.errors import NotFound
+from flowdeck.kube.objects import Tree
+from flowdeck.sql.listing import Listed, page
+from flowdeck.web.listing import ListQuery, Page
+from flowdeck.web.rpc_errors import FailedPrecondition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One row."""
+
+    id: str
+    experiment_id: str
+    namespace: str
+    name: str
+    description: str = ""
+    storage_state: str = AVAILABLE
+    state: str = RunStatus.PENDING
+    error: str = ""
+    history: Sequence[Tree] = ()
+    """`{update_time, state}`, each state as often as it was entered."""
+    is_active: bool = True
+    """Whether somebody must still work on it."""
+    created_at: datetime
+    scheduled_at: datetime
+    finished_at: datetime = NEVER
+    service_account: str
+    pipeline_id: str = ""
+    pipeline_version_id: str = ""
+    document: str
+    """Hash of the document that it runs."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """As they were given."""
+    pipeline_root: str = ""
+    recurring_run_id: str = ""
+    plugins_input: Tree = field(default_factory=dict)
+    engine: Tree
+    """The engine's `Run`."""
+    task_count: int = 0
+
+    @property
+    def for_engine(self) -> EngineRun:
+        return msgspec.convert(self.engine, EngineRun)
+
+
+_C = RUNS.c
+LISTED = Listed(
+    _C.id,
+    {
+        "id": _C.id,
+        "run_id": _C.id,
+        "name": _C.name,
+        "display_name": _C.name,
+        "created_at": _C.created_at,
+        "finished_at": _C.finished_at,
+        "description": _C.description,
+        "scheduled_at": _C.scheduled_at,
+        "storage_state": _C.storage_state,
+        "status": _C.state,
+        "state": _C.state,
+        "namespace": _C.namespace,
+        "experiment_id": _C.experiment_id,
+        "recurring_run_id": _C.recurring_run_id,
+    },
+)
+
+
+# ---- documents ---------------------------------------------------------------------------------------------------
+
+
+def keep_document(connection: Connection, document: Document) -> str:
+    """Keeps it unless it is there; gives its hash."""
+    wire = msgspec.json.encode(document.wire, order="sorted")
+    digest = hashlib.sha256(wire).hexdigest()
+    if connection.execute(select(DOCUMENTS.c.hash).where(DOCUMENTS.c.hash == digest)).first() is None:
+        connection.execute(insert(DOCUMENTS).values(hash=digest, wire=document.wire))
+    return digest
+
+
+def document(connection: Connection, hash: str) -> Document:
+    """The document of a hash that a run names."""
+    return from_wire(connection.execute(select(DOCUMENTS.c.wire).where(DOCUMENTS.c.hash == hash)).scalar_one())
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------
+
+
+def create(connection: Connection, run: Run) -> None:
+    """A new run; its experiment knows of it. Raises `IntegrityError` when the id is taken."""
+    connection.execute(insert(RUNS).values({**vars(run), "history": [_entered(run.state, run.created_at)]}))
+    touched = update(EXPERIMENTS).where(EXPERIMENTS.c.id == run.experiment_id)
+    connection.execute(touched.values(last_run_created_at=run.created_at))
+
+
+def get(connection: Connection, id: str) -> Run:
+    """Raises `NotFound`."""
+    row = connection.execute(select(RUNS).where(_C.id == id)).mappings().first()
+    if row is None:
+        raise NotFound(f"ResourceNotFoundError: Run {id} not found.")
+    return _made(row)
+
+
+def listed(connection: Connection, query: ListQuery, *, namespace: str, experiment_id: str = "") -> Page[Run]:
+    """Those of a namespace, or of one experiment of it."""
+    rows = select(RUNS).where(_C.namespace == namespace)
+    if experiment_id:
+        rows = rows.where(_C.experiment_id == experiment_id)
+    return page(connection, rows, LISTED, query, _made)
+
+
+def active(connection: Connection) -> list[Run]:
+    """Those that somebody must work on, from the oldest."""
+    rows = select(RUNS).where(_C.is_active).order_by(_C.created_at, _C.id)
+    return [_made(row) for row in connection.execute(rows).mappings()]
+
+
+def archive(connection: Connection, id: str) -> None:
+    """Raises `NotFound`."""
+    get(connection, id)
+    connection.execute(update(RUNS).where(_C.id == id).values(storage_state=ARCHIVED))
+
+
+def unarchive(connection: Connection, id: str) -> None:
+    """Raises `NotFound`, `FailedPrecondition` while the experiment is archived."""
+    run = get(connection, id)
+    wanted = select(EXPERIMENTS.c.storage_state).where(EXPERIMENTS.c.id == run.experiment_id)
+    if connection.execute(wanted).scalar_one_or_none() == ARCHIVED:
+        raise FailedPrecondition(
+            f"Invalid input error: Failed to unarchive run {id}: its experiment {run.experiment_id} is archived; "
+            "unarchive that first"
+        )
+    connection.execute(update(RUNS).where(_C.id == id).values(storage_state=AVAILABLE))
+
+
+def remove(connection: Connection, id: str) -> None:
+    """With its tasks, its events and, if no other run has it, its document. Raises `NotFound`."""
+    run = get(connection, id)
+    for table in (EVENTS, TASKS):
+        connection.execute(delete(table).where(table.c.run_id == id))
+    connection.execute(delete(RUNS).where(_C.id == id))
+    if connection.execute(select(_C.id).where(_C.document == run.document).limit(1)).first() is None:
+        connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.hash == run.document))
+
+
+def record_state(connection: Connection, id: str, state: RunStatus, error: str, at: datetime) -> None:
+    """Where the run is from now on. Raises `NotFound`."""
+    run = get(connection, id)
+    history = [*run.history, _entered(state, at)] if run.state != state else list(run.history)
+    is_finished = state in RUN_FINISHED
+    values = {"state": state, "error": error, "history": history, "is_active": not is_finished}
+    values["finished_at"] = at if is_finished else NEVER
+    connection.execute(update(RUNS).where(_C.id == id).values(values))
+
+
+# ---- events and tasks --------------------------------------------------------------------------------------------
+
+
+def events(connection: Connection, run_id: str) -> list[Event]:
+    """All that happened to a run, in order."""
+    rows = select(EVENTS.c.event).where(EVENTS.c.run_id == run_id).order_by(EVENTS.c.number)
+    return [decode(line) for line in connection.execute(rows).scalars()]
+
+
+def append(connection: Connection, run_id: str, first: int, happened: Sequence[Event]) -> None:
+    """Adds to a run's events; `first` is the number of the first one, which is how many there were.
+
+    Raises `IntegrityError` when somebody else has written that number: he works on this run, too.
+    """
+    rows = [{"run_id": run_id, "number": first + at, "event": encode(event)} for at, event in enumerate(happened)]
+    connection.execute(insert(EVENTS), rows)
+
+
+def keep_tasks(connection: Connection, records: Iterable[TaskRecord]) -> None:
+    """Writes tasks down as they are now."""
+    for record in records:
+        values = {
+            "parent_id": record.parent,
+            "name": record.name,
+            "display_name": record.display_name,
+            "state": record.state,
+            "fingerprint": record.fingerprint,
+            "began_at": _moment(record.began_at),
+            "ended_at": _moment(record.ended_at),
+            "record": msgspec.to_builtins(record),
+        }
+        _put(connection, TASKS, {"run_id": record.run, "id": record.id}, values)
+
+
+def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> None:
+    """Tasks that are no more."""
+    connection.execute(delete(TASKS).where(TASKS.c.run_id == run_id, TASKS.c.id.in_(ids)))
+
+
+def tasks(connection: Connection, run_id: str) -> list[TaskRecord]:
+    """The tasks of a run, from the first that began."""
+    rows = select(TASKS.c.record).where(TASKS.c.run_id == run_id).order_by(TASKS.c.began_at, TASKS.c.id)
+    return [msgspec.convert(record, TaskRecord) for record in connection.execute(rows).scalars()]
+
+
+def _put(connection: Connection, table: Table, key: dict[str, str], values: dict[str, Any]) -> None:
+    here = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(update(table).where(*here).values(values)).rowcount == 0:
+        connection.execute(insert(table).values({**key, **values}))
+
+
+def _entered(state: str, at: datetime) -> Tree:
+    return {"update_time": at.isoformat(timespec="seconds").replace("+00:00", "Z"), "state": str(state)}
+
+
+def _moment(seconds: float | None) -> datetime:
+    return NEVER if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _made(row: RowMapping) -> Run:
+    return Run(**{key: value for key, value in row.items() if not key.startswith("_")})

@@ -1,0 +1,100 @@
+"""The tables. Times are `Moment`s, ids are UUIDs as text; `""` and the year 1970 are "none" where rows are sorted.
+
+    documents    a pipeline's document, by its hash: frozen in the runs that use it
+    experiments  what runs are grouped by
+    runs         a run as it was asked for, and where it is now
+    events       all that happened to a run, in order: its state is made of them alone
+    tasks        the tasks of runs as they are now, for who asks
+
+`migrations/versions` makes them; a test compares the two.
+"""
+
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+
+from flowdeck.sql.types import Json, Moment, new_metadata
+
+METADATA = new_metadata()
+
+DOCUMENTS = Table(
+    "pipeline_documents",
+    METADATA,
+    Column("hash", Text, primary_key=True),
+    Column("wire", Json, nullable=False),
+)
+
+EXPERIMENTS = Table(
+    "pipeline_experiments",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("last_run_created_at", Moment, nullable=False),
+    Column("storage_state", Text, nullable=False),
+    UniqueConstraint("namespace", "name"),
+    Index(None, "namespace", "created_at", "id"),
+    Index(None, "namespace", "last_run_created_at", "id"),
+)
+
+RUNS = Table(
+    "pipeline_runs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("experiment_id", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("storage_state", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("history", Json, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("scheduled_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("service_account", Text, nullable=False),
+    Column("pipeline_id", Text, nullable=False),
+    Column("pipeline_version_id", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("pipeline_root", Text, nullable=False),
+    Column("recurring_run_id", Text, nullable=False),
+    Column("plugins_input", Json, nullable=False),
+    Column("engine", Json, nullable=False),
+    Column("task_count", Integer, nullable=False),
+    Index(None, "namespace", "created_at", "id"),
+    Index(None, "namespace", "finished_at", "id"),
+    Index(None, "namespace", "name", "id"),
+    Index(None, "experiment_id", "created_at", "id"),
+    Index(None, "recurring_run_id", "created_at", "id"),
+    Index(None, "is_active", "created_at"),
+)
+"""`document` is the hash of the one that it runs; `engine` the `engine.run.Run`."""
+
+EVENTS = Table(
+    "pipeline_events",
+    METADATA,
+    Column("run_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("event", LargeBinary, nullable=False),
+)
+"""`event` as `engine.events.encode` writes it."""
+
+TASKS = Table(
+    "pipeline_tasks",
+    METADATA,
+    Column("run_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("parent_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+    Column("record", Json, nullable=False),
+    Index(None, "run_id", "began_at", "id"),
+    Index(None, "fingerprint", "ended_at"),
+)
+"""`record` is the `engine.records.TaskRecord`."""

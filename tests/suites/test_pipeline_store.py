@@ -1,0 +1,148 @@
+"""What the store of pipelines keeps, on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import IntegrityError
+
+from flowdeck.components.pipelines.engine.events import Event, RunStarted, TimePassed
+from flowdeck.components.pipelines.engine.states import RunStatus
+from flowdeck.components.pipelines.ir.document import from_wire
+from flowdeck.components.pipelines.store import experiments, runs
+from flowdeck.components.pipelines.store.migrations import MIGRATIONS
+from flowdeck.components.pipelines.store.runs import Run
+from flowdeck.components.pipelines.store.tables import DOCUMENTS, METADATA
+from flowdeck.kube.errors import AlreadyExists, NotFound
+from flowdeck.sql.database import Database
+from flowdeck.web.listing import ListQuery
+from flowdeck.web.rpc_errors import Aborted, FailedPrecondition
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SPEC = {"pipelineInfo": {"name": "hello"}, "schemaVersion": "2.1.0", "root": {"dag": {"tasks": {}}}}
+BY_AGE = ListQuery(20, "created_at", descending=False)
+
+
+@pytest.fixture
+async def store(database: Database) -> Database:
+    await MIGRATIONS.run(database)
+    return database
+
+
+async def an_experiment(store: Database, name: str = "tries") -> str:
+    make = partial(experiments.create, name=name, namespace="team", description="", now=START)
+    return (await store.write(make)).id
+
+
+async def a_run(store: Database, id: str, experiment: str, **more: Any) -> None:
+    def make(connection: Connection) -> None:
+        runs.create(
+            connection,
+            Run(
+                id=id,
+                experiment_id=experiment,
+                namespace="team",
+                name=id,
+                created_at=START,
+                scheduled_at=START,
+                service_account="pipeline-runner",
+                document=runs.keep_document(connection, from_wire(SPEC)),
+                engine={},
+                **more,
+            ),
+        )
+
+    await store.write(make)
+
+
+async def test_the_steps_make_the_tables_that_are_declared(store: Database) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        def is_declared(name: str | None, kind: str, parents: object) -> bool:
+            return kind != "table" or name in METADATA.tables
+
+        options = {"compare_type": True, "include_name": is_declared}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), METADATA))
+
+    assert await store.read(differences) == []
+
+
+async def test_a_run_is_read_as_it_was_written(store: Database) -> None:
+    experiment = await an_experiment(store)
+    await a_run(store, "a", experiment, parameters={"x": [1, None]})
+    run = await store.read(lambda connection: runs.get(connection, "a"))
+    assert (run.state, run.parameters, run.is_active) == (RunStatus.PENDING, {"x": [1, None]}, True)
+    assert run.history == [{"update_time": "2026-01-01T00:00:00Z", "state": "PENDING"}]
+    assert (await store.read(lambda connection: runs.document(connection, run.document))).wire == SPEC
+    touched = await store.read(lambda connection: experiments.get(connection, experiment))
+    assert touched.last_run_created_at == START
+
+
+async def test_states_are_kept_in_their_order(store: Database) -> None:
+    await a_run(store, "a", await an_experiment(store))
+    for second, state in enumerate((RunStatus.RUNNING, RunStatus.RUNNING, RunStatus.FAILED), 1):
+        at = START + timedelta(seconds=second)
+        await store.write(partial(runs.record_state, id="a", state=state, error="because", at=at))
+    run = await store.read(lambda connection: runs.get(connection, "a"))
+    assert [entry["state"] for entry in run.history] == ["PENDING", "RUNNING", "FAILED"]
+    assert (run.is_active, run.finished_at, run.error) == (False, START + timedelta(seconds=3), "because")
+    assert await store.read(runs.active) == []
+
+
+async def test_events_are_appended_by_one_writer(store: Database) -> None:
+    await a_run(store, "a", await an_experiment(store))
+    happened: list[Event] = [RunStarted(at=1.0), TimePassed(at=2.5, cause="timer")]
+    await store.write(lambda connection: runs.append(connection, "a", 0, happened))
+    with pytest.raises(IntegrityError):
+        await store.write(lambda connection: runs.append(connection, "a", 1, [TimePassed(at=3.0)]))
+    assert await store.read(lambda connection: runs.events(connection, "a")) == happened
+
+
+async def test_a_removed_run_takes_its_document_with_it_unless_others_have_it(store: Database) -> None:
+    experiment = await an_experiment(store)
+    for id in ("a", "b"):
+        await a_run(store, id, experiment)
+
+    def documents(connection: Connection) -> int:
+        return connection.execute(select(func.count()).select_from(DOCUMENTS)).scalar_one()
+
+    await store.write(lambda connection: runs.remove(connection, "a"))
+    assert await store.read(documents) == 1
+    await store.write(lambda connection: runs.remove(connection, "b"))
+    assert await store.read(documents) == 0
+    with pytest.raises(NotFound):
+        await store.write(lambda connection: runs.remove(connection, "b"))
+
+
+async def test_an_archived_experiment_archives_its_runs_and_keeps_them_archived(store: Database) -> None:
+    experiment = await an_experiment(store)
+    await a_run(store, "a", experiment)
+    await store.write(lambda connection: experiments.archive(connection, experiment))
+    assert (await store.read(lambda connection: runs.get(connection, "a"))).storage_state == "ARCHIVED"
+    with pytest.raises(FailedPrecondition):
+        await store.write(lambda connection: runs.unarchive(connection, "a"))
+    await store.write(lambda connection: experiments.unarchive(connection, experiment))
+    assert (await store.read(lambda connection: runs.get(connection, "a"))).storage_state == "ARCHIVED"
+    await store.write(lambda connection: runs.unarchive(connection, "a"))
+    assert (await store.read(lambda connection: runs.get(connection, "a"))).storage_state == "AVAILABLE"
+
+
+async def test_the_default_experiment_is_made_when_it_is_needed_and_stays(store: Database) -> None:
+    make = partial(experiments.default, namespace="team", now=START)
+    first = await store.write(make)
+    assert await store.write(make) == first
+    with pytest.raises(Aborted):
+        await store.write(lambda connection: experiments.remove(connection, first.id))
+
+
+async def test_names_of_experiments_are_unique_in_a_namespace(store: Database) -> None:
+    await an_experiment(store)
+    with pytest.raises(AlreadyExists):
+        await an_experiment(store)
+    other = partial(experiments.create, name="tries", namespace="other", description="", now=START)
+    await store.write(other)
+    page = await store.read(lambda connection: experiments.listed(connection, "team", BY_AGE))
+    assert page.total == 1
