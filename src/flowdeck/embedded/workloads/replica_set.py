@@ -15,8 +15,9 @@ from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
-from flowdeck.embedded.workloads.claims import SelectorIndex, claim
+from flowdeck.embedded.workloads.adoption import adopt
 from flowdeck.embedded.workloads.pod_control import create_pods, delete_pods
+from flowdeck.embedded.workloads.selector_index import SelectorIndex
 from flowdeck.embedded.workloads.templates import pod_of
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import POD, REPLICA_SET
@@ -74,7 +75,7 @@ class ReplicaSetController:
             return DONE
         selector = selector_of(replica_set)
         self._selectors.remember(key, selector)
-        owned = await claim(self.client, POD, replica_set, selector)
+        owned = await adopt(self.client, POD, replica_set, selector)
         active = [pod for pod in owned if pods.is_active(pod)]
         error = None
         if not is_being_deleted(replica_set):

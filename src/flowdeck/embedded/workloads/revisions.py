@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client
-from flowdeck.embedded.workloads.claims import claim
+from flowdeck.embedded.workloads.adoption import adopt
 from flowdeck.embedded.workloads.pods import created_at
 from flowdeck.embedded.workloads.templates import safe_hash
 from flowdeck.kube.errors import AlreadyExists
@@ -65,7 +65,7 @@ async def keep_history(client: Client, kind: Kind, owner: Tree, hash_label: str)
     On a name that something else has taken, `status.collisionCount` is raised and `AlreadyExists` raised.
     """
     selector = label_selector_of(owner["spec"]["selector"])
-    found = in_order(await claim(client, CONTROLLER_REVISION, owner, selector))
+    found = in_order(await adopt(client, CONTROLLER_REVISION, owner, selector))
     collisions = int(get_in(owner, "status", "collisionCount", default=0))
     number = max((int(r.get("revision") or 0) for r in found), default=0)
     data = data_of(owner)

@@ -16,11 +16,12 @@ from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
-from flowdeck.embedded.workloads.claims import SelectorIndex, claim
+from flowdeck.embedded.workloads.adoption import adopt
 from flowdeck.embedded.workloads.daemon_set.decide import Seen, Step, decide, status_of
 from flowdeck.embedded.workloads.daemon_set.placement import daemon_pod, node_of
 from flowdeck.embedded.workloads.pod_control import create_pods, delete_pods
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL, hash_of, keep_history, truncate_history
+from flowdeck.embedded.workloads.selector_index import SelectorIndex
 from flowdeck.kube.kinds import DAEMON_SET, NODE, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, is_being_deleted, key_of, labels_of
 from flowdeck.kube.selectors import label_selector_of
@@ -56,7 +57,7 @@ class DaemonSetController:
         self._known.add(key)
         selector = label_selector_of(daemon_set["spec"]["selector"])
         self._selectors.remember(key, selector)
-        owned = await claim(self.client, POD, daemon_set, selector)
+        owned = await adopt(self.client, POD, daemon_set, selector)
         if is_being_deleted(daemon_set):
             return DONE
         history = await keep_history(self.client, DAEMON_SET, daemon_set, REVISION_LABEL)

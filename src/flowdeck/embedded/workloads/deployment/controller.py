@@ -16,9 +16,10 @@ from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
-from flowdeck.embedded.workloads.claims import SelectorIndex, claim
+from flowdeck.embedded.workloads.adoption import adopt
 from flowdeck.embedded.workloads.deployment import progress, revisions, sizes
 from flowdeck.embedded.workloads.deployment.sizes import Sizes, replicas_of
+from flowdeck.embedded.workloads.selector_index import SelectorIndex
 from flowdeck.kube.conditions import Condition
 from flowdeck.kube.errors import AlreadyExists, ApiError
 from flowdeck.kube.kinds import DEPLOYMENT, POD, REPLICA_SET
@@ -95,7 +96,7 @@ class DeploymentController:
             await self.events.event(deployment, type="Warning", reason="SelectingAll", message=message)
             return DONE
         self._selectors.remember(key, selector)
-        owned = await claim(self.client, REPLICA_SET, deployment, selector)
+        owned = await adopt(self.client, REPLICA_SET, deployment, selector)
         new, old = revisions.new_and_old(deployment, owned)
         rollout = Rollout(deployment, new, old, progress.conditions_of(deployment, self.clock.now()))
         try:

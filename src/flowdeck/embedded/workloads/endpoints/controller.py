@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from flowdeck.client.base import Client
 from flowdeck.controller.contract import DONE, Maps, Owns, Result
-from flowdeck.embedded.workloads.claims import SelectorIndex
 from flowdeck.embedded.workloads.endpoints import legacy, slices
 from flowdeck.embedded.workloads.endpoints.backends import (
     TRIGGER_TIME,
@@ -22,6 +21,7 @@ from flowdeck.embedded.workloads.endpoints.backends import (
     trigger_time,
 )
 from flowdeck.embedded.workloads.endpoints.slices import Changes, Group, Identity, pack
+from flowdeck.embedded.workloads.selector_index import SelectorIndex
 from flowdeck.kube.errors import AlreadyExists, NotFound
 from flowdeck.kube.kinds import ENDPOINT_SLICE, ENDPOINTS, NODE, POD, SERVICE
 from flowdeck.kube.objects import (

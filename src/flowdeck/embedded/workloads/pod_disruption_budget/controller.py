@@ -14,7 +14,6 @@ from flowdeck.clock import Clock
 from flowdeck.controller.contract import DONE, Maps, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
-from flowdeck.embedded.workloads.claims import SelectorIndex
 from flowdeck.embedded.workloads.pod_disruption_budget.status import (
     DISRUPTION_TIMEOUT_S,
     Seen,
@@ -23,6 +22,7 @@ from flowdeck.embedded.workloads.pod_disruption_budget.status import (
     status_of,
     still_disrupted,
 )
+from flowdeck.embedded.workloads.selector_index import SelectorIndex
 from flowdeck.kube.kinds import (
     DEPLOYMENT,
     POD,

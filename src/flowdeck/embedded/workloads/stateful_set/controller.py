@@ -14,8 +14,9 @@ from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.workloads import pods
-from flowdeck.embedded.workloads.claims import SelectorIndex, claim
+from flowdeck.embedded.workloads.adoption import adopt
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL, History, keep_history, truncate_history
+from flowdeck.embedded.workloads.selector_index import SelectorIndex
 from flowdeck.embedded.workloads.stateful_set.decide import Seen, Step, decide, status_of
 from flowdeck.embedded.workloads.stateful_set.identity import (
     build_pod,
@@ -64,7 +65,7 @@ class StatefulSetController:
             return DONE
         selector = label_selector_of(stateful_set["spec"]["selector"])
         self._selectors.remember(key, selector)
-        owned = await claim(self.client, POD, stateful_set, selector)
+        owned = await adopt(self.client, POD, stateful_set, selector)
         if is_being_deleted(stateful_set):
             return DONE
         history = await keep_history(self.client, STATEFUL_SET, stateful_set, HASH_LABEL)
