@@ -139,6 +139,9 @@ class Site:
     async def train(self, name: str, runtime: str = "simple", **spec: Any) -> Tree:
         return await self.client.create(TRAIN_JOB, a_train_job(name, runtime, **spec))
 
+    async def add_runtime(self, name: str, policy: Tree | None = None, **more: Any) -> Tree:
+        return await self.client.create(CLUSTER_TRAINING_RUNTIME, a_runtime(name, policy, **more))
+
     async def ended(self, name: str, how: str = "Complete", within_s: float = READY_S) -> Tree:
         """The TrainJob once it has ended so."""
 
@@ -190,19 +193,27 @@ def a_train_job(name: str, runtime: str = "simple", **spec: Any) -> Tree:
     }
 
 
-def a_runtime(name: str, policy: Tree | None = None, *, jobs: Sequence[Tree] = (), **spec: Any) -> Tree:
-    """A runtime of small pods."""
-    template = {"replicatedJobs": list(jobs) or [a_job()]}
+def a_runtime(
+    name: str, policy: Tree | None = None, *, jobs: Sequence[Tree] = (), job_set: Tree | None = None, **spec: Any
+) -> Tree:
+    """A runtime of small pods; `job_set` is more of its JobSet's spec."""
+    template = {"replicatedJobs": list(jobs) or [a_job()], **(job_set or {})}
     metadata = {"name": name, "labels": {"trainer.kubeflow.org/framework": "plain"}}
     made = {"mlPolicy": {"numNodes": 2, **(policy or {})}, "template": {"spec": template}, **spec}
     api = CLUSTER_TRAINING_RUNTIME
     return {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, "spec": made}
 
 
-def a_job(name: str = "node", step: str = "trainer", **pod_spec: Any) -> Tree:
+def a_job(name: str = "node", step: str = "trainer", *, runs_s: float = 1, ends_with: int = 0, **pod_spec: Any) -> Tree:
+    """A job of a runtime; its simulated pods run for so long and end so."""
     pod = {"containers": [{"name": "node", "image": IMAGE, "command": ["sleep", "1"]}], **pod_spec}
+    annotations = {
+        "simulated.flowdeck.dev/run-seconds": str(runs_s),
+        "simulated.flowdeck.dev/exit-code": str(ends_with),
+    }
     labels = {"trainer.kubeflow.org/trainjob-ancestor-step": step} if step else {}
-    return {"name": name, "template": {"metadata": {"labels": labels}, "spec": {"template": {"spec": pod}}}}
+    spec = {"backoffLimit": 0, "template": {"metadata": {"annotations": annotations}, "spec": pod}}
+    return {"name": name, "template": {"metadata": {"labels": labels}, "spec": spec}}
 
 
 @contextmanager

@@ -148,6 +148,11 @@ def control_plane(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def start_controllers(cluster: RealCluster, name: str) -> None:
+    """(Again) one of `CONTROLLERS`."""
+    cluster.processes.start(name, _controllers(cluster, name))
+
+
 def _cluster(folder: Path, binaries: Path, processes: Processes) -> RealCluster:
     keys = pki.prepare(folder / "pki", node=NODES[0], now=SystemClock().now())
     tokens = {user: secrets.token_urlsafe(24) for user in USERS}

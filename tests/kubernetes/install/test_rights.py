@@ -1,0 +1,228 @@
+"""The operator has the rights that it needs, and no others: training is done with them, then the audit log is read.
+
+`OwnerReferencesPermissionEnforcement` is on, so children are refused where `.../finalizers` may not be updated.
+"""
+
+import base64
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from flowdeck.cluster.manifests.render import Manifests
+from flowdeck.cluster.names import CERTIFICATES, NAMESPACE
+from flowdeck.components.training.gang.coscheduling import POD_GROUP as COSCHEDULING
+from flowdeck.components.training.gang.volcano import POD_GROUP as VOLCANO
+from flowdeck.components.training.settings import PROGRESS_NAMES
+from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB, TRAINING_RUNTIME
+from flowdeck.embedded.workloads.definitions import definitions
+from flowdeck.kube import kinds
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, annotations_of, finalizers_of
+from tests.kubernetes.install.site import ACCOUNT, IMAGE, Site, a_job, a_runtime, until
+from tests.kubernetes.rig.control_plane import start_controllers
+
+OLD_FINALIZER = "trainer.kubeflow.org/resource-in-use"
+UNSEEN = {
+    ("trainer.kubeflow.org", "trainjobs/finalizers", "update"),
+    ("jobset.x-k8s.io", "jobsets/finalizers", "update"),
+}
+"""Asked for by the API server itself when children are made, never by a request of its own."""
+
+
+async def test_all_of_training_works_with_just_these_rights_and_needs_each_of_them(site: Site) -> None:
+    await site.client.patch(kinds.SECRET, CERTIFICATES, {"data": {"tls.crt": ""}})
+    await the_shapes_of_jobs(site)
+    await the_ends_of_jobs(site)
+    await a_job_that_stands_still_for_a_while(site)
+    await a_child_that_cannot_be_made(site)
+    await runtimes_of_old_trainers(site)
+    await progress_is_reported(site)
+    await the_certificate_is_renewed(site)
+    denied = [event for event in site.audit(user=ACCOUNT) if event["responseStatus"].get("code") == 403]
+    assert [(e["verb"], e["requestURI"], e["responseStatus"].get("message")) for e in denied] == []
+    granted = {grant for role in roles() for grant in grants(role)}
+    used = {(scope, *use) for event in site.audit(user=ACCOUNT) for scope, use in uses(event)}
+    assert sorted(grant for grant in granted - used if grant[1:] not in UNSEEN) == []
+
+
+# ---- what training does ---------------------------------------------------------------------------------------------
+
+
+async def the_shapes_of_jobs(site: Site) -> None:
+    """Plain, MPI with its keys, gangs of both schedulers, volumes that are claimed."""
+    for crd in definitions():
+        await site.client.create(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
+    claim = {
+        "metadata": {"name": "shared"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    mpi = {"mpi": {"runLauncherAsNode": True, "sshAuthMountPath": "/home/mpiuser/.ssh"}}
+    await site.add_runtime("with-mpi", mpi, jobs=[a_job("node", step=""), a_job("launcher")])
+    await site.add_runtime("with-coscheduling", podGroupPolicy={"coscheduling": {}})
+    volcano = {"podGroupPolicy": {"volcano": {}}, "jobs": [a_job(priorityClassName="of-tests")]}
+    await site.client.create(kinds.PRIORITY_CLASS, {"metadata": {"name": "of-tests"}, "value": 1})
+    await site.add_runtime("with-volcano", **volcano)
+    mounted = {"name": "node", "image": IMAGE, "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
+    jobs = [a_job(containers=[mounted])]
+    await site.add_runtime("with-claims", jobs=jobs, job_set={"volumeClaimPolicies": [{"templates": [claim]}]})
+    for name in ("simple", "with-mpi", "with-coscheduling", "with-volcano", "with-claims"):
+        await site.train(f"a-{name}", name)
+    for name in ("simple", "with-mpi"):
+        await site.ended(f"a-{name}")
+    for kind in (COSCHEDULING, VOLCANO):
+        await until(lambda kind=kind: _any(site, kind))
+    await until(lambda: site.client.find(kinds.PERSISTENT_VOLUME_CLAIM, ObjectKey("default", "shared-a-with-claims")))
+
+
+async def _any(site: Site, kind: Kind) -> bool:
+    return bool((await site.client.list(kind)).items)
+
+
+async def the_ends_of_jobs(site: Site) -> None:
+    """Failure, restarts, a deadline, a time to live."""
+    await site.add_runtime("failing", jobs=[a_job(ends_with=3)], job_set={"failurePolicy": {"maxRestarts": 1}})
+    await site.add_runtime("slow", jobs=[a_job(runs_s=600)])
+    await site.add_runtime("short-lived", job_set={"ttlSecondsAfterFinished": 1})
+    await site.train("fails", "failing")
+    await site.train("too-long", "slow", activeDeadlineSeconds=2)
+    await site.train("forgotten", "short-lived")
+    await site.ended("fails", "Failed")
+    await site.ended("too-long", "Failed")
+    await site.ended("forgotten")
+    await until(lambda: _is_gone(site, "forgotten"))
+
+
+async def _is_gone(site: Site, name: str) -> bool:
+    return await site.client.find(kinds.JOB_SET, ObjectKey("default", name)) is None
+
+
+async def a_job_that_stands_still_for_a_while(site: Site) -> None:
+    """Suspended and resumed, before the Job's own controller has noticed: its start is cleared by us."""
+    await site.train("pausing", "slow")
+
+    async def job_started() -> bool:
+        job = await site.client.find(kinds.JOB, ObjectKey("default", "pausing-node-0"))
+        return bool((job or {}).get("status", {}).get("startTime"))
+
+    async def job_is(suspended: bool) -> bool:
+        job = await site.client.get(kinds.JOB, ObjectKey("default", "pausing-node-0"))
+        return bool(job["spec"].get("suspend")) is suspended
+
+    await until(job_started)
+    site.cluster.processes.kill("kube-controller-manager")
+    key = ObjectKey("default", "pausing")
+    for suspended in (True, False):
+        await site.client.patch(TRAIN_JOB, key, {"spec": {"suspend": suspended}})
+        await until(lambda suspended=suspended: job_is(suspended))
+    start_controllers(site.cluster, "kube-controller-manager")
+    await site.client.delete(TRAIN_JOB, key)
+
+
+async def a_child_that_cannot_be_made(site: Site) -> None:
+    """Told once, then counted; the reason stands on the TrainJob while it is tried again."""
+    job = a_runtime("unused")["spec"]["template"]["spec"]
+    meta = {"name": "taken", "namespace": "default"}
+    foreign = {"apiVersion": kinds.JOB_SET.api_version, "kind": kinds.JOB_SET.kind, "metadata": meta}
+    await site.client.create(kinds.JOB_SET, {**foreign, "spec": {**job, "suspend": True}})
+    await site.train("taken")
+    key = ObjectKey("default", "taken")
+
+    async def told_twice() -> bool:
+        events = (await site.client.list(kinds.EVENT, namespace="default", fields="involvedObject.kind=TrainJob")).items
+        return any(event["involvedObject"]["name"] == "taken" and event.get("count", 1) > 1 for event in events)
+
+    await until(told_twice)
+    assert "trainer.kubeflow.org/last-error" in annotations_of(await site.client.get(TRAIN_JOB, key))
+    await site.client.delete(TRAIN_JOB, key)
+
+
+async def runtimes_of_old_trainers(site: Site) -> None:
+    """Their finalizer is taken off."""
+    for kind, namespace in ((CLUSTER_TRAINING_RUNTIME, ""), (TRAINING_RUNTIME, "default")):
+        runtime = a_runtime("of-old")
+        runtime |= {"kind": kind.kind, "metadata": {"name": "of-old", "finalizers": [OLD_FINALIZER]}}
+        if namespace:
+            runtime["metadata"]["namespace"] = namespace
+        await site.client.create(kind, runtime)
+        key = ObjectKey(namespace, "of-old")
+
+        async def is_free(kind: Any = kind, key: ObjectKey = key) -> bool:
+            return not finalizers_of(await site.client.get(kind, key))
+
+        await until(is_free)
+    ref = {"name": "of-old", "kind": "TrainingRuntime"}
+    await site.train("of-a-namespaced-runtime", runtimeRef=ref)
+    await site.ended("of-a-namespaced-runtime")
+
+
+async def progress_is_reported(site: Site) -> None:
+    await site.train("reporting", "slow")
+    path = "trainer.kubeflow.org/v1alpha1/namespaces/default/trainjobs/reporting/status"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": [path]}}
+    made = await site.client.create_sub(kinds.SERVICE_ACCOUNT, ObjectKey("default", "default"), "token", request)
+    headers = {"Authorization": f"Bearer {made['status']['token']}"}
+    status = {"progressPercentage": 40, "lastUpdatedTime": "2026-01-01T00:00:00Z"}
+    told = ObjectKey("default", "reporting-tls-config")
+    authority = await until(lambda: site.client.find(kinds.CONFIG_MAP, told))
+    tls = ssl.create_default_context(cadata=authority["data"]["ca.crt"])
+    for _, _, port in site.ports.values():
+        async with httpx.AsyncClient(verify=tls) as http:
+            url = f"https://127.0.0.1:{port}/apis/{path}"
+            sni = {"sni_hostname": PROGRESS_NAMES[0]}
+            answer = await http.post(url, json={"trainerStatus": status}, headers=headers, extensions=sni)
+        assert answer.status_code == 200, answer.text
+    stored = await site.client.get(TRAIN_JOB, ObjectKey("default", "reporting"))
+    assert stored["status"]["trainerStatus"]["progressPercentage"] == 40
+    await site.client.delete(TRAIN_JOB, ObjectKey("default", "reporting"))
+
+
+async def the_certificate_is_renewed(site: Site) -> None:
+    """The one that was emptied at the beginning."""
+
+    async def is_there() -> bool:
+        secret = await site.client.get(kinds.SECRET, CERTIFICATES)
+        return bool(base64.b64decode(secret["data"]["tls.crt"]))
+
+    await until(is_there)
+    await site.train("after-the-renewal")
+    await site.ended("after-the-renewal")
+
+
+# ---- granted and used -----------------------------------------------------------------------------------------------
+
+
+def roles() -> list[Tree]:
+    """What the ServiceAccount is bound to."""
+    objects = Manifests().all()
+    return [o for o in objects if o["kind"] in ("Role", "ClusterRole") and o["metadata"]["name"] == "flowdeck"]
+
+
+def grants(role: Tree) -> Iterator[tuple[str, str, str, str]]:
+    """`(namespace or "", group, resource, verb)` of each single thing that a role allows."""
+    scope = role["metadata"].get("namespace", "")
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                yield from ((scope, group, resource, verb) for verb in rule["verbs"])
+
+
+def uses(event: Tree) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """The rights that a request has needed; one that made an object by apply has needed `create` as well."""
+    ref = event.get("objectRef") or {}
+    if "resource" not in ref:
+        return
+    resource = f"{ref['resource']}/{ref['subresource']}" if "subresource" in ref else ref["resource"]
+    verbs = {event["verb"]}
+    if event["verb"] == "patch" and event["responseStatus"].get("code") == 201:
+        verbs.add("create")
+    for verb in verbs:
+        yield "", (ref.get("apiGroup", ""), resource, verb)
+        if ref.get("namespace") == NAMESPACE:
+            yield NAMESPACE, (ref.get("apiGroup", ""), resource, verb)
+
+
+@pytest.mark.parametrize("role", roles(), ids=lambda role: role["kind"])
+def test_each_rule_names_what_it_allows(role: Tree) -> None:
+    assert all(part not in ("", "*") for grant in grants(role) for part in grant[2:])
