@@ -6,9 +6,10 @@ stays as Kubernetes has it and ends with the pod.
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from flowdeck.embedded.node.pods.attempts import log_files
 from flowdeck.kube.errors import NotFound
@@ -18,12 +19,15 @@ MAX_BYTES = 256 * 1024 * 1024
 """Of all kept logs together; the oldest pods' go first."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class PastLogs:
     """A folder of folders, one a pod: `NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log`, as the running pods' are."""
 
     folder: Path
     max_bytes: int = MAX_BYTES
+    _bytes: int | None = None
+    """Of all that is kept; None while nobody has looked."""
+    _one_by_one: Lock = field(default_factory=Lock)
 
     def keep(self, pod_logs: Path) -> None:
         """Takes the log folder of a pod that is gone, and lets go of what is too much. Blocking."""
@@ -33,7 +37,10 @@ class PastLogs:
         kept = self.folder / pod_logs.name
         os.rename(pod_logs, kept)
         os.utime(kept)
-        self._let_go()
+        with self._one_by_one:
+            self._bytes = None if self._bytes is None else self._bytes + _size(kept)
+            if self._bytes is None or self._bytes > self.max_bytes:
+                self._bytes = self._let_go()
 
     def find(self, pod: ObjectKey, container: str) -> Sequence[Path]:
         """The files of a container's last attempt, oldest first, of the newest pod with that name; else `NotFound`."""
@@ -48,13 +55,17 @@ class PastLogs:
         found = self.folder.iterdir() if self.folder.is_dir() else iter(())
         return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
-    def _let_go(self) -> None:
-        size = 0
+    def _let_go(self) -> int:
+        """Removes the oldest that are too much; gives how many bytes stay."""
+        kept = 0
         for folder in self._newest_first():
-            size += sum(file.stat().st_size for file in _files(folder))
-            if size > self.max_bytes:
+            size = _size(folder)
+            if kept + size > self.max_bytes:
                 shutil.rmtree(folder)
+            else:
+                kept += size
+        return kept
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.rglob("*") if file.is_file())
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -36,10 +36,11 @@ class Subnet:
 
     def addresses_after(self, last: str) -> Iterator[str]:
         """All addresses for pods once, beginning after `last`: so that an address rests before it is used again."""
-        hosts = [str(host) for host in itertools.islice(self.network.hosts(), _RESERVED - 1, None)]
-        start = hosts.index(last) + 1 if last in hosts else 0
-        yield from hosts[start:]
-        yield from hosts[:start]
+        end = self.network.num_addresses - 1
+        is_ours = last and ipaddress.IPv4Address(last) in self.network
+        start = int(ipaddress.IPv4Address(last)) - int(self.network[0]) + 1 if is_ours else _RESERVED
+        for number in itertools.chain(range(start, end), range(_RESERVED, start)):
+            yield str(self.network[number])
 
 
 class Addresses:

@@ -14,7 +14,7 @@ from flowdeck.embedded.node.pods import decide as steps
 from flowdeck.embedded.node.pods.acting import Acting, K
 from flowdeck.embedded.node.pods.decide import Action, Forget, SetUp, Start, Stop, TearDown, decide
 from flowdeck.embedded.node.pods.means import Basics
-from flowdeck.embedded.node.pods.seen import PodSeen
+from flowdeck.embedded.node.pods.seen import Busy, PodSeen
 from flowdeck.embedded.node.pods.spec import all_containers
 from flowdeck.embedded.node.pods.status import status_of
 from flowdeck.embedded.node.sandbox.client import StartError
@@ -26,6 +26,9 @@ from flowdeck.kube.times import parse_time
 
 SET_UP_RETRY_S = (0.5, 120.0)
 REPORT_RETRY_S = (0.2, 10.0)
+HOLD_S = 0.1
+"""How long status and events wait while the pod is being set up or a container started: what comes next is told with
+them, and the start goes before the telling."""
 REFRESH_S = 60.0
 """How often volumes are compared with the objects that they come from."""
 SIZE_CHECK_S = 10.0
@@ -47,6 +50,9 @@ class PodWorker(Generic[K]):
         self._means = means
         self._wake = asyncio.Event()
         self._dirty = asyncio.Event()
+        self._calm = asyncio.Event()
+        """Set while nothing is being set up or started."""
+        self._calm.set()
         self._events: asyncio.Queue[tuple[Literal["Normal", "Warning"], str, str]] = asyncio.Queue()
         self._acted = acting.begin(pod)
         self._place = self._acted.place
@@ -97,6 +103,11 @@ class PodWorker(Generic[K]):
         )
 
     def _changed(self) -> None:
+        starting = any(keeper.seen.busy is Busy.STARTING for keeper in self.keepers.values())
+        if self._is_being_set_up or starting:
+            self._calm.clear()
+        else:
+            self._calm.set()
         self._wake.set()
         self._dirty.set()
 
@@ -158,6 +169,7 @@ class PodWorker(Generic[K]):
         match action:
             case SetUp():
                 self._is_being_set_up = True
+                self._calm.clear()
                 self._tasks.create_task(self._set_up(), name=f"set up {self.key}")
             case Start():
                 self.keepers[action.container].start(action.attempt, action.back_off_s)
@@ -226,6 +238,7 @@ class PodWorker(Generic[K]):
         pause = REPORT_RETRY_S[0]
         while True:
             await self._dirty.wait()
+            await self._hold_back()
             self._dirty.clear()
             try:
                 await self._report()
@@ -237,6 +250,16 @@ class PodWorker(Generic[K]):
                 await self._means.clock.sleep(pause)
                 pause = min(REPORT_RETRY_S[1], pause * 2)
                 self._dirty.set()
+
+    async def _hold_back(self) -> None:
+        """Returns when nothing is being started, or has been for a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HOLD_S):
+                while True:
+                    await self._calm.wait()
+                    await asyncio.sleep(0)  # the loop decides first what comes next
+                    if self._calm.is_set():
+                        return
 
     async def _report(self) -> None:
         if self._is_gone or self._is_deleted or self._was_settled:
@@ -250,6 +273,7 @@ class PodWorker(Generic[K]):
     async def _record_events(self) -> None:
         while True:
             type_, reason, message = await self._events.get()
+            await self._hold_back()
             await self._means.events.event(self.pod, type=type_, reason=reason, message=message)
 
     async def _keep_volumes(self) -> None:

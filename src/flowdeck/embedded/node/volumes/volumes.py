@@ -189,11 +189,9 @@ class PodVolumes:
 
     async def _payload(self, source: Tree, kind: str, mode: int, facts: Facts) -> Payload:
         if kind == "projected":
-            files: dict[str, File] = {}
-            for part in source.get("sources") or ():
-                inner = next(iter(part))
-                files |= await self._payload(part[inner] or {}, inner, mode, facts)
-            return files
+            parts = [next(iter(part.items())) for part in source.get("sources") or ()]
+            found = await asyncio.gather(*(self._payload(part or {}, inner, mode, facts) for inner, part in parts))
+            return {name: file for payload in found for name, file in payload.items()}
         if kind == "configMap":
             return config_map_payload(source, await self._object(CONFIG_MAP, source["name"]), default_mode=mode)
         if kind == "secret":
