@@ -29,7 +29,9 @@ WEB = ObjectKey("default", "web")
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
-        lambda client, clock, recorder: [DaemonSetController(client, clock, recorder("daemonset-controller"))],
+        lambda client, clock, recorder: [
+            DaemonSetController(client=client, clock=clock, events=recorder("daemonset-controller"))
+        ],
     )
     for name in ("n1", "n2"):
         await world.create(a_node(name))

@@ -31,8 +31,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
         lambda client, clock, recorder: [
-            ReplicaSetController(client, clock, recorder("replicaset-controller")),
-            DeploymentController(client, clock, recorder("deployment-controller")),
+            ReplicaSetController(client=client, clock=clock, events=recorder("replicaset-controller")),
+            DeploymentController(client=client, clock=clock, events=recorder("deployment-controller")),
         ],
     )
     yield world

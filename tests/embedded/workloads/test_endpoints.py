@@ -20,7 +20,11 @@ WEB = ObjectKey("default", "web")
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
-        tmp_path, lambda client, clock, recorder: [EndpointsController(client), EndpointsMirroringController(client)]
+        tmp_path,
+        lambda client, clock, recorder: [
+            EndpointsController(client=client),
+            EndpointsMirroringController(client=client),
+        ],
     )
     await world.create(a_node("n1", labels={"topology.kubernetes.io/zone": "z1"}))
     yield world

@@ -52,9 +52,11 @@ async def world(tmp_path: Path, load: EvenLoad) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
         lambda client, clock, recorder: [
-            ReplicaSetController(client, clock, recorder("replicaset-controller")),
-            DeploymentController(client, clock, recorder("deployment-controller")),
-            HorizontalPodAutoscalerController(client, clock, recorder("horizontal-pod-autoscaler"), load),
+            ReplicaSetController(client=client, clock=clock, events=recorder("replicaset-controller")),
+            DeploymentController(client=client, clock=clock, events=recorder("deployment-controller")),
+            HorizontalPodAutoscalerController(
+                client=client, clock=clock, events=recorder("horizontal-pod-autoscaler"), metrics=load
+            ),
         ],
     )
     yield world

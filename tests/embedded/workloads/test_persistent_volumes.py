@@ -29,10 +29,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
         lambda client, clock, recorder: [
-            ClaimController(client, recorder("persistentvolume-controller"), folders),
-            VolumeController(client, clock, recorder("persistentvolume-controller"), folders),
-            ClaimProtectionController(client),
-            EphemeralVolumeController(client, recorder("ephemeral_volume")),
+            ClaimController(client=client, events=recorder("persistentvolume-controller"), folders=folders),
+            VolumeController(
+                client=client, clock=clock, events=recorder("persistentvolume-controller"), folders=folders
+            ),
+            ClaimProtectionController(client=client),
+            EphemeralVolumeController(client=client, events=recorder("ephemeral_volume")),
         ],
     )
     await world.create(a_node("n1"))
@@ -222,7 +224,8 @@ async def test_a_claim_grows(world: World) -> None:
 async def test_without_a_node_a_claim_waits_for_one(tmp_path: Path) -> None:
     folders = Folders(tmp_path / "volumes")
     world = await open_world(
-        tmp_path, lambda client, clock, recorder: [ClaimController(client, recorder("pv"), folders)]
+        tmp_path,
+        lambda client, clock, recorder: [ClaimController(client=client, events=recorder("pv"), folders=folders)],
     )
     await world.create(STANDARD_CLASS)
     await world.create(a_claim())

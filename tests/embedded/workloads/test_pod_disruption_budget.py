@@ -21,9 +21,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
         lambda client, clock, recorder: [
-            PodDisruptionBudgetController(client, clock, recorder("controllermanager")),
-            ReplicaSetController(client, clock, recorder("replicaset-controller")),
-            DeploymentController(client, clock, recorder("deployment-controller")),
+            PodDisruptionBudgetController(client=client, clock=clock, events=recorder("controllermanager")),
+            ReplicaSetController(client=client, clock=clock, events=recorder("replicaset-controller")),
+            DeploymentController(client=client, clock=clock, events=recorder("deployment-controller")),
         ],
     )
     yield world

@@ -17,8 +17,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
         lambda client, clock, recorder: [
-            ReplicaSetController(client, clock, recorder("replicaset-controller")),
-            ReplicaSetController(client, clock, recorder("replication-controller"), REPLICATION_CONTROLLER),
+            ReplicaSetController(client=client, clock=clock, events=recorder("replicaset-controller")),
+            ReplicaSetController(
+                client=client, clock=clock, events=recorder("replication-controller"), kind=REPLICATION_CONTROLLER
+            ),
         ],
     )
     yield world

@@ -14,7 +14,7 @@ from tests.world.world import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await open_world(tmp_path, lambda client, clock, recorder: [ResourceQuotaController(client)])
+    world = await open_world(tmp_path, lambda client, clock, recorder: [ResourceQuotaController(client=client)])
     yield world
     await world.close()
 

@@ -29,11 +29,13 @@ def controllers(folder: Path) -> Callable[[Client, Clock, Callable[[str], Events
 
     def make(client: Client, clock: Clock, recorder: Callable[[str], Events]) -> Sequence[Controller]:
         return [
-            ReplicaSetController(client, clock, recorder("replicaset-controller")),
-            DeploymentController(client, clock, recorder("deployment-controller")),
-            StatefulSetController(client, clock, recorder("statefulset-controller")),
-            ClaimController(client, recorder("persistentvolume-controller"), folders),
-            VolumeController(client, clock, recorder("persistentvolume-controller"), folders),
+            ReplicaSetController(client=client, clock=clock, events=recorder("replicaset-controller")),
+            DeploymentController(client=client, clock=clock, events=recorder("deployment-controller")),
+            StatefulSetController(client=client, clock=clock, events=recorder("statefulset-controller")),
+            ClaimController(client=client, events=recorder("persistentvolume-controller"), folders=folders),
+            VolumeController(
+                client=client, clock=clock, events=recorder("persistentvolume-controller"), folders=folders
+            ),
         ]
 
     return make

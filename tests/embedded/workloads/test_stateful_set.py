@@ -30,7 +30,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(
         tmp_path,
         lambda client, clock, recorder: [
-            StatefulSetController(client, clock, recorder("statefulset-controller")),
+            StatefulSetController(client=client, clock=clock, events=recorder("statefulset-controller")),
         ],
     )
     yield world

@@ -50,7 +50,7 @@ def wanted_replicas(obj: Tree) -> int:
     return int(get_in(obj, "spec", "replicas", default=1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReplicaSetController:
     """One controller for both kinds; `kind` says which."""
 

@@ -57,7 +57,7 @@ def used_by(quota: Tree, objects: Mapping[Kind, Sequence[Tree]]) -> Amounts:
     return total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResourceQuotaController:
     """Keeps the numbers of quotas."""
 

@@ -27,7 +27,7 @@ from flowdeck.kube.objects import Kind, ObjectKey, Tree, is_being_deleted, key_o
 from flowdeck.kube.selectors import label_selector_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DaemonSetController:
     """Keeps DaemonSets, nodes and pods in step."""
 

@@ -66,7 +66,7 @@ class Rollout:
         self.old = [changed if rs["metadata"]["name"] == name else rs for rs in self.old]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeploymentController:
     """Keeps Deployments and their ReplicaSets in step."""
 

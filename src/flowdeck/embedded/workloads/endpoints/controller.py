@@ -46,7 +46,7 @@ def same_name(obj: Tree) -> Iterable[ObjectKey]:
     yield key_of(obj)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EndpointsController:
     """Endpoints of the Services that select pods."""
 

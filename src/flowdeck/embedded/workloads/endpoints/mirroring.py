@@ -20,7 +20,7 @@ from flowdeck.kube.objects import Kind, ObjectKey, Tree, annotations_of, is_bein
 MIRROR_MANAGER = "endpointslicemirroring-controller.k8s.io"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EndpointsMirroringController:
     """Slices of hand-written Endpoints."""
 

@@ -69,7 +69,7 @@ class Unusable(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HorizontalPodAutoscalerController:
     """Looks at autoscalers."""
 

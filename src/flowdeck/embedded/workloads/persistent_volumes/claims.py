@@ -37,7 +37,7 @@ IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimController:
     """Keeps claims in step with volumes."""
 

@@ -32,7 +32,7 @@ from flowdeck.kube.objects import (
 PROTECTION = "kubernetes.io/pvc-protection"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimProtectionController:
     """The finalizer of claims."""
 
@@ -64,7 +64,7 @@ class ClaimProtectionController:
         await self.client.patch(self.kind, key_of(claim), {"metadata": metadata})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EphemeralVolumeController:
     """The claims of pods' ephemeral volumes: they are the pod's, and go with it."""
 

@@ -38,7 +38,7 @@ def volumes_of_claim(claim: Tree) -> Iterable[ObjectKey]:
         yield ObjectKey("", name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VolumeController:
     """Keeps volumes in step with their claims."""
 

@@ -41,7 +41,7 @@ class NoScale(Exception):
     """The wanted number of pods cannot be found out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PodDisruptionBudgetController:
     """Keeps budgets in step with their pods."""
 

@@ -43,7 +43,7 @@ from flowdeck.kube.selectors import label_selector_of
 HASH_LABEL = "controller.kubernetes.io/hash"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StatefulSetController:
     """Keeps StatefulSets and their pods in step."""
 
