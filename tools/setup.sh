@@ -31,3 +31,9 @@ if [ -z "$uv" ]; then
 fi
 [ -n "$uv" ] || { echo "setup: could not get uv; install it (pip install uv) and try again" >&2; exit 1; }
 UV_PROJECT_ENVIRONMENT="$PWD/.venv" "$uv" sync --quiet --frozen --python "$("$python" -c 'import sys; print(sys.executable)')"
+# uv leaves compiling to the first import, which PYTHONDONTWRITEBYTECODE forbids: then every start would compile it all.
+if [ ! .venv/compiled -nt uv.lock ]; then
+  .venv/bin/python -m compileall -qq .venv/lib || true  # some packages carry files that are broken on purpose
+  touch .venv/compiled
+fi
+.venv/bin/python -m compileall -qq src
