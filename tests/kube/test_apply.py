@@ -15,6 +15,7 @@ from flowdeck.kube.apply import (
     STATUS_ONLY,
     Writer,
     apply,
+    check_config,
     manager_of,
     track,
 )
@@ -325,7 +326,19 @@ def test_kubectl_takes_over_what_it_applied_client_side():
 @pytest.mark.parametrize(
     ("config", "error", "told"),
     [
-        pytest.param({"metadata": {"name": "d", "managedFields": [{}]}}, BadRequest, "must be nil", id="managed"),
+        pytest.param(
+            {**a_deployment(), "metadata": {"name": "d", "managedFields": []}}, BadRequest, "must be nil", id="managed"
+        ),
+        pytest.param(
+            {**a_deployment(), "kind": "Pod"}, BadRequest, "invalid object type: apps/v1", id="kind"
+        ),
+        pytest.param({**a_deployment(), "metadata": {}}, BadRequest, "name must be provided", id="nameless"),
+        pytest.param(
+            a_deployment(replicas="2"),
+            InternalError,
+            r"\.spec\.replicas: expected numeric \(int or float\), got &value\.valueUnstructured{Value:\"2\"}",
+            id="type",
+        ),
         pytest.param(a_deployment(foo=1), InternalError, r": \.spec\.foo: field not declared", id="unknown"),
         pytest.param(
             with_containers({"name": "a"}, {"name": "a"}), InternalError, "duplicate entries for key", id="twice"
@@ -334,7 +347,7 @@ def test_kubectl_takes_over_what_it_applied_client_side():
 )
 def test_what_cannot_be_applied_is_refused(config, error, told):
     with pytest.raises(error, match=told):
-        apply(None, config, SCHEMA, by("me"))
+        check_config(config, DEPLOYMENT, SCHEMA, "d")
 
 
 def test_an_item_without_its_key_cannot_be_applied():

@@ -29,7 +29,7 @@ def test_a_prefix_may_end_in_a_dash():
 
 
 def test_what_is_wrong_is_told_in_kubernetes_words():
-    assert names.dns_label("A" * 64)[0] == "must be no more than 63 bytes"
+    assert names.dns_label("A" * 64)[0] == "must be no more than 63 characters"
     assert names.dns_subdomain("A")[0].startswith("a lowercase RFC 1123 subdomain must consist of lower case")
 
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import orjson
 
 from flowdeck.kube import fields, ownership
-from flowdeck.kube.errors import BadRequest, Cause, Conflict, InternalError
+from flowdeck.kube.errors import BadRequest, Cause, Conflict, InternalError, Unclassified
 from flowdeck.kube.fields import Fields
-from flowdeck.kube.objects import Tree, annotations_of
+from flowdeck.kube.objects import Kind, Tree, annotations_of
 from flowdeck.kube.schema import Schema
 from flowdeck.kube.times import format_time
 
@@ -47,8 +47,10 @@ _NEVER_OWNED: Fields = {
 }
 STATUS_ONLY: Fields = {"f:status": {}}
 """Fields that writes of the main resource do not reach, where there is a status subresource."""
+SPEC_ONLY: Fields = {"f:spec": {}}
+"""Fields that writes of a built-in kind's status do not reach."""
 ALL_BUT_STATUS: Fields = {"f:spec": {}, "f:metadata": {}}
-"""Fields that writes of the status subresource do not reach (finalizers and the like too, roughly)."""
+"""Fields that writes of a custom kind's status do not reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,10 @@ def track(obj: Tree, old: Tree | None, schema: Schema, writer: Writer) -> None:
     What `obj` brings itself as managedFields counts when it may (`[{}]` forgets all owners), else `old`'s do.
     """
     entries = _entries_to_start_from(obj, old, writer)
+    if old is not None and not entries:
+        # nobody owns anything: ownership begins with the first apply
+        obj["metadata"].pop("managedFields", None)
+        return
     changed, removed = _reached(writer, ownership.compare(schema, _without_managed(old or {}), _without_managed(obj)))
     touched = fields.union(changed, removed)
     if touched:
@@ -216,11 +222,8 @@ def apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, fo
     """The object after `config` was applied over `live` (None: it is new), with managedFields; inputs stay as they are.
 
     Not yet defaulted or validated. When the result equals `live`, nothing has to be written. Raises `Conflict` with a
-    cause for each field that others own and that would change, unless forced; `BadRequest` when `config` carries
-    managedFields; `InternalError` when it does not fit the schema, as upstream.
+    cause for each field that others own and that would change, unless forced. `config` was checked by `check_config`.
     """
-    if (config.get("metadata") or {}).get("managedFields"):
-        raise BadRequest("metadata.managedFields must be nil")
     try:
         return _apply(live, config, schema, writer, force=force)
     except Conflict as error:
@@ -243,9 +246,10 @@ def _apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, f
     changed, removed = _reached(writer, ownership.compare(schema, before, merged))
     entries = _yield_to(entries, key, changed, removed, force=force)
     result = {**merged, "metadata": dict(merged.get("metadata") or {})}
-    is_same = last is not None and last.owned == mine and not changed and not removed
-    time = last.time if is_same and last is not None else format_time(writer.now)
-    entries[key] = replace(entries[key], time=time)
+    if changed or removed:
+        entries[key] = replace(entries[key], time=format_time(writer.now))
+    else:  # upstream stamps only what changed the object
+        entries[key] = replace(entries[key], time=last.time if last is not None else "")
     _keep_last_applied(result, live, config, writer)
     _write(result, _capped(entries))
     return _unshared(result)
@@ -261,10 +265,28 @@ def _entries_before_apply(live: Tree | None, schema: Schema, writer: Writer) -> 
     return entries
 
 
-def refuse_undeclared(config: Tree, schema: Schema) -> None:
-    """Raises `InternalError` for the first field of `config` that its schema does not know: apply drops none."""
+def check_config(config: Tree, kind: Kind, schema: Schema, name: str) -> None:
+    """Refuses what cannot be applied to the object `name` of a kind, as it was sent (apply drops no unknown fields).
+
+    Raises `BadRequest`, and `Unclassified` for the first field that its schema does not know, or not so.
+    """
+    version, sent = str(config.get("apiVersion") or ""), str(config.get("kind") or "")
+    if (version, sent) != (kind.api_version, kind.kind):
+        raise BadRequest(f"invalid object type: {_with_slash(version)}, Kind={sent}")
+    if (config.get("metadata") or {}).get("managedFields") is not None:
+        raise BadRequest("metadata.managedFields must be nil")
     if unknown := schema.unknown(config):
         raise _untyped(config, f".{unknown}: field not declared in schema")
+    if wrong := ownership.wrong_type(schema, config):
+        raise _untyped(config, wrong)
+    _fields_applied(config, schema)
+    if not (config.get("metadata") or {}).get("name"):
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+
+
+def _with_slash(version: str) -> str:
+    """`/v1`, `apps/v1`: how Go prints a group and version."""
+    return version if "/" in version else f"/{version}"
 
 
 def _fields_applied(config: Tree, schema: Schema) -> Fields:
@@ -274,11 +296,10 @@ def _fields_applied(config: Tree, schema: Schema) -> Fields:
         raise _untyped(config, error.message) from error
 
 
-def _untyped(config: Tree, why: str) -> InternalError:
+def _untyped(config: Tree, why: str) -> Unclassified:
     meta = config.get("metadata") or {}
-    key = "/".join(filter(None, (meta.get("namespace"), meta.get("name"))))
-    told = f"{key}; {config.get('apiVersion')}, Kind={config.get('kind')}"
-    return InternalError(f"failed to create typed patch object ({told}): {why}")
+    told = f"{meta.get('namespace') or ''}/{meta.get('name')}; {_with_slash(str(config.get('apiVersion')))}"
+    return Unclassified(f"failed to create typed patch object ({told}, Kind={config.get('kind')}): {why}")
 
 
 def _without_abandoned(merged: Tree, schema: Schema, last: Fields, entries: Iterable[_Entry]) -> Tree:
@@ -336,7 +357,8 @@ def _keep_last_applied(result: Tree, live: Tree | None, config: Tree, writer: Wr
     if writer.manager == KUBECTL and live is not None and LAST_APPLIED in annotations_of(live):
         meta = config.get("metadata") or {}
         notes = {name: text for name, text in (meta.get("annotations") or {}).items() if name != LAST_APPLIED}
-        record = {**config, "metadata": {**meta, "annotations": notes}}
+        bare = {name: value for name, value in meta.items() if name != "annotations"}
+        record = {**config, "metadata": {**bare, "annotations": notes} if notes else bare}
         text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS).decode() + "\n"
         result["metadata"]["annotations"] = {**(result["metadata"].get("annotations") or {}), LAST_APPLIED: text}
 

@@ -336,4 +336,4 @@ def invalid_options(kind: str, errors: Sequence[FieldError]) -> Invalid:
 
 def _shown(value: Any) -> str:
     """A value as upstream prints it: text in quotes, trees as compact JSON, booleans lower-case."""
-    return '"null"' if value is None else msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value).decode()

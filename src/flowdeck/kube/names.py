@@ -46,12 +46,17 @@ _LABEL_VALUE_TEXT = (
 )
 
 
-def too_long_text(limit: int) -> str:
-    return f"must be no more than {limit} bytes"
+def too_long_text(limit: int, unit: str = "bytes") -> str:
+    return f"must be no more than {limit} {unit}"
 
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:
     return _dns(_masked(name, prefix), 63, _LABEL, _LABEL_TEXT)
+
+
+def dns_label_alone(name: str, prefix: bool = False) -> list[str]:
+    """A label where a name with dots would be taken for a longer domain: namespaces and Services."""
+    return ["must not contain dots"] if "." in name else dns_label(name, prefix)
 
 
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
@@ -77,7 +82,7 @@ def _masked(name: str, prefix: bool) -> str:
 def _dns(name: str, limit: int, pattern: re.Pattern[str], text: str) -> list[str]:
     if len(name) <= limit and pattern.match(name):
         return []
-    told = [too_long_text(limit)] if len(name) > limit else []
+    told = [too_long_text(limit, "characters")] if len(name) > limit else []
     return told if pattern.match(name) else [*told, text]
 
 
@@ -87,7 +92,7 @@ def qualified_name(name: str) -> tuple[str, ...]:
     prefix, slash, last = name.rpartition("/")
     if slash and ("/" in prefix):
         optional = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        return (f"a qualified name {_QUALIFIED_TEXT} {optional}",)
+        return (f"a valid label key {_QUALIFIED_TEXT} {optional}",)
     told: list[str] = []
     if slash:
         if not prefix:

@@ -162,16 +162,73 @@ def fields_of(schema: Schema | None, value: Any, path: str = "") -> Fields:
     Raises `InternalError` with upstream's text for undeclared fields, items without their keys, keys that come twice.
     """
     if _is_map(schema, value):
-        return {f"f:{name}": _field_of(schema, name, item, f"{path}.{name}") for name, item in value.items()}
+        return {
+            f"f:{name}": _field_of(schema, name, item, f"{path}.{name}")
+            for name, item in value.items()
+            if item != [] or not _is_keyed_list(schema.property(name) if schema else None, item)
+        }
     if schema is not None and _is_keyed_list(schema, value):
         found: Fields = {}
         for index, item in enumerate(value):
             step = _checked_step(schema, item, index, path)
             if step in found:
-                raise InternalError(f"{path}: duplicate entries for key {step[2:]}")
+                raise InternalError(f"{path}: duplicate entries for key {_told_key(schema, item)}")
             found[step] = _with_self(fields_of(schema.items, item, f"{path}[{index}]"))
         return found
     return MEMBER
+
+
+def _told_key(schema: Schema, item: Any) -> str:
+    """The key of an item as upstream's errors show it: `[name="a",port=80]`, `[="x"]`."""
+    keys = _keys(schema, item) if schema.list_type == "map" else {"": item}
+    return "[" + ",".join(f"{name}={orjson.dumps(value).decode()}" for name, value in keys.items()) + "]"
+
+
+def wrong_type(schema: Schema | None, value: Any, path: str = "") -> str:
+    """The first value that is not of its schema's type, as upstream tells it; `""` when all are."""
+    if schema is None or value is None or schema.is_quantity or schema.is_int_or_string:
+        return ""
+    if isinstance(value, dict):
+        if schema.type in ("string", "integer", "number", "boolean", "array"):
+            return f"{path}: expected {_EXPECTED[schema.type]}, got &{{{_go_value(value)}}}"
+        found = (wrong_type(schema.property(name), item, f"{path}.{name}") for name, item in value.items())
+        return next(filter(None, found), "")
+    if isinstance(value, list):
+        if schema.type in ("string", "integer", "number", "boolean", "object"):
+            return f"{path}: expected {_EXPECTED[schema.type]}, got &{{{_go_value(value)}}}"
+        inner = (wrong_type(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value))
+        return next(filter(None, inner), "")
+    fits = _PYTHON_TYPES.get(schema.type)
+    if fits is None or (isinstance(value, fits) and (type(value) is not bool or schema.type == "boolean")):
+        return ""
+    return f"{path}: expected {_EXPECTED[schema.type]}, got &value.valueUnstructured{{Value:{_go_value(value)}}}"
+
+
+_EXPECTED = {
+    "string": "string",
+    "integer": "numeric (int or float)",
+    "number": "numeric (int or float)",
+    "boolean": "boolean",
+    "array": "list",
+    "object": "map",
+}
+_PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": (int, float),
+    "number": (int, float),
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+
+
+def _go_value(value: Any) -> str:
+    """A value as Go's `%v` prints it (`%#v` of texts)."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{name}:{_go_value(item)}" for name, item in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(_go_value, value)) + "]"
+    return orjson.dumps(value).decode()
 
 
 def _field_of(schema: Schema | None, name: str, value: Any, path: str) -> Fields:
@@ -189,11 +246,10 @@ def _checked_step(schema: Schema, item: Any, index: int, path: str) -> str:
     if schema.list_type == "map":
         if type(item) is not dict:
             raise InternalError(f"{path}: element {index}: associative list with keys may not have non-map elements")
-        missing = [key for key in schema.map_keys if key not in item]
-        if missing and (missing := [key for key in missing if key not in _keys(schema, item)]):
+        if not any(key in item for key in schema.map_keys) and not _keys(schema, item):
             raise InternalError(
                 f"{path}: element {index}: associative list with keys has an element that omits key field "
-                f'"{missing[0]}" (and doesn\'t have default value)'
+                f'"{schema.map_keys[0]}" (and doesn\'t have default value)'
             )
     return step_of(schema, item)
 

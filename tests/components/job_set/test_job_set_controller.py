@@ -13,6 +13,7 @@ from flowdeck.controller.events import EventRecorder
 from flowdeck.embedded.workloads.garbage_collection import GarbageCollector
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.embedded.workloads.job.controller import JobController, OrphanPodController
+from flowdeck.embedded.workloads.persistent_volumes.protection import ClaimProtectionController
 from flowdeck.embedded.workloads.service_accounts import ServiceAccountController
 from flowdeck.kube.errors import Forbidden, Invalid
 from flowdeck.kube.job_set.types import job_set_definition
@@ -32,6 +33,7 @@ def controllers(world):
             JobController(client=client, clock=clock, events=events("job-controller"), back_off=BackOff()),
             OrphanPodController(client=client),
             JobSetController(client=client, clock=clock, events=events("jobset")),
+            ClaimProtectionController(client=client),
             GarbageCollector(client=client, events=events("gc"), store=world.api.store, registry=world.api.registry),
         ]
 

@@ -341,7 +341,7 @@ def test_services(service: Tree, wanted: list[str]) -> None:
 
 def test_configuration() -> None:
     big = {"metadata": {}, "data": {"a": "x" * (1024 * 1024 + 1)}}
-    assert told(core.validate_config_map(big)) == ['"": Too long: may not be more than 1048576 bytes']
+    assert told(core.validate_config_map(big)) == ['[]: Too long: may not be more than 1048576 bytes']
     [error] = core.validate_config_map({"metadata": {}, "data": {"a/b": ""}})
     assert str(error).startswith('data[a/b]: Invalid value: "a/b": a valid config key must consist of')
     old = {"metadata": {}, "immutable": True, "data": {"a": "b"}}
@@ -420,7 +420,7 @@ def test_a_definition_needs_a_structural_schema(schema: Tree, wanted: list[str])
         ({"name": "a"}, ["metadata.namespace: Required value"]),
         (
             {"name": "a", "namespace": "n", "finalizers": ["x"]},
-            ['metadata.finalizers: Invalid value: "x": name is neither a standard finalizer name nor is it fully qualified'],
+            ['metadata.finalizers[0]: Invalid value: "x": name is neither a standard finalizer name nor is it fully qualified'],
         ),
     ],
 )  # fmt: skip

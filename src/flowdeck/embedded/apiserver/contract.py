@@ -190,6 +190,8 @@ class Resource:
     scale: Tree | None = None
     """A CRD's `subresources.scale`: `{specReplicasPath, statusReplicasPath, labelSelectorPath}`."""
     is_custom: bool = False
+    needs_revision: bool = False
+    """An update must say of which revision it is one."""
     deprecation: str = ""
     """Not empty: sent as a warning with each answer."""
     selectable_fields: tuple[str, ...] = ()

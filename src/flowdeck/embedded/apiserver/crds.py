@@ -60,6 +60,7 @@ def _resource(definition: Tree, version: Tree, storage: str) -> Resource:
         columns=tuple(version.get("additionalPrinterColumns") or ()),
         scale=scale,
         is_custom=True,
+        needs_revision=True,
         deprecation=_deprecation(kind, version),
         selectable_fields=tuple(field["jsonPath"].lstrip(".") for field in version.get("selectableFields") or ()),
     )

@@ -62,7 +62,7 @@ def parse_path(path: str) -> ResourcePath | None:
 def verb_of(method: str, path: ResourcePath, query: Mapping[str, str]) -> str:
     """The API verb of a request on a resource."""
     if method in ("GET", "HEAD"):
-        if path.is_watch_prefix or (is_true(query.get("watch", "")) and not path.subresource):
+        if path.is_watch_prefix or (not path.name and is_true(query.get("watch", ""))):
             return "watch"
         return "get" if path.name else "list"
     if method == "DELETE" and not path.name:
@@ -86,5 +86,5 @@ def parse_query(raw: bytes) -> Mapping[str, Sequence[str]]:
 
 
 def is_true(text: str) -> bool:
-    """Whether a query parameter means yes; in any case, and present without a value counts as yes upstream."""
-    return text.lower() in ("true", "1", "t", "yes")
+    """Whether a query parameter means yes: every text does but these, as upstream (where one without a value does)."""
+    return text.lower() not in ("", "false", "0")

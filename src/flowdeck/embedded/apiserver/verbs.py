@@ -19,6 +19,7 @@ from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.writes import (
     WriteOptions,
+    check_update,
     finalizer_errors,
     is_same,
     keep_identity,
@@ -30,6 +31,7 @@ from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
 from flowdeck.kube.errors import (
     AlreadyExists,
+    Unclassified,
     already_exists,
     conflict,
     invalid,
@@ -79,6 +81,8 @@ class Verbs:
         obj = read_object(resource, namespace, "", obj, options)
         resource = self._as_stored(resource)
         meta = obj["metadata"]
+        if meta.get("resourceVersion"):
+            raise Unclassified("resourceVersion should not be set on objects to be created")
         if not meta.get("name") and meta.get("generateName"):
             for _ in range(8):
                 try:
@@ -130,11 +134,9 @@ class Verbs:
         """Replaces an object, or its status. Raises `NotFound`, `Conflict`, `Invalid`, `Forbidden`."""
         obj = read_object(resource, key.namespace, key.name, obj, options)
         resource = self._as_stored(resource)
-        if not obj["metadata"].get("resourceVersion") and resource.is_custom:
-            error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise invalid_object(resource.kind, key.name, [error])
 
         async def build(head: Entry) -> Tree:
+            check_update(resource, key, obj, head.tree)
             return copy_of(obj)
 
         return await self.change(resource, key, build, options, subresource=subresource)
@@ -160,7 +162,7 @@ class Verbs:
                 raise not_found(resource.kind, key.name)
             new = await build(head)
             asked_for = new["metadata"].get("resourceVersion")
-            if asked_for and asked_for != str(head.revision):
+            if asked_for not in (None, "", "0", str(head.revision)):
                 raise conflict(resource.kind, key.name, _MODIFIED)
             try:
                 return await self._store_change(resource, key, head, new, options, subresource, applied)
@@ -276,7 +278,8 @@ class Verbs:
 
     def _writer(self, resource: Resource, options: WriteOptions, now: datetime, subresource: str = "") -> apply.Writer:
         has_status = "status" in resource.subresources
-        ignored = apply.ALL_BUT_STATUS if subresource == "status" else apply.STATUS_ONLY
+        for_status = apply.ALL_BUT_STATUS if resource.is_custom else apply.SPEC_ONLY
+        ignored = for_status if subresource == "status" else apply.STATUS_ONLY
         return apply.Writer(
             manager=options.manager,
             api_version=resource.kind.api_version,
@@ -290,11 +293,8 @@ class Verbs:
         if not isinstance(new, dict):
             raise invalid_object(resource.kind, key.name, [invalid("", new, "must be an object")])
         meta = new.get("metadata")
-        if isinstance(meta, dict):
-            if not meta.get("name"):
-                meta["name"] = key.name
-            if current["metadata"].get("resourceVersion") == meta.get("resourceVersion"):
-                new = {**new, "metadata": {k: v for k, v in meta.items() if k != "resourceVersion"}}
+        if isinstance(meta, dict) and current["metadata"].get("resourceVersion") == meta.get("resourceVersion"):
+            new = {**new, "metadata": {k: v for k, v in meta.items() if k != "resourceVersion"}}
         old = None if resource.is_custom else current  # a custom kind's schema may have changed since
         return read_object(resource, key.namespace, key.name, new, options, old)
 

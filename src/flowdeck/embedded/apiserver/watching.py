@@ -7,7 +7,7 @@ from random import Random
 
 from flowdeck.embedded.apiserver import queries
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
-from flowdeck.embedded.apiserver.listing import Event, SelectedWatch, Selection, read_page
+from flowdeck.embedded.apiserver.listing import Event, SelectedWatch, read_page
 from flowdeck.embedded.apiserver.request import is_true
 from flowdeck.embedded.apiserver.stored_bytes import PIECE, Form, Frames
 from flowdeck.embedded.store.store import Entry, Store
@@ -20,7 +20,8 @@ BOOKMARK_EVERY_S = 60.0
 
 def watch_answer(store: Store, info: RequestInfo, resource: Resource, form: Form, random: Random) -> Answer:
     """The answer to a watch request. Raises `BadRequest` for a query that cannot be read."""
-    selection = _selection(info, resource)
+    selection = queries.selection(info, resource)
+    queries.check_watch_options(info)
     revision = queries.revision(info)
     frames = Frames(resource, form)
     initial: Sequence[Entry] = ()
@@ -34,17 +35,9 @@ def watch_answer(store: Store, info: RequestInfo, resource: Resource, form: Form
     except Expired as error:
         return Answer(stream=_just(frames.error(error)))
     bookmarks = is_true(info.query.get("allowWatchBookmarks", ""))
-    stream = _Stream(store, watch, frames, initial, revision if wants_initial else 0, seconds, bookmarks)
+    complete_at = revision if wants_initial and bookmarks else 0
+    stream = _Stream(store, watch, frames, initial, complete_at, seconds, bookmarks)
     return Answer(stream=stream.frames_in_time())
-
-
-def _selection(info: RequestInfo, resource: Resource) -> Selection:
-    """What the query selects; of a watch on one object (`.../pods/x?watch=1`), that object."""
-    selection = queries.selection(info, resource)
-    if not info.key or not info.key.name:
-        return selection
-    name = f"metadata.name={info.key.name}"
-    return Selection.parse(resource, selection.namespace, info.query.get("labelSelector", ""), name)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """What all writes share: how one is to be done, the object from outside checked, identity kept, no-ops seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from flowdeck.embedded.apiserver.bodies import refuse_types
 from flowdeck.embedded.apiserver.contract import Resource, User
-from flowdeck.kube.errors import BadRequest, FieldError, conflict, forbidden, invalid_object
+from flowdeck.kube.errors import BadRequest, FieldError, Unclassified, conflict, forbidden, invalid, invalid_object
 from flowdeck.kube.objects import ObjectKey, Tree
 
 _SET_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -78,7 +78,9 @@ def _check_place(resource: Resource, namespace: str, name: str, meta: Tree) -> N
         meta["namespace"] = namespace
     elif meta.get("namespace"):
         raise BadRequest("namespace is not allowed on this type")
-    if name and meta.setdefault("name", name) != name:
+    if name and not meta.get("name"):
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if name and meta["name"] != name:
         raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
 
 
@@ -96,15 +98,37 @@ def ordered(resource: Resource, obj: Tree) -> Tree:
     return {"kind": kind.kind, "apiVersion": version} | {**obj, "kind": kind.kind, "apiVersion": version}
 
 
-def keep_identity(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:
-    """What an update cannot change: uid (checked), creation and deletion marks (kept)."""
-    meta, was = new["metadata"], old["metadata"]
-    if meta.get("uid") not in (None, "", was["uid"]):
+def check_update(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:
+    """What the sender of a whole object must know of the one that is there: its revision, its uid.
+
+    Raises `Invalid`, `Conflict`, and `Unclassified` for a revision that is none.
+    """
+    meta, kind = new["metadata"], resource.kind
+    revision = meta.get("resourceVersion") or ""
+    if not revision and resource.needs_revision:
+        error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        raise invalid_object(replace(kind, kind=kind.plural), key.name, [error])
+    if revision and not revision.isdigit():
+        raise Unclassified(f'strconv.ParseUint: parsing "{revision}": invalid syntax')
+    if meta.get("uid") not in (None, "", old["metadata"]["uid"]):
+        path = "/".join(filter(None, ("/registry", kind.group if resource.is_custom else "", kind.plural, *key)))
         raise conflict(
-            resource.kind,
+            kind,
             key.name,
-            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was['uid']}",
+            f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+            f"failed: UID in precondition: {meta['uid']}, UID in object meta: {old['metadata']['uid']}",
         )
+
+
+def keep_identity(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:
+    """What an update cannot change: uid and mark of deletion (checked), marks of creation (kept)."""
+    meta, was = new["metadata"], old["metadata"]
+    changed = [
+        invalid(f"metadata.{name}", meta[name], "field is immutable")
+        for name in ("uid", "deletionTimestamp")
+        if meta.get(name) not in (None, "", was.get(name))
+    ]
+    refuse(resource, key.name, changed)
     for name in _SET_BY_SERVER:
         meta.pop(name, None)
         if name in was:

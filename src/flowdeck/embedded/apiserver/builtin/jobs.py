@@ -11,6 +11,14 @@ _LEGACY_CONTROLLER_UID = "controller-uid"
 _LEGACY_JOB_NAME = "job-name"
 
 
+def prepare_job(job: Tree) -> None:
+    """A Job without labels of its own has those of its pods."""
+    generate_selector(job)
+    labels = job["spec"]["template"]["metadata"].get("labels")
+    if labels and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
+
+
 def generate_selector(job: Tree) -> None:
     """Unless the user brings a selector of their own (`manualSelector`), pods are told apart by the Job's uid."""
     spec = job["spec"]

@@ -50,6 +50,18 @@ _DEPRECATIONS = {
     "componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
     "endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 }
+_NEED_REVISIONS = frozenset(
+    {
+        "leases.coordination.k8s.io", "poddisruptionbudgets.policy", "runtimeclasses.node.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io",
+        "csistoragecapacities.storage.k8s.io", "volumeattachments.storage.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    }
+)  # fmt: skip
+"""Source: k8s.io/kubernetes (`AllowUnconditionalUpdate` in pkg/registry/*/strategy.go)."""
 _STORAGE_VERSIONS = {"horizontalpodautoscalers.autoscaling": "v2"}
 
 
@@ -104,6 +116,7 @@ def _resource(
         conversion=CONVERSIONS.get(f"{kind.resource}/{version}"),
         deprecation=_DEPRECATIONS.get(kind.resource, ""),
         selectable_fields=SELECTABLE_FIELDS.get(kind.resource, ()),
+        needs_revision=kind.resource in _NEED_REVISIONS,
         virtual=handlers.get(kind.resource),
     )
 

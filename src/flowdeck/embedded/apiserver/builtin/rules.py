@@ -31,7 +31,7 @@ from flowdeck.embedded.apiserver.builtin.validation import storage as storage_ru
 from flowdeck.embedded.apiserver.builtin.validation import workloads
 from flowdeck.embedded.apiserver.contract import Storage
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
-from flowdeck.kube.names import NameRule, dns_1035_label, dns_label, dns_subdomain, path_segment
+from flowdeck.kube.names import NameRule, dns_label_alone, dns_subdomain, path_segment
 from flowdeck.kube.objects import Kind, Tree
 
 
@@ -84,20 +84,27 @@ def _workload(
 
 
 _CORE = {
-    "namespaces": Rules(name=dns_label, default=core.default_namespace, on_create=core.set_namespace_finalizer),
+    "namespaces": Rules(
+        name=dns_label_alone,
+        default=core.default_namespace,
+        on_create=core.set_namespace_finalizer,
+        on_update=core.keep_namespace_spec,
+        validate_status=core_rules.validate_namespace_status,
+    ),
     "pods": _counted(
         default=pods.default_pod,
         validate=pod_rules.validate_pod,
         validate_update=pod_rules.validate_pod_update,
         warnings=pod_rules.pod_warnings,
         on_create=set_pod_status,
+        status_keeps=("ownerReferences",),
     ),
     "podtemplates": _counted(default=apps.default_pod_template_object, validate=workloads.validate_pod_template_object),
     "replicationcontrollers": _workload(
         apps.default_replication_controller, workloads.validate_replication_controller, zero=("replicas",)
     ),
     "services": Rules(
-        name=dns_1035_label,
+        name=dns_label_alone,
         default=services.default_service,
         validate=service_rules.validate_service,
         validate_update=service_rules.validate_service_update,
@@ -125,6 +132,7 @@ _CORE = {
     ),
     "persistentvolumes": Rules(
         name=dns_subdomain,
+        on_create=storage.protect("kubernetes.io/pv-protection"),
         default=core.default_persistent_volume,
         validate=storage_rules.validate_volume,
         validate_update=storage_rules.validate_volume_update,
@@ -132,6 +140,7 @@ _CORE = {
     ),
     "persistentvolumeclaims": Rules(
         name=dns_subdomain,
+        on_create=storage.protect("kubernetes.io/pvc-protection"),
         default=core.default_persistent_volume_claim,
         validate=storage_rules.validate_claim,
         validate_update=storage_rules.validate_claim_update,
@@ -144,7 +153,7 @@ _CORE = {
         validate_update=core_rules.validate_node_update,
         creator_sets_status=True,
     ),
-    "events": Rules(name=dns_subdomain, validate=core_rules.validate_event),
+    "events": Rules(name=dns_subdomain, default=core.default_event, validate=core_rules.validate_event),
     "events.events.k8s.io": Rules(name=dns_subdomain, validate=core_rules.validate_event_v1),
     "leases.coordination.k8s.io": Rules(name=dns_subdomain, validate=core_rules.validate_lease),
     "priorityclasses.scheduling.k8s.io": _counted(
@@ -156,8 +165,10 @@ _CORE = {
 }
 
 _WORKLOADS = {
-    "deployments.apps": _workload(
-        apps.default_deployment, workloads.validate_deployment, workloads.validate_selector_kept
+    "deployments.apps": replace(
+        _workload(apps.default_deployment, workloads.validate_deployment, workloads.validate_selector_kept),
+        counts_annotations=True,
+        status_keeps=("labels",),
     ),
     "replicasets.apps": _workload(
         apps.default_replica_set,
@@ -171,11 +182,15 @@ _WORKLOADS = {
         workloads.validate_stateful_set_update,
         zero=("availableReplicas", "replicas"),
     ),
-    "daemonsets.apps": _workload(
-        apps.default_daemon_set,
-        workloads.validate_daemon_set,
-        workloads.validate_selector_kept,
-        zero=("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"),
+    "daemonsets.apps": replace(
+        _workload(
+            apps.default_daemon_set,
+            workloads.validate_daemon_set,
+            workloads.validate_selector_kept,
+            zero=("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"),
+        ),
+        on_create=apps.first_template_generation,
+        on_update=apps.count_template_generation,
     ),
     "controllerrevisions.apps": Rules(
         name=dns_subdomain,
@@ -184,7 +199,7 @@ _WORKLOADS = {
     ),
     "jobs.batch": _counted(
         default=batch.default_job,
-        on_create=jobs.generate_selector,
+        on_create=jobs.prepare_job,
         validate=batch_rules.validate_job,
         validate_update=batch_rules.validate_job_update,
         warnings=workloads.template_warnings("spec", "template"),
@@ -259,6 +274,7 @@ _STORAGE = {
         validate=storage_rules.validate_storage_class,
         validate_update=storage_rules.validate_storage_class_update,
     ),
+    "volumeattachments.storage.k8s.io": Rules(name=dns_subdomain, initial_status={"attached": False}),
     "csidrivers.storage.k8s.io": Rules(name=dns_subdomain, default=storage.default_csi_driver),
 }
 

@@ -31,10 +31,14 @@ class Rules:
     warnings: Callable[[Tree, Tree | None], Sequence[str]] | None = None
     counts_generations: bool = False
     """`metadata.generation` starts at 1 and rises with each change outside metadata and status."""
+    counts_annotations: bool = False
+    """Annotations count as well."""
     keeps_status: bool = False
     """It has a status subresource: other writes leave `status` as it is."""
     initial_status: Mapping[str, object] | None = None
     """The status of a fresh object, where upstream sets one: `{"phase": "Pending"}`."""
+    status_keeps: tuple[str, ...] = ()
+    """What of metadata a write of the status does not reach."""
     creator_sets_status: bool = False
     """Nodes register themselves with their status."""
 
@@ -65,10 +69,10 @@ class BuiltinStrategy:
         if self.rules.on_update:
             self.rules.on_update(obj, old)
         if self.rules.counts_generations:
-            _count_generation(obj, old)
+            _count_generation(obj, old, self.rules.counts_annotations)
 
     def prepare_status(self, obj: Tree, old: Tree) -> None:
-        only_status_from(obj, old)
+        _keep_all_but_status(obj, old, self.rules.status_keeps)
         if self.rules.on_status:
             self.rules.on_status(obj, old)
 
@@ -112,6 +116,14 @@ def only_status_from(obj: Tree, old: Tree) -> None:
     obj["metadata"] = metadata
 
 
+def _keep_all_but_status(obj: Tree, old: Tree, kept_metadata: Sequence[str]) -> None:
+    """A write of a built-in kind's status reaches metadata as well."""
+    for name in {*obj, *old} - {"apiVersion", "kind", "metadata", "status"}:
+        _keep(obj, old, name)
+    for name in kept_metadata:
+        _keep(obj["metadata"], old["metadata"], name)
+
+
 def _keep(obj: Tree, old: Tree, field: str) -> None:
     if field in old:
         obj[field] = old[field]
@@ -123,6 +135,7 @@ def _differs(obj: Tree, old: Tree) -> bool:
     return any(obj.get(name) != old.get(name) for name in obj.keys() | old.keys() if name not in ("metadata", "status"))
 
 
-def _count_generation(obj: Tree, old: Tree) -> None:
-    generation = int(old["metadata"].get("generation") or 1)
-    obj["metadata"]["generation"] = generation + 1 if _differs(obj, old) else generation
+def _count_generation(obj: Tree, old: Tree, with_annotations: bool) -> None:
+    meta, was = obj["metadata"], old["metadata"]
+    is_new = _differs(obj, old) or (with_annotations and meta.get("annotations") != was.get("annotations"))
+    meta["generation"] = int(was.get("generation") or 1) + is_new

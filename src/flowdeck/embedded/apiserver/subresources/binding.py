@@ -14,7 +14,7 @@ from flowdeck.embedded.apiserver.subresources.eviction import SUCCESS
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry
 from flowdeck.kube.conditions import Condition, set_condition
-from flowdeck.kube.errors import conflict, invalid, invalid_object, not_supported, required
+from flowdeck.kube.errors import BadRequest, conflict, invalid_object, not_supported, required
 from flowdeck.kube.kinds import BINDING, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in
 
@@ -41,27 +41,28 @@ class Bindings:
             return bound(head.tree, binding, key, self.clock)
 
         options = write_options(info)
-        await self.verbs.change(unlocked(self.pods), key, build, options, subresource="binding")
-        return Answer(obj=SUCCESS | {"code": 201}, code=201)
+        # upstream writes it below the machinery that knows owners of fields
+        await self.verbs.change(unlocked(self.pods), key, build, options, subresource="binding", applied=True)
+        return Answer(obj=SUCCESS, code=201)
 
 
 def unlocked(resource: Resource) -> Resource:
     """The resource for a subresource that may change what updates may not, status included."""
     strategy = resource.strategy
     assert isinstance(strategy, BuiltinStrategy)
-    rules = replace(strategy.rules, validate_update=None, keeps_status=False)
+    rules = replace(strategy.rules, validate_update=None, on_update=None, keeps_status=False, counts_generations=False)
     return replace(resource, strategy=replace(strategy, rules=rules))
 
 
 def _check(binding: Tree, name: str) -> None:
     target = binding.get("target") or {}
+    if get_in(binding, "metadata", "name", default=name) != name:
+        raise BadRequest("name in URL does not match name in Binding object")
     errors = []
     if target.get("kind") not in (None, "", "Node", "Minion"):
         errors.append(not_supported("target.kind", target["kind"], ("Node", "<empty>")))
     if not target.get("name"):
         errors.append(required("target.name"))
-    if get_in(binding, "metadata", "name", default=name) != name:
-        errors.append(invalid("metadata.name", binding["metadata"]["name"], "must match the name in the URL"))
     if errors:
         raise invalid_object(BINDING, name, errors)
 

@@ -23,7 +23,7 @@ from flowdeck.kube.selectors import label_selector_of
 from flowdeck.kube.times import format_time
 
 EVICTION = Kind("policy", "v1", "Eviction", "evictions")
-SUCCESS: Tree = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+SUCCESS: Tree = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
 _MAX_DISRUPTED = 2000
 

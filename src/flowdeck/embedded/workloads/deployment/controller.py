@@ -169,7 +169,8 @@ class DeploymentController:
         deployment = rollout.deployment
         if annotations_of(deployment).get(revisions.REVISION) != revision:
             patch: Tree = {"metadata": {"annotations": {revisions.REVISION: revision}}}
-            changed = await self.client.patch(DEPLOYMENT, key_of(deployment), patch)
+            # through its status, which counts as no new generation
+            changed = await self.client.patch_status(DEPLOYMENT, key_of(deployment), patch)
             rollout.deployment = {**deployment, "metadata": changed["metadata"]}
 
     async def _create_new(self, rollout: Rollout) -> Tree:

@@ -6,6 +6,9 @@ Source: k8s.io/kubernetes (pkg/apis/apps/v1/defaults.go, pkg/apis/core/v1/defaul
 from flowdeck.embedded.apiserver.builtin.defaults.pods import default_pod_template
 from flowdeck.kube.objects import Tree
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""An annotation of DaemonSets: how often their template was changed."""
+
 
 def default_deployment(deployment: Tree) -> None:
     spec = deployment.setdefault("spec", {})
@@ -69,6 +72,19 @@ def default_daemon_set(daemon_set: Tree) -> None:
         rolling = strategy.setdefault("rollingUpdate", {})
         rolling.setdefault("maxUnavailable", 1)
         rolling.setdefault("maxSurge", 0)
+
+    annotations = daemon_set["metadata"].get("annotations") or {}
+    daemon_set["metadata"]["annotations"] = {TEMPLATE_GENERATION: "0", **annotations}
+
+
+def first_template_generation(daemon_set: Tree) -> None:
+    daemon_set["metadata"]["annotations"][TEMPLATE_GENERATION] = "1"
+
+
+def count_template_generation(daemon_set: Tree, old: Tree) -> None:
+    was = int((old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION) or 0)
+    is_new = daemon_set["spec"].get("template") != old["spec"].get("template")
+    daemon_set["metadata"]["annotations"][TEMPLATE_GENERATION] = str(was + is_new)
 
 
 def default_pod_template_object(template: Tree) -> None:

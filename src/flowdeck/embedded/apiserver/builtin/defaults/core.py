@@ -25,6 +25,22 @@ def set_namespace_finalizer(namespace: Tree) -> None:
     namespace["status"] = {"phase": "Active"}
 
 
+def keep_namespace_spec(namespace: Tree, old: Tree) -> None:
+    """The finalizers of its spec are changed through `finalize` alone, the phase through `status`."""
+    for name in ("spec", "status"):
+        if name in old:
+            namespace[name] = old[name]
+
+
+def default_event(event: Tree) -> None:
+    """What Go always writes, since it cannot leave it out."""
+    for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
+        event.setdefault(name, None)
+    event.setdefault("source", {})
+    for name in ("reportingComponent", "reportingInstance"):
+        event.setdefault(name, "")
+
+
 def default_secret(secret: Tree) -> None:
     """`stringData` is a convenience of writers: it becomes part of `data`."""
     secret.setdefault("type", "Opaque")

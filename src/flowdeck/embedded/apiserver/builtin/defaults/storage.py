@@ -3,7 +3,20 @@
 Source: k8s.io/kubernetes (pkg/apis/storage/v1/defaults.go, pkg/apis/scheduling/v1/defaults.go).
 """
 
+from collections.abc import Callable
+
 from flowdeck.kube.objects import Tree
+
+
+def protect(finalizer: str) -> Callable[[Tree], None]:
+    """Gives new objects a finalizer that somebody takes away when nobody uses them any more."""
+
+    def add(obj: Tree) -> None:
+        finalizers = obj["metadata"].get("finalizers") or []
+        if finalizer not in finalizers:
+            obj["metadata"]["finalizers"] = [*finalizers, finalizer]
+
+    return add
 
 
 def default_storage_class(storage_class: Tree) -> None:

@@ -39,8 +39,17 @@ def validate_config_map(config_map: Tree) -> Errors:
         size = sum(len(value.encode()) for value in data.values())
     size += sum(_size(value) for value in binary.values())
     if size > _MAX_BYTES:
-        errors.append(too_long('""', _MAX_BYTES))
+        errors.append(too_long("[]", _MAX_BYTES))
     return errors
+
+
+def validate_namespace_status(namespace: Tree, old: Tree) -> Errors:
+    phase = (namespace.get("status") or {}).get("phase")
+    if not namespace["metadata"].get("deletionTimestamp") and phase not in (None, "Active"):
+        return [invalid("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty")]
+    if namespace["metadata"].get("deletionTimestamp") and phase != "Terminating":
+        return [invalid("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")]
+    return []
 
 
 def validate_config_map_update(new: Tree, old: Tree) -> Errors:

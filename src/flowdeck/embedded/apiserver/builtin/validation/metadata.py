@@ -65,17 +65,18 @@ def _common(meta: dict[str, Any], path: str) -> list[FieldError]:
         errors += validate_annotations(annotations, f"{path}.annotations")
     if owners := meta.get("ownerReferences"):
         errors += _owners(owners, f"{path}.ownerReferences")
-    for finalizer in meta.get("finalizers") or ():
-        errors += _finalizer(finalizer, f"{path}.finalizers")
+    for index, finalizer in enumerate(meta.get("finalizers") or ()):
+        errors += _finalizer(finalizer, f"{path}.finalizers", index)
     return errors
 
 
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes", "customresourcecleanup.apiextensions.k8s.io")
 
 
-def _finalizer(finalizer: str, path: str) -> list[FieldError]:
+def _finalizer(finalizer: str, path: str, index: int) -> list[FieldError]:
     errors = [invalid(path, finalizer, text) for text in qualified_name(finalizer)]
     if not errors and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        path = f"{path}[{index}]"
         errors.append(invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified"))
     return errors
 
@@ -88,14 +89,14 @@ def _owners(owners: list[Tree], path: str) -> list[FieldError]:
         if not version:
             errors.append(invalid(f"{path}.apiVersion", version, "version must not be empty"))
         errors += [
-            invalid(f"{path}.{name}", "", f"{name} must not be empty")
+            invalid(f"{path}.{name}", "", "must not be empty")
             for name in ("kind", "name", "uid")
             if not owner.get(name)
         ]
         if version == "v1" and owner.get("kind") == "Event":
             errors.append(invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
-            controllers.append(str(owner.get("name")))
+            controllers.append(f"{owner.get('kind')}/{owner.get('name')}")
     if len(controllers) > 1:
         errors.append(
             invalid(
