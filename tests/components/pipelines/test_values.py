@@ -170,6 +170,7 @@ P = "inputs.parameter_values"
         (f"{P}['a'] == 'it's'", {"a": "it's"}, True),
         (f"!({P}['a'] == 'it's') && {P}['a'] == 'a 'b' c'", {"a": "a 'b' c"}, True),
         (f"{P}['a'] == 'two\nlines'", {"a": "two\nlines"}, True),
+        (f"{P}['a'] != 'a \"q\" \\ b'", {"a": 'a "q" \\ b'}, False),
     ],
 )
 def test_a_condition_holds_or_not(text: str, parameters: Any, result: bool) -> None:

@@ -104,8 +104,8 @@ class Flow:
         self.out.append(RecordRun(cause=self.cause, state=status, error=self.error, finished=finished))
 
     def add_deadline(self) -> None:
-        if limit := self.deadline_s:
-            self.timers.add(self.now + limit, OF_THE_RUN)
+        if self.deadline_s > 0:
+            self.timers.add(self.now + self.deadline_s, OF_THE_RUN)
 
     @property
     def deadline_s(self) -> int:

@@ -132,6 +132,9 @@ def create_pvc(run: Run, task: TaskRun, cause: str) -> CreatePvc:
     name, suffix = given.get("pvc_name"), given.get("pvc_name_suffix")
     if name and suffix:
         raise InputError("give pvc_name or pvc_name_suffix, not both")
+    annotations = given.get("annotations") or {}
+    if not isinstance(annotations, dict):
+        raise InputError('input parameter "annotations" must be a STRUCT')
     spec: Tree = {
         "accessModes": given.get("access_modes") or [],
         "resources": {"requests": {"storage": to_text(given.get("size"))}},
@@ -148,7 +151,7 @@ def create_pvc(run: Run, task: TaskRun, cause: str) -> CreatePvc:
         attempt=task.attempt,
         name=name or stable_id(run.id, f"{task.label}#{task.attempt}/pvc") + (suffix or ""),
         spec=spec,
-        annotations={key: to_text(value) for key, value in (given.get("annotations") or {}).items()},
+        annotations={key: to_text(value) for key, value in annotations.items()},
     )
 
 

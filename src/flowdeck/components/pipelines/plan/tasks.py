@@ -1,5 +1,6 @@
 """One task of a DAG: its inputs, what it waits for, its policies."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -172,12 +173,12 @@ def _retry(policy: ir.RetryPolicy, task: str) -> Retry:
     return Retry(
         max_retries=_not_negative(policy.max_retry_count, f"{task}: maxRetryCount"),
         backoff_s=_not_negative(policy.backoff_duration or 0.0, f"{task}: backoffDuration"),
-        factor=policy.backoff_factor or defaults.factor,
-        max_s=defaults.max_s if policy.backoff_max_duration is None else policy.backoff_max_duration,
+        factor=_not_negative(policy.backoff_factor, f"{task}: backoffFactor") or defaults.factor,
+        max_s=_not_negative(policy.backoff_max_duration or 0.0, f"{task}: backoffMaxDuration") or defaults.max_s,
     )
 
 
 def _not_negative(value: N, what: str) -> N:
-    if value < 0:
-        raise InvalidPipeline(f"{what} is {value}; it must not be negative")
+    if not 0 <= value < math.inf:
+        raise InvalidPipeline(f"{what} is {value}; it must be a number, and not negative")
     return value

@@ -198,8 +198,10 @@ class Retry:
 
     def delay_s(self, failures: int) -> float:
         """Seconds to wait after so many failures."""
-        grown = self.backoff_s * self.factor ** min(failures - 1, 64)
-        return min(grown, self.max_s) if self.max_s > 0 else grown
+        delay = min(self.backoff_s, self.max_s)
+        for _ in range(min(failures - 1, 64)):
+            delay = min(delay * self.factor, self.max_s)
+        return delay
 
 
 @dataclass(frozen=True)

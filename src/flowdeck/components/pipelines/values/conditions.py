@@ -65,7 +65,7 @@ def _compiled(text: str) -> Program:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    inner = match[1].replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    inner = match[1].replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
     return f"'{inner}'"
 
 
