@@ -1,4 +1,7 @@
-"""`python -m bench [--only WORD]`: runs the benchmarks on a platform of their own, and prints the table."""
+"""`python -m bench [--only WORD]`: runs the benchmarks on a platform of their own, and prints the tables.
+
+`kubernetes` measures a real control plane beside ours; it is built first where it is missing, which needs Go.
+"""
 
 import argparse
 import asyncio
@@ -9,11 +12,13 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from bench import api, pods, start
+from bench import api, kubernetes, pods, start
 from bench.report import Row, show
+from bench.side_by_side import show_both
 from flowdeck.testing.platform import RunningPlatform
 
 PARTS = ("start", "api", "pods", "imports", "scale")
+TRAIN_JOBS = (200,)
 
 
 @contextmanager
@@ -41,19 +46,32 @@ def _measure(part: str, platform: RunningPlatform) -> Sequence[Row]:
     return asyncio.run(pods.measure_scale(platform))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
-    chosen = parser.parse_args().only or PARTS
+def _own(parts: Sequence[str]) -> Sequence[Row]:
+    """What is measured on one platform, part by part."""
     with Progress() as progress, _platform() as platform:
-        task = progress.add_task("measuring", total=len(chosen) + 1)
+        task = progress.add_task("measuring", total=len(parts) + 1)
         rows = [start.starts(platform)]
         progress.advance(task)
-        for part in chosen:
+        for part in parts:
             progress.update(task, description=part)
             rows += _measure(part, platform)
             progress.advance(task)
-    show(rows)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    choices = (*PARTS, "kubernetes")
+    parser.add_argument("--only", choices=choices, action="append", help="only this part; may be repeated")
+    parser.add_argument(
+        "--train-jobs", type=int, action="append", help="how many at once, in the part kubernetes; may be repeated"
+    )
+    given = parser.parse_args()
+    chosen = given.only or choices
+    if own := [part for part in chosen if part in PARTS]:
+        show(_own(own))
+    if "kubernetes" in chosen:
+        show_both(kubernetes.measure(given.train_jobs or TRAIN_JOBS))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from tests.kubernetes.rig.control_plane import RealCluster
+
 from bench.load import Request, config_map, get, post, run
 from bench.report import Row, median
 from flowdeck.kube.kinds import CONFIG_MAP, NAMESPACE
@@ -13,8 +15,11 @@ from flowdeck.testing.platform import RunningPlatform
 WATCHERS = 100
 ROUNDS = 200
 
+Server = RunningPlatform | RealCluster
+"""Whose API it is: they are reached in the same way."""
 
-async def measure(platform: RunningPlatform) -> Sequence[Row]:
+
+async def measure(platform: Server) -> Sequence[Row]:
     await _namespaces(platform)
     return [
         await _creates(platform, 1, 1500, beat=625),
@@ -24,13 +29,13 @@ async def measure(platform: RunningPlatform) -> Sequence[Row]:
     ]
 
 
-async def _namespaces(platform: RunningPlatform) -> None:
+async def _namespaces(platform: Server) -> None:
     async with platform.client() as client:
         for name in ("bench-1", "bench-16", "bench-list", "bench-watch"):
             await client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
-async def _creates(platform: RunningPlatform, clients: int, each: int, *, beat: int) -> Row:
+async def _creates(platform: Server, clients: int, each: int, *, beat: int) -> Row:
     host = urlsplit(platform.server).netloc
     path = f"/api/v1/namespaces/bench-{clients}/configmaps"
     rates = []
@@ -51,7 +56,7 @@ async def _creates(platform: RunningPlatform, clients: int, each: int, *, beat: 
     )
 
 
-async def _list(platform: RunningPlatform) -> Row:
+async def _list(platform: Server) -> Row:
     host = urlsplit(platform.server).netloc
     path = "/api/v1/namespaces/bench-list/configmaps"
     await run(platform.kubeconfig, 16, 625, lambda client, number: post(host, path, config_map(f"c{client}-{number}")))
@@ -62,7 +67,7 @@ async def _list(platform: RunningPlatform) -> Row:
     )
 
 
-async def _watch(platform: RunningPlatform) -> Row:
+async def _watch(platform: Server) -> Row:
     """From the answer to a write until each of 100 watchers has seen its event."""
     async with platform.client() as client:
         start = (await client.list(CONFIG_MAP, namespace="bench-watch")).resource_version

@@ -56,8 +56,17 @@ async def _client(
 async def _answer(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head[9:12])
-    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    body = await reader.readexactly(length)
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), None)
+    body = await _chunks(reader) if length is None else await reader.readexactly(length)
     if status >= 400:
         raise RuntimeError(f"the server answered {status}: {body[:300]!r}")
     return body
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    """A body whose length is told piece by piece."""
+    body = bytearray()
+    while size := int(await reader.readline(), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readline()
+    return bytes(body)

@@ -33,10 +33,10 @@ IMPORT_AND_PRINT = f"import numpy, xgboost; {PRINT_TIME}"
 
 async def measure(platform: RunningPlatform) -> Sequence[Row]:
     async with platform.client() as client:
-        await client.apply(CLUSTER_TRAINING_RUNTIME, _runtime(), manager="bench")
+        await client.apply(CLUSTER_TRAINING_RUNTIME, runtime(), manager="bench")
         await _first_line(client, POD, _pod("warm-up"))
         pods = [1000 * await _first_line(client, POD, _pod(f"pod-{number}")) for number in range(PODS)]
-        jobs = [await _first_line(client, TRAIN_JOB, _train_job(f"job-{number}")) for number in range(PODS)]
+        jobs = [await _first_line(client, TRAIN_JOB, train_job(f"job-{number}")) for number in range(PODS)]
         burst = await _burst(client)
     return [
         Row(
@@ -68,7 +68,7 @@ async def measure(platform: RunningPlatform) -> Sequence[Row]:
 async def measure_imports(platform: RunningPlatform) -> Sequence[Row]:
     """Programs that import numpy and xgboost: by an interpreter of their own, and from a warm server."""
     async with platform.client() as client:
-        await client.apply(CLUSTER_TRAINING_RUNTIME, _runtime(), manager="bench")
+        await client.apply(CLUSTER_TRAINING_RUNTIME, runtime(), manager="bench")
         cold = [1000 * await _first_line(client, POD, _heavy_pod(f"cold-{n}", own=True), 600) for n in range(IMPORTS)][
             1:
         ]
@@ -100,9 +100,9 @@ async def measure_imports(platform: RunningPlatform) -> Sequence[Row]:
 
 async def measure_scale(platform: RunningPlatform) -> Sequence[Row]:
     async with platform.client() as client:
-        await client.apply(CLUSTER_TRAINING_RUNTIME, _runtime(), manager="bench")
+        await client.apply(CLUSTER_TRAINING_RUNTIME, runtime(), manager="bench")
         for number in range(KEPT):
-            await client.create(TRAIN_JOB, _train_job(f"asleep-{number}", suspend=True))
+            await client.create(TRAIN_JOB, train_job(f"asleep-{number}", suspend=True))
         await _finish(client)
     return [row for row in at_rest(platform, what=f"{KEPT} finished and {KEPT} suspended TrainJobs") if row.unit == "%"]
 
@@ -116,7 +116,7 @@ async def _finish(client: HttpClient) -> None:
     async def create() -> None:
         for number in range(KEPT):
             await slots.acquire()
-            await client.create(TRAIN_JOB, _train_job(f"done-{number}", code="pass"))
+            await client.create(TRAIN_JOB, train_job(f"done-{number}", code="pass"))
 
     async def follow() -> None:
         async with client.watch(TRAIN_JOB, resource_version=start) as events:
@@ -164,7 +164,7 @@ async def _burst(client: HttpClient) -> float:
     began = time.perf_counter()
     names = [f"burst-{number}" for number in range(BURST)]
     await asyncio.gather(
-        *(client.create(TRAIN_JOB, _train_job(name, nodes=2, code="import time; time.sleep(600)")) for name in names)
+        *(client.create(TRAIN_JOB, train_job(name, nodes=2, code="import time; time.sleep(600)")) for name in names)
     )
     ran: set[str] = set()
     async with client.watch(POD, namespace="default", resource_version="0") as events, asyncio.timeout(300):
@@ -203,12 +203,12 @@ def _heavy_pod(name: str, *, own: bool = False) -> Tree:
 
 
 def _heavy_job(name: str, command: Sequence[str]) -> Tree:
-    job = _train_job(name)
+    job = train_job(name)
     job["spec"]["trainer"] |= {"image": HEAVY_IMAGE, "command": list(command)}
     return job
 
 
-def _train_job(name: str, *, nodes: int = 1, suspend: bool = False, code: str = PRINT_TIME) -> Tree:
+def train_job(name: str, *, nodes: int = 1, suspend: bool = False, code: str = PRINT_TIME) -> Tree:
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
@@ -221,7 +221,7 @@ def _train_job(name: str, *, nodes: int = 1, suspend: bool = False, code: str = 
     }
 
 
-def _runtime() -> Tree:
+def runtime() -> Tree:
     """A runtime whose image is the machine's own Python."""
     container = {"name": "node", "image": "python:3.11"}
     pod = {"terminationGracePeriodSeconds": 0, "containers": [container]}

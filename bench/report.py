@@ -53,7 +53,12 @@ def show(rows: Sequence[Row]) -> None:
         )
     console = Console(width=150)
     console.print(table)
-    console.print(f"flowdeck {VERSION}, Python {sys.version.split()[0]}, {platform.platform()}, {_processor()}")
+    console.print(machine())
+
+
+def machine() -> str:
+    """What it was measured on."""
+    return f"flowdeck {VERSION}, Python {sys.version.split()[0]}, {platform.platform()}, {_processor()}"
 
 
 def _processor() -> str:

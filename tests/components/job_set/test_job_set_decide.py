@@ -78,8 +78,14 @@ def test_a_new_job_set_gets_all_its_jobs():
     step = step_of(a_job_set(a_replicated_job("a", 2), a_replicated_job("b")))
     assert names(step.create) == ["js-a-0", "js-a-1", "js-b-0"]
     assert step.has_network
+    assert step.status == {}
+
+
+def test_counters_are_told_once_there_is_something_to_count():
+    job_set = a_job_set(a_replicated_job("a"), a_replicated_job("b"))
+    step = step_of(job_set, jobs(job_set, js_a_0="active"))
     zeros = {"ready": 0, "succeeded": 0, "failed": 0, "active": 0, "suspended": 0}
-    assert step.status["replicatedJobsStatus"] == [{"name": "a", **zeros}, {"name": "b", **zeros}]
+    assert step.status["replicatedJobsStatus"] == [{"name": "a", **zeros, "active": 1}, {"name": "b", **zeros}]
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ async def _prepare(site: Site, port: int) -> None:
             for found in (await client.list(kind)).items:
                 await _by_url(client, kind, found, port)
         await client.apply(CLUSTER_TRAINING_RUNTIME, _exempt(a_runtime("simple")), manager="test")
-    user = {
+    user: Tree = {
         "clusters": [{"name": "c", "cluster": {"server": cluster.server, "certificate-authority": str(cluster.ca)}}]
     }
     user |= {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}

@@ -49,7 +49,7 @@ def _end(job_set: Tree) -> Tree | None:
 def decide(job_set: Tree, jobs: Sequence[Tree], *, now: datetime) -> Step:
     seen = look(job_set, jobs)
     counted = counters(job_set, seen)
-    step = Step(status={**copy_of(job_set.get("status") or {}), "replicatedJobsStatus": counted})
+    step = Step(status=_with_counters(job_set.get("status") or {}, counted))
     if end := _end(job_set):
         return _clean_up(job_set, seen, step, end, now)
     step.delete = _not_yet_deleted(seen.previous)
@@ -60,6 +60,13 @@ def decide(job_set: Tree, jobs: Sequence[Tree], *, now: datetime) -> Step:
     else:
         _run(job_set, seen, counted, step, now)
     return step
+
+
+def _with_counters(status: Tree, counted: Sequence[Tree]) -> Tree:
+    """A new JobSet whose Jobs have done nothing yet says nothing: that saves a write, and one of who mirrors it."""
+    if not status and not any(value for counters in counted for name, value in counters.items() if name != "name"):
+        return {}
+    return {**copy_of(status), "replicatedJobsStatus": counted}
 
 
 def _clean_up(job_set: Tree, seen: Seen, step: Step, end: Tree, now: datetime) -> Step:
