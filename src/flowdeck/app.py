@@ -22,11 +22,11 @@ from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.workloads import boot_objects, catalog, host_services
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
 from flowdeck.foundation import Foundation
+from flowdeck.http1.server import HttpServer
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NODE
 from flowdeck.kube.objects import ObjectKey

@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from flowdeck.clock import Clock
+from flowdeck.http1.server import HttpServer
 
 RELOAD_S = 10.0
 """How often certificate files are looked at."""
-IDLE_S = 120
-SHUTDOWN_S = 5
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -53,30 +50,10 @@ class Certificate:
 
 async def serve(app: Any, listener: socket.socket, clock: Clock, *, certificate: Certificate | None = None) -> None:
     """Serves an ASGI application until it is cancelled; over HTTPS with a certificate."""
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-    )
-    config.load()
-    config.ssl = certificate.context if certificate else None
-    server = uvicorn.Server(config)
-    serving = asyncio.ensure_future(server._serve([listener]))
-    keeping = asyncio.ensure_future(certificate.keep(clock) if certificate else asyncio.Event().wait())
-    try:
-        await asyncio.wait((serving, keeping), return_when=asyncio.FIRST_COMPLETED)
-        for task in (serving, keeping):
-            if task.done():
-                task.result()
-    finally:
-        keeping.cancel()
-        server.should_exit = True
-        await asyncio.gather(serving, keeping, return_exceptions=True)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(HttpServer(app, listener, certificate.context if certificate else None).run())
+        if certificate:
+            tasks.create_task(certificate.keep(clock))
 
 
 async def answer(send: Send, code: int, body: bytes, content_type: str = "application/json") -> None:

@@ -13,7 +13,7 @@ from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer
+from flowdeck.http1.server import HttpServer
 from flowdeck.kube.errors import AlreadyExists, Conflict, Expired, Invalid, NotFound
 from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE_ACCOUNT, SUBJECT_ACCESS_REVIEW
 from flowdeck.kube.objects import ObjectKey, key_of, owner_reference

@@ -16,8 +16,8 @@ from flowdeck.clock import SystemClock
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.workloads.custom_kind_cleanup import CustomKindCleanup
+from flowdeck.http1.server import HttpServer
 from flowdeck.kube.objects import Tree
 from tests.embedded.apiserver.kinds import a_container, a_definition, a_deployment, a_pod, a_service
 

@@ -15,7 +15,7 @@ import websockets
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer
+from flowdeck.http1.server import HttpServer
 from tests.embedded.apiserver.kinds import a_pod
 
 NOT_FOUND = "the server could not find the requested resource"

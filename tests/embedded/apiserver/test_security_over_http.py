@@ -15,7 +15,7 @@ import pytest
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.embedded.apiserver.server import HttpServer
+from flowdeck.http1.server import HttpServer
 from flowdeck.kube.objects import Tree
 
 PODS = "/api/v1/namespaces/default/pods"

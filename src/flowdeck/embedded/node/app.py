@@ -17,7 +17,6 @@ from flowdeck.client.kubeconfig import ClusterConfig, load_kubeconfig
 from flowdeck.clock import Clock, SystemClock
 from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.informer import Informer, Informers
-from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.node import machine
 from flowdeck.embedded.node.access import Access
 from flowdeck.embedded.node.contract import Runtime
@@ -39,6 +38,7 @@ from flowdeck.embedded.node.server import KubeletApi, tls_context
 from flowdeck.embedded.node.serving_certificate import ServingCertificate
 from flowdeck.embedded.node.settings import NodeSettings
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
+from flowdeck.http1.server import HttpServer
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, Tree, uid_of
 

@@ -21,12 +21,12 @@ from websockets.uri import parse_uri
 
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
-from flowdeck.embedded.apiserver.server import HttpServer
 from flowdeck.embedded.node.access import Access
 from flowdeck.embedded.node.sandbox.child import resize
 from flowdeck.embedded.node.server import KubeletApi, tls_context
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.embedded.node.streams.port_forward import TUNNEL
+from flowdeck.http1.server import HttpServer
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from tests.world.world import World
