@@ -63,8 +63,13 @@ class Executor:
     done: list[Instruction] = field(default_factory=list)
     """All instructions, in their order."""
     executions: dict[str, int] = field(default_factory=dict)
+    pods: dict[tuple[str, int], dict[str, Any] | str | None] = field(default_factory=dict)
+    """Of each attempt, what becomes of it."""
     labels: dict[str, str] = field(default_factory=dict)
     """Of all tasks that had a pod, also of those that are no more."""
+
+    def __post_init__(self) -> None:
+        self.plan = self.state.plan
 
     def start(self) -> "Executor":
         self.send(RunStarted(at=self.now))
@@ -120,7 +125,9 @@ class Executor:
                 self.wake = instruction.at
             case RecordTask():
                 self._store(instruction)
-            case RecordRun() | ForgetTasks() | AdoptPod():
+            case AdoptPod():
+                self._adopt(instruction)
+            case RecordRun() | ForgetTasks():
                 pass
 
     def _store(self, instruction: RecordTask) -> None:
@@ -129,20 +136,42 @@ class Executor:
         if instruction.state is State.SUCCEEDED and task.fingerprint:
             self.cache[task.fingerprint] = Outputs(dict(task.output_parameters), dict(task.output_artifacts))
 
+    def crash(self) -> None:
+        """Everything is lost but the log and the pods: a new state, and what it says is under way."""
+        self.state = RunState(self.state.run, self.plan)
+        self.pending, self.wake = [], None
+        for line in self.log:
+            self.state.apply(decode(line))
+        validate(self.state)
+        for instruction in self.state.outstanding():
+            self.take(instruction)
+
     def _start(self, instruction: StartPod) -> None:
-        label = self.labels[instruction.task] = self.state.tasks[instruction.task].label
-        if self.loses and self.state.tasks[instruction.task].losses < MAX_LOST and self.rng.random() < self.loses:
-            self._later(Lost, instruction, message="the node is gone")
-            return
-        execution = self.executions.get(label, 0)
-        self.executions[label] = execution + 1
+        """Once for each attempt, however often it is told."""
+        key = (instruction.task, instruction.attempt)
+        if key not in self.pods:
+            self.pods[key] = self._executed(instruction)
         self._later(PodStarted, instruction, pod=instruction.pod_name)
-        inputs = instruction.executor_input["inputs"]
-        result = self.program(label, execution, inputs)
+        self._adopt(instruction)
+
+    def _adopt(self, instruction: StartPod | AdoptPod) -> None:
+        """Its end will be reported."""
+        result = self.pods[instruction.task, instruction.attempt]
         if isinstance(result, str):
             self._later(Failed, instruction, message=result)
+        elif result is None:
+            self._later(Lost, instruction, message="the node is gone")
         else:
             self._later(Succeeded, instruction, outputs=Outputs(parameters=result))
+
+    def _executed(self, instruction: StartPod) -> dict[str, Any] | str | None:
+        """What becomes of a pod; None when it is lost."""
+        label = self.labels[instruction.task] = self.state.tasks[instruction.task].label
+        if self.loses and self.state.tasks[instruction.task].losses < MAX_LOST and self.rng.random() < self.loses:
+            return None
+        execution = self.executions.get(label, 0)
+        self.executions[label] = execution + 1
+        return self.program(label, execution, instruction.executor_input["inputs"])
 
     def _later(self, event: type, instruction: Any, **more: Any) -> None:
         self.pending.append(event(at=self.now, task=instruction.task, attempt=instruction.attempt, **more))

@@ -18,6 +18,7 @@ from flowdeck.components.pipelines.engine.task_run import TaskRun
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.types import Container
+from flowdeck.kube.objects import Tree
 from tests.components.pipelines.executor import Executor
 from tests.components.pipelines.generator import Generator
 from tests.components.pipelines.makers import a_run
@@ -99,7 +100,7 @@ def test_a_run_that_is_retried_ends_as_if_nothing_had_failed(batch: int) -> None
         executor.run()
         generator.failure_rate = 0.0
         while state.status is not RunStatus.SUCCEEDED and rng.random() < 0.8:
-            edited = document if rng.random() < 0.3 else None
+            edited = some_edited(document, rng) if rng.random() < 0.3 else None
             executor.send(RetryRequested(at=executor.now, document=edited))
             for _ in range(rng.randint(0, 80)):
                 if not state.is_finished:
@@ -117,6 +118,34 @@ def test_a_run_that_is_retried_ends_as_if_nothing_had_failed(batch: int) -> None
         if state.status is RunStatus.SUCCEEDED:
             for task in list(state.tasks.values())[:: max(1, len(state.tasks) // 3)]:
                 runs_again(executor, task.id)
+
+
+def some_edited(document: Tree, rng: random.Random) -> Tree:
+    """The document with other commands in some of its executors."""
+    executors = {
+        name: {"container": {**spec["container"], "command": [str(rng.random())]}} if rng.random() < 0.2 else spec
+        for name, spec in document["deploymentSpec"]["executors"].items()
+    }
+    return {**document, "deploymentSpec": {"executors": executors}}
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_a_crash_at_any_moment_costs_nothing_and_no_pod_runs_twice(batch: int) -> None:
+    for seed in range(batch, COUNT // 2, BATCHES):
+        generator = Generator(seed)
+        document, parameters = generator.document(), generator.parameters()
+        reference = Reference(document, generator.program)
+        expected = reference.run(parameters).state
+        rng = random.Random(seed)
+        executor = Executor(RunState(a_run(parameters), compile_plan(from_wire(document))), generator.program, rng)
+        executor.start()
+        while not executor.state.is_finished:
+            executor.step()
+            if rng.random() < 0.15:
+                executor.crash()
+        assert executor.state.status == expected, seed
+        assert executor.states() == reference.states, seed
+        assert executor.executions == reference.executions, seed
 
 
 def runs_again(executor: Executor, task: str) -> None:
