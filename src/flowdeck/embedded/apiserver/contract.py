@@ -1,6 +1,6 @@
 """What the parts of the API server promise each other.
 
-    server.py          HTTP: TLS, connections          -> pipeline.py
+    ../../http1        HTTP: TLS, connections          -> pipeline.py
     pipeline.py        one request: who (Authenticator), what (RequestInfo), may they (Authorizer), then a handler
     verbs.py           get list watch create update patch delete, on a Resource of the registry
     registry.py        which Resources are served: the built-in ones and those of CRDs
