@@ -52,6 +52,15 @@ def test_exec_on_a_terminal(kubectl: Kubectl) -> None:
         assert terminal.code() == 4
 
 
+def test_debug_puts_a_container_into_a_running_pod(kubectl: Kubectl) -> None:
+    kubectl.pod("one")
+    with kubectl.on_terminal("debug -it one --image=busybox --target=one --profile=general -- sh") as terminal:
+        terminal.type("echo seen$((1+1)); hostname; exit\n")
+        assert "one" in terminal.expect("seen2") + terminal.expect("one")
+        assert terminal.code() == 0
+    kubectl.fails("debug one --image=busybox --target=none --profile=general -- true")
+
+
 def test_exec_says_why_not(kubectl: Kubectl) -> None:
     kubectl.pod("one")
     assert kubectl.fails("exec nope -- id") == 'Error from server (NotFound): pods "nope" not found\n'

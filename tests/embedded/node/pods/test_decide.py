@@ -47,6 +47,7 @@ def deleted(pod: Tree, *, grace_s: int = 5) -> Tree:
 ONE = a_pod("true")
 AGAIN = a_pod("true", restartPolicy="Always")
 ON_FAILURE = a_pod("true", restartPolicy="OnFailure")
+DEBUGGED = a_pod("true", ephemeralContainers=[a_container("sh", name="debugger")])
 TWO_INITS = a_pod("true", initContainers=[a_container("true", name="a"), a_container("true", name="b")])
 SIDECAR = a_pod("true", initContainers=[a_container("true", name="side", restartPolicy="Always")])
 
@@ -57,6 +58,16 @@ SIDECAR = a_pod("true", initContainers=[a_container("true", name="side", restart
         pytest.param(ONE, PodSeen(), [SetUp()], id="nothing is there yet"),
         pytest.param(ONE, PodSeen(is_being_set_up=True), [], id="it is being set up"),
         pytest.param(ONE, a_scene(), [Start("main", 0, 0.0)], id="everything is there"),
+        pytest.param(
+            DEBUGGED, a_scene(main=running()), [Start("debugger", 0, 0.0)], id="an ephemeral container is added"
+        ),
+        pytest.param(DEBUGGED, a_scene(main=running(), debugger=ended(1)), [], id="an ephemeral container runs once"),
+        pytest.param(
+            DEBUGGED,
+            a_scene(main=ended(0), debugger=running()),
+            [Stop("debugger", 5.0, STOPPING.format("debugger"))],
+            id="it ends with the pod",
+        ),
         pytest.param(ONE, a_scene(main=ContainerSeen(busy=Busy.STARTING)), [], id="it starts already"),
         pytest.param(ONE, a_scene(main=running()), [], id="it runs"),
         pytest.param(ONE, a_scene(main=ended(0)), [TearDown()], id="it ended well"),

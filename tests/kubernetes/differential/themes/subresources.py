@@ -225,6 +225,8 @@ SCENARIOS = [
         "ephemeral containers and resize",
         create("pods", pod()).unseen(),
         get("pods/a/ephemeralcontainers"),
+        strategic("pods/a/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "d", "image": "d"}]}}),
+        strategic("pods/a/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "d", "image": "e"}]}}),
         get("pods/a/resize"),
         merge("pods/a/resize", {"spec": {"containers": []}}),
     ),

@@ -19,7 +19,7 @@ _LEFT_OUT = (
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
 )
 
-_LEFT_OUT_SUBRESOURCES = ("pods/resize", "pods/ephemeralcontainers")
+_LEFT_OUT_SUBRESOURCES = ("pods/resize",)
 """The node gives a running container no other resources."""
 
 SELECTABLE_FIELDS: Mapping[str, tuple[str, ...]] = {

@@ -94,6 +94,7 @@ _CORE = {
     "pods": _counted(
         default=pods.default_pod,
         validate=pod_rules.validate_pod,
+        validate_create=pod_rules.validate_new_pod,
         validate_update=pod_rules.validate_pod_update,
         warnings=pod_rules.pod_warnings,
         on_create=set_pod_status,

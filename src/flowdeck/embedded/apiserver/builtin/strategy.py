@@ -25,6 +25,8 @@ class Rules:
     on_update: Change | None = None
     on_status: Change | None = None
     validate: Validate | None = None
+    validate_create: Validate | None = None
+    """Runs after `validate`, for new objects only."""
     validate_update: ValidateUpdate | None = None
     """Runs before `validate`, when anything but metadata and status differs: immutable fields and the like."""
     validate_status: ValidateUpdate | None = None
@@ -78,8 +80,8 @@ class BuiltinStrategy:
 
     def validate(self, obj: Tree) -> Sequence[FieldError]:
         errors = validate_metadata(obj, self.kind.namespaced, self.rules.name)
-        if self.rules.validate:
-            errors += self.rules.validate(obj)
+        for validate in (self.rules.validate, self.rules.validate_create):
+            errors += validate(obj) if validate else []
         return errors
 
     def validate_update(self, obj: Tree, old: Tree) -> Sequence[FieldError]:

@@ -1,14 +1,15 @@
-"""Subresources that are parts of an object: `namespaces/finalize`, CSR `approval`.
+"""Subresources that are parts of an object: `namespaces/finalize`, CSR `approval`, `pods/ephemeralcontainers`.
 
 Source: k8s.io/kubernetes (pkg/registry/core/namespace/strategy.go, pkg/registry/core/pod/strategy.go,
 pkg/registry/certificates/certificates/strategy.go).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowdeck.embedded.apiserver.bodies import object_of, patch_of
-from flowdeck.embedded.apiserver.contract import Answer, RequestInfo
+from flowdeck.embedded.apiserver.builtin.strategy import BuiltinStrategy, ValidateUpdate
+from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.negotiation import encode
 from flowdeck.embedded.apiserver.queries import write_options
@@ -31,6 +32,8 @@ class Part:
     negotiator: Negotiator
     path: Path
     """`("spec", "finalizers")`: what is taken from the body; the rest stays."""
+    validate_update: ValidateUpdate | None = None
+    """What may change of it; None: everything, and in the status, too."""
 
     async def handle(self, info: RequestInfo) -> Answer:
         resource, key = info.resource, info.key
@@ -47,11 +50,19 @@ class Part:
                 return with_part(current, change(current), self.path)
 
             obj = await self.verbs.change(
-                unlocked(resource), key, build, write_options(info), subresource=info.subresource
+                self._writable(resource), key, build, write_options(info), subresource=info.subresource
             )
         else:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return Answer(raw=encode(form.one(obj), form.content_type), content_type=form.content_type)
+
+    def _writable(self, resource: Resource) -> Resource:
+        if self.validate_update is None:
+            return unlocked(resource)
+        strategy = resource.strategy
+        assert isinstance(strategy, BuiltinStrategy)
+        rules = replace(strategy.rules, validate_update=self.validate_update)
+        return replace(resource, strategy=replace(strategy, rules=rules))
 
 
 def with_part(current: Tree, wanted: Tree, path: Path) -> Tree:

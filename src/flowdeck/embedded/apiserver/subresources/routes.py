@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from flowdeck.clock import Clock
+from flowdeck.embedded.apiserver.builtin.validation.ephemeral import validate_ephemeral_update
 from flowdeck.embedded.apiserver.contract import Handler, Storage, Upgrade
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.registry import Registry
@@ -34,6 +35,9 @@ class Subresources:
         self._proxies = Proxies(storage, nodes)
         self._parts = {
             ("namespaces", "finalize"): Part(verbs, negotiator, ("spec", "finalizers")),
+            ("pods", "ephemeralcontainers"): Part(
+                verbs, negotiator, ("spec", "ephemeralContainers"), validate_ephemeral_update
+            ),
             ("certificatesigningrequests", "approval"): Part(verbs, negotiator, ("status", "conditions")),
         }
 

@@ -13,7 +13,7 @@ from flowdeck.embedded.node.images.private import make_private
 from flowdeck.embedded.node.images.users import user_of
 from flowdeck.embedded.node.machine import GPU, gpu_devices
 from flowdeck.embedded.node.pods import mpi
-from flowdeck.embedded.node.pods.attempts import attempt_folder
+from flowdeck.embedded.node.pods.attempts import attempt_folder, attempts_of
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.spec import hostname_of, limit_of, request_of
 from flowdeck.embedded.node.sandbox.plan import GRANTABLE, ContainerSpec, Mount
@@ -83,6 +83,7 @@ def build(
         add_capabilities=_added_capabilities(security),
         drop_capabilities=get_in(security, "capabilities", "drop", default=()),
         share_processes=bool(pod["spec"].get("shareProcessNamespace")),
+        target=_target(container, place),
         image_root=image.root,
         environment=python,
         shared_environment=image.environment if python != image.environment else None,
@@ -121,6 +122,17 @@ def _limits(container: Tree) -> Limits:
 
 def _milli(amount: object) -> int:
     return int(getattr(amount, "milli", 0))
+
+
+def _target(container: Tree, place: Place) -> Path | None:
+    """The attempt of the container whose processes an ephemeral container is to see."""
+    name = container.get("targetContainerName")
+    if not name:
+        return None
+    numbers = attempts_of(place.folder, name)
+    if not numbers:
+        raise ConfigError(f'unable to find target container "{name}": it has not started', "CreateContainerError")
+    return attempt_folder(place.folder, name, numbers[-1])
 
 
 def _log(pod: Tree, container: Tree, attempt: int, means: Means) -> Path:

@@ -3,6 +3,7 @@
     refused?                    nothing runs; the status says why
     deleted, gone, or ended?    stop the containers, sidecars last; then tear down; then let the object go
     not set up?                 set up volumes, network, sandbox
+    ephemeral containers        whenever there are any, once
     init containers             in order, each once to success; sidecars stay
     main containers             all at once; again and again as restartPolicy says
 Source: kubernetes/kubernetes (pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions), KEP-753 (sidecars).
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from flowdeck.embedded.node.pods.seen import BackOff, Busy, ContainerSeen, PodSeen
 from flowdeck.embedded.node.pods.spec import (
     all_containers,
+    ephemeral_containers,
     grace_s,
     init_containers,
     is_sidecar,
@@ -189,6 +191,11 @@ def _run(pod: Tree, seen: PodSeen, now: datetime, back_off: BackOff) -> Step:
     actions: list[Action] = []
     later: datetime | None = None
     main_has_begun = any(seen.of(c["name"]).run for c in main_containers(pod))
+    for container in ephemeral_containers(pod):
+        if seen.of(container["name"]).run is None:
+            step = _keep(pod, container, seen.of(container["name"]), now, back_off, is_init=False)
+            actions += step.actions
+            later = earliest(later, step.look_again_at)
     for container in init_containers(pod):
         state = seen.of(container["name"])
         if main_has_begun and not is_sidecar(container):

@@ -18,9 +18,15 @@ def main_containers(pod: Tree) -> Sequence[Tree]:
     return pod["spec"].get("containers") or ()
 
 
+def ephemeral_containers(pod: Tree) -> Sequence[Tree]:
+    """Those that were put into the running pod, by `kubectl debug`: they run once, and nothing depends on them."""
+    return pod["spec"].get("ephemeralContainers") or ()
+
+
 def all_containers(pod: Tree) -> Iterator[Tree]:
     yield from init_containers(pod)
     yield from main_containers(pod)
+    yield from ephemeral_containers(pod)
 
 
 def is_sidecar(container: Tree) -> bool:
@@ -64,7 +70,7 @@ def qos_class(pod: Tree) -> QosClass:
     requests: dict[str, Quantity] = {}
     limits: dict[str, Quantity] = {}
     guaranteed = True
-    for container in all_containers(pod):
+    for container in (*init_containers(pod), *main_containers(pod)):
         resources = container.get("resources") or {}
         for name in ("cpu", "memory"):
             request = _amount(resources, "requests", name)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from flowdeck.embedded.node.pods.decide import init_has_failed, main_is_over
 from flowdeck.embedded.node.pods.seen import CRASH_LOOP, BackOff, ContainerSeen, PodSeen, Run
 from flowdeck.embedded.node.pods.spec import (
+    ephemeral_containers,
     init_containers,
     is_sidecar,
     main_containers,
@@ -51,6 +52,10 @@ def status_of(pod: Tree, seen: PodSeen, now: datetime, back_off: BackOff) -> Tre
     status["containerStatuses"] = [
         _container_status(pod, container, seen, now, back_off, is_init=False) for container in main_containers(pod)
     ]
+    if ephemeral := ephemeral_containers(pod):
+        status["ephemeralContainerStatuses"] = [
+            _ephemeral_status(pod, container, seen, now, back_off) for container in ephemeral
+        ]
     return status
 
 
@@ -238,6 +243,14 @@ def _container_status(
     if mounts := _mounts(container):
         status["volumeMounts"] = mounts
     return status
+
+
+def _ephemeral_status(pod: Tree, container: Tree, seen: PodSeen, now: datetime, back_off: BackOff) -> Tree:
+    """Never ready, never restarted."""
+    status = _container_status(pod, container, seen, now, back_off, is_init=False) | {"ready": False}
+    del status["started"]
+    run = seen.of(container["name"]).run
+    return status if run is None or run.is_running else status | {"state": {"terminated": _terminated(run)}}
 
 
 def _mounts(container: Tree) -> Sequence[Tree]:

@@ -118,10 +118,9 @@ class PodWorker(Generic[K]):
 
     async def run(self) -> None:
         """Until the object is gone and nothing of the pod is left here. Cancelled, it leaves the containers alone."""
-        self._place.save()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await self._recall(tasks)
+            await self._recall()
             self.recalled.set()
             if self._refusal:
                 self._changed()
@@ -135,13 +134,19 @@ class PodWorker(Generic[K]):
             for helper in helpers:
                 helper.cancel()
 
-    async def _recall(self, tasks: asyncio.TaskGroup) -> None:
+    async def _recall(self) -> None:
         for container in all_containers(self.pod):
-            keeper = self._acted.keeper(container, self._tell, self._changed, tasks)
-            self.keepers[keeper.name] = keeper
-            await keeper.recall()
+            await self._keeper(container["name"]).recall()
         self._is_torn_down = self._place.was_torn_down()
         self._ended = self._place.end_noted()
+
+    def _keeper(self, name: str) -> K:
+        """The container's keeper; a new one for one that is new in the pod."""
+        if name not in self.keepers:
+            container = next(each for each in all_containers(self.pod) if each["name"] == name)
+            self.keepers[name] = self._acted.keeper(container, self._tell, self._changed, self._tasks)
+            self._place.save()
+        return self.keepers[name]
 
     async def _turn(self) -> None:
         self._wake.clear()
@@ -172,7 +177,7 @@ class PodWorker(Generic[K]):
                 self._calm.clear()
                 self._tasks.create_task(self._set_up(), name=f"set up {self.key}")
             case Start():
-                self.keepers[action.container].start(action.attempt, action.back_off_s)
+                self._keeper(action.container).start(action.attempt, action.back_off_s)
             case Stop():
                 self.keepers[action.container].stop(action.grace_s, action.message)
             case TearDown():

@@ -81,6 +81,8 @@ class Monitor:
     def __init__(self, plan: dict[str, Any], first: socket.socket, warm: list[int]) -> None:
         self._plan = plan
         self._warm = warm
+        self._is_among_others = plan["driver"] == "plain" or plan["share_processes"] or bool(plan["target"])
+        """Others' processes are in the same process namespace, so the kernel does not end ours with the first."""
         self._log = LogFile(plan["log"], max_bytes=plan["log_max_bytes"], max_files=plan["log_max_files"])
         self._selector = selectors.DefaultSelector()
         self._connections = {_Connection(first, self)}
@@ -182,6 +184,10 @@ class Monitor:
             shared = isolation.open_namespaces(holder, ["pid_for_children"])
             isolation.enter(user)
             isolation.enter(shared)
+        elif self._plan["target"]:
+            *_, processes = namespaces_of_container(os.path.relpath(self._plan["target"]))
+            isolation.enter(user)
+            isolation.enter([processes])
         else:
             isolation.enter(user)
             linux.unshare(linux.CLONE_NEWPID)
@@ -337,13 +343,13 @@ class Monitor:
             os.kill(self._pid, number)
 
     def _end_the_rest(self) -> None:
-        if self._plan["driver"] == "plain" or self._plan["share_processes"]:
+        if self._is_among_others:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
             self._kill_descendants()
 
     def _kill_descendants(self) -> None:
-        if self._plan["driver"] == "plain" or self._plan["share_processes"]:
+        if self._is_among_others:
             for pid in descendants(os.getpid()):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -453,6 +459,18 @@ class _Connection:
         elif kind == RESIZE and monitor.terminal is not None:
             width, height = struct.unpack("!HH", data)
             child.resize(monitor.terminal, width, height)
+
+
+def namespaces_of_container(folder: str) -> list[int]:
+    """Asked of the monitor that works there, which got them from the container's first process: no number can be mixed
+    up. The path must be short, as such names must be."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
+        monitor.connect(os.path.join(folder, "control.sock"))
+        monitor.send(b'{"namespaces": true}\n')
+        while True:
+            _, fds, _, _ = socket.recv_fds(monitor, 4096, 16)
+            if fds:
+                return list(fds)
 
 
 def descendants(pid: int) -> list[int]:

@@ -67,6 +67,8 @@ class ContainerSpec:
     add_capabilities: Sequence[str] = ()
     drop_capabilities: Sequence[str] = ()
     share_processes: bool = False
+    target: Path | None = None
+    """The folder of another container's attempt, whose processes this one shares (namespaces driver)."""
     image_root: Path | None = None
     environment: Path | None = None
     """A Python environment, which must be visible at its path, and writable where it is the container's own."""
@@ -134,4 +136,5 @@ def common_plan(spec: ContainerSpec) -> Tree:
         "oom_counters": [list(pair) for pair in spec.oom_counters],
         "memory_limit": spec.memory_limit,
         "share_processes": spec.share_processes,
+        "target": str(spec.target) if spec.target else "",
     }

@@ -13,6 +13,7 @@ import socket
 from typing import Any, NoReturn
 
 from flowdeck.embedded.node.sandbox import child, files
+from flowdeck.embedded.node.sandbox.monitor import namespaces_of_container
 
 Plan = dict[str, Any]
 
@@ -43,7 +44,7 @@ def _start(plan: Plan, channel: socket.socket, stdio: list[int]) -> int:
     if plan["driver"] == "namespaces":
         from flowdeck.embedded.node.sandbox import isolation
 
-        user, net, ipc, uts, mnt, pids = _namespaces_of_container()
+        user, net, ipc, uts, mnt, pids = namespaces_of_container(".")
         pod_user = isolation.open_namespaces(int(plan["holder"]["pid"]), ["user"])
         isolation.enter(pod_user)
         isolation.enter([pids])
@@ -73,17 +74,6 @@ def _become(plan: Plan, namespaces: list[int], channel: socket.socket, stdio: li
         child.become_command(plan, stdio, channel)
     except BaseException as error:  # noqa: BLE001 - a fork must not go on as its parent
         child.tell_failure(channel, error)
-
-
-def _namespaces_of_container() -> list[int]:
-    """Asked of the monitor, which got them from the container's first process: no number can be mixed up."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
-        monitor.connect("control.sock")
-        monitor.send(b'{"namespaces": true}\n')
-        while True:
-            _, fds, _, _ = socket.recv_fds(monitor, 4096, 16)
-            if fds:
-                return list(fds)
 
 
 def _wait(pid: int, channel: socket.socket) -> int:

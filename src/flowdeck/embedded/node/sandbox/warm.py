@@ -191,7 +191,7 @@ def can_start_warm(spec: ContainerSpec) -> bool:
         and _PYTHON.fullmatch(os.path.basename(command.argv[0])) is not None
         and (command.argv[0].startswith("/") or "/" not in command.argv[0])
         and _names_code(command.argv[1:])
-        and not (spec.tty or spec.stdin or spec.share_processes or spec.image_root)
+        and not (spec.tty or spec.stdin or spec.share_processes or spec.target or spec.image_root)
         and not any(_OWN_INTERPRETER.fullmatch(name) for name in spec.env)
         and not (command.prelude and any(_OWN_SHELL.fullmatch(name) for name in spec.env))
     )

@@ -5,6 +5,7 @@ Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go).
 
 from collections.abc import Iterator
 
+from flowdeck.embedded.apiserver.builtin.validation.ephemeral import ephemeral_errors
 from flowdeck.embedded.apiserver.builtin.validation.resources import validate_requirements
 from flowdeck.embedded.apiserver.builtin.validation.single_values import (
     Errors,
@@ -50,8 +51,11 @@ def validate_containers(spec: Tree, volumes: dict[str, Tree], path: str) -> Erro
         at = f"{path}.initContainers[{index}]"
         errors += _container(container, volumes, at, seen)
         errors += _init(container, at)
+    targets = set(seen)
     for index, container in enumerate(spec.get("ephemeralContainers") or ()):
-        errors += _container(container, volumes, f"{path}.ephemeralContainers[{index}]", seen)
+        at = f"{path}.ephemeralContainers[{index}]"
+        errors += _container(container, volumes, at, seen)
+        errors += ephemeral_errors(container, targets, at)
     return errors
 
 

@@ -34,6 +34,12 @@ def validate_pod(pod: Tree) -> Errors:
     return validate_pod_spec(pod.get("spec") or {}, "spec")
 
 
+def validate_new_pod(pod: Tree) -> Errors:
+    if pod["spec"].get("ephemeralContainers"):
+        return [forbidden("spec.ephemeralContainers", "cannot be set on create")]
+    return []
+
+
 def validate_pod_template(template: Tree, path: str) -> Errors:
     """A PodTemplateSpec that stands at `path`."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
