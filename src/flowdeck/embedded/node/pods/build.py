@@ -15,7 +15,7 @@ from flowdeck.embedded.node.machine import GPU, gpu_devices
 from flowdeck.embedded.node.pods import mpi
 from flowdeck.embedded.node.pods.attempts import attempt_folder, attempts_of
 from flowdeck.embedded.node.pods.means import Means
-from flowdeck.embedded.node.pods.spec import hostname_of, limit_of, request_of
+from flowdeck.embedded.node.pods.spec import hostname_of, is_ephemeral, limit_of, request_of
 from flowdeck.embedded.node.sandbox.plan import GRANTABLE, ContainerSpec, Mount
 from flowdeck.embedded.node.volumes.payload import VolumeError
 from flowdeck.embedded.node.volumes.volumes import Volume, volumes_by_mount
@@ -80,7 +80,7 @@ def build(
         log_max_bytes=means.settings.log_max_bytes,
         log_max_files=means.settings.log_max_files,
         read_only_root=bool(security.get("readOnlyRootFilesystem")),
-        add_capabilities=_added_capabilities(security),
+        add_capabilities=_added_capabilities(security, _DEBUGGERS_WISH if is_ephemeral(pod, container) else ()),
         drop_capabilities=get_in(security, "capabilities", "drop", default=()),
         share_processes=bool(pod["spec"].get("shareProcessNamespace")),
         target=_target(container, place),
@@ -190,9 +190,13 @@ def _groups(pod: Tree) -> list[int]:
     return groups
 
 
-def _added_capabilities(security: Tree) -> Sequence[str]:
+_DEBUGGERS_WISH = ("SYS_PTRACE",)
+"""What `kubectl debug --profile=general` adds. It is not given, nor needed to trace processes of the same user."""
+
+
+def _added_capabilities(security: Tree, left_out: Sequence[str]) -> Sequence[str]:
     added: Sequence[str] = get_in(security, "capabilities", "add", default=())
-    refused = [name for name in added if name.upper().removeprefix("CAP_") not in {*GRANTABLE, "ALL"}]
+    refused = [name for name in added if name.upper().removeprefix("CAP_") not in {*GRANTABLE, "ALL", *left_out}]
     if refused:
         raise ConfigError(
             f"capabilities {', '.join(refused)} are not given to pods by this node", reason="CreateContainerError"

@@ -23,6 +23,10 @@ def ephemeral_containers(pod: Tree) -> Sequence[Tree]:
     return pod["spec"].get("ephemeralContainers") or ()
 
 
+def is_ephemeral(pod: Tree, container: Tree) -> bool:
+    return container["name"] in (each["name"] for each in ephemeral_containers(pod))
+
+
 def all_containers(pod: Tree) -> Iterator[Tree]:
     yield from init_containers(pod)
     yield from main_containers(pod)
