@@ -106,9 +106,9 @@ def lay_debian(root: Path, cache: Path) -> None:
 def debian_packages(cache: Path) -> Iterator[Path]:
     """The archives, downloaded unless the cache has them; checked against the package lists' digests."""
     cache.mkdir(parents=True, exist_ok=True)
+    if not knows_packages():
+        run("apt-get", "update")  # a machine that has never asked
     listed = run("apt-get", "download", "--print-uris", *sorted(DEBIAN)).decode().splitlines()
-    if len(listed) != len(DEBIAN):
-        sys.exit("build_image: apt-get does not know all packages: run `apt-get update` first")
     for line in listed:
         _, filename, _, checksum = line.split(" ")
         path, digest = cache / filename, checksum.removeprefix("SHA256:")
@@ -118,6 +118,10 @@ def debian_packages(cache: Path) -> Iterator[Path]:
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             sys.exit(f"build_image: {path} is not what the package list says: remove it and try again")
         yield path
+
+
+def knows_packages() -> bool:
+    return subprocess.run(("apt-cache", "show", *DEBIAN), capture_output=True, check=False).returncode == 0
 
 
 def unpack(archive: Path, root: Path) -> None:
@@ -144,7 +148,17 @@ def lay_packages(image: str, root: Path, system: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "requirements.txt")
         if image == "flowdeck":
-            locked = ("export", "--frozen", "--no-dev", "--no-emit-project", "--no-emit-package", "uv", "--quiet")
+            locked = (
+                "export",
+                "--frozen",
+                "--no-dev",
+                "--extra",
+                "postgresql",
+                "--no-emit-project",
+                "--no-emit-package",
+                "uv",
+                "--quiet",
+            )
             wanted.write_bytes(run(uv(), *locked, folder=ROOT))
             install(target, "--requirements", str(wanted))
             run(uv(), "build", "--wheel", "--out-dir", folder, str(ROOT), env={"SOURCE_DATE_EPOCH": "315532800"})

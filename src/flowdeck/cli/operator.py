@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.stores import ArtifactsOption, DatabaseOption, opened
+from flowdeck.stores import Stores
 
 if TYPE_CHECKING:
     from flowdeck.client.kubeconfig import ClusterConfig
@@ -27,6 +30,8 @@ def operator(
     ] = None,
     settings: Annotated[Path | None, typer.Option(help="YAML file with settings, as the ConfigMap has it.")] = None,
     identity: Annotated[str, typer.Option(help="Name among the replicas (default: the host's).")] = "",
+    database: DatabaseOption = "",
+    artifacts: ArtifactsOption = "",
 ) -> None:
     """Run the platform's controllers and webhooks for a cluster: what `flowdeck install` starts there.
 
@@ -38,9 +43,10 @@ def operator(
     from flowdeck.plugins import PluginError
 
     logs.configure()
+    stores = opened(Stores(database, ArtifactSettings(url=artifacts)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(_cluster(kubeconfig), _settings(settings), identity or socket.gethostname()))
+            runner.run(_run(_cluster(kubeconfig), _settings(settings), identity or socket.gethostname(), stores))
     except PluginError as error:
         raise Refusal(str(error)) from error
 
@@ -68,7 +74,7 @@ def _settings(file: Path | None) -> "ClusterSettings":
         raise Refusal(f"{file}: {error}") from error
 
 
-async def _run(config: "ClusterConfig", settings: "ClusterSettings", identity: str) -> None:
+async def _run(config: "ClusterConfig", settings: "ClusterSettings", identity: str, stores: Stores) -> None:
     from flowdeck.client.http import HttpClient
     from flowdeck.clock import SystemClock
     from flowdeck.cluster.operator import Operator
@@ -79,7 +85,7 @@ async def _run(config: "ClusterConfig", settings: "ClusterSettings", identity: s
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     with tempfile.TemporaryDirectory(prefix="flowdeck-") as folder:
         async with HttpClient(config, clock) as client:
-            working = asyncio.create_task(Operator(settings, client, clock, identity, Path(folder)).run())
+            working = asyncio.create_task(Operator(settings, client, clock, identity, Path(folder), stores).run())
             waiting = asyncio.create_task(stopped.wait())
             await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
             if working.done():

@@ -13,9 +13,9 @@ import typer
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
 from flowdeck.cli.refusal import Refusal
+from flowdeck.cli.stores import ArtifactsOption, DatabaseOption, opened
 from flowdeck.cli.target import DataOption, data_folder, exports
 from flowdeck.embedded.apiserver.settings import Provider
-from flowdeck.kube.errors import ApiError
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
 from flowdeck.stores import Stores
@@ -48,12 +48,8 @@ def up(
     oidc_client_id: Annotated[str, typer.Option(help="Audience of that provider's tokens.")] = "",
     oidc_username_claim: Annotated[str, typer.Option(help="Claim that names the user.")] = "sub",
     oidc_groups_claim: Annotated[str, typer.Option(help="Claim that names the user's groups.")] = "",
-    database: Annotated[
-        str, typer.Option(envvar="FLOWDECK_DATABASE", help="postgresql://... instead of SQLite, for components.")
-    ] = "",
-    artifacts: Annotated[
-        str, typer.Option(envvar="FLOWDECK_ARTIFACTS", help="s3://..., gs://... or az://... instead of files.")
-    ] = "",
+    database: DatabaseOption = "",
+    artifacts: ArtifactsOption = "",
     ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Start the platform on this machine and run it until it is interrupted. Pods outlive it."""
@@ -76,7 +72,7 @@ def up(
         artifacts=ArtifactSettings(url=artifacts),
         disabled=_disabled(enable, disable),
     )
-    _check_stores(settings)
+    opened(Stores(settings.database, settings.artifacts, settings.data))
     if detach:
         _start_detached(settings)
         return
@@ -94,13 +90,6 @@ def _providers(issuer_url: str, client_id: str, username_claim: str, groups_clai
         issuer_url=issuer_url, client_id=client_id, username_claim=username_claim, groups_claim=groups_claim
     )
     return (provider,)
-
-
-def _check_stores(settings: Settings) -> None:
-    try:
-        Stores(settings.database, settings.artifacts, settings.data).open()
-    except (ValueError, ApiError) as error:
-        raise Refusal(str(error)) from error
 
 
 def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> frozenset[str]:

@@ -1,15 +1,18 @@
 """Whether the process lives and is ready, and what it has done: `/healthz`, `/readyz`, `/metrics`."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from flowdeck.controller import metrics
 from flowdeck.controller.manager import Manager
 from flowdeck.serving import Receive, Scope, Send, answer
+
+log = structlog.get_logger()
 
 
 @dataclass(eq=False)
@@ -40,6 +43,8 @@ class HealthApp:
     """The ASGI application."""
 
     health: Health
+    check: Callable[[], Awaitable[Mapping[str, str]]]
+    """What the process needs besides and has not, with why."""
     _registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -51,11 +56,19 @@ class HealthApp:
         match scope["path"]:
             case "/healthz":
                 await answer(send, 200, b"ok\n", "text/plain")
-            case "/readyz" if self.health.is_ready:
-                await answer(send, 200, b"ok\n", "text/plain")
             case "/readyz":
-                await answer(send, 503, b"not ready: waiting for certificates\n", "text/plain")
+                why = await self._not_ready()
+                await answer(send, 503 if why else 200, f"{why or 'ok'}\n".encode(), "text/plain")
             case "/metrics":
                 await answer(send, 200, generate_latest(self._registry), "text/plain; version=0.0.4")
             case _:
                 await answer(send, 404, b"not found\n", "text/plain")
+
+    async def _not_ready(self) -> str:
+        """Why not; reasons are for the log alone, since everybody may ask."""
+        if not self.health.is_ready:
+            return "not ready: waiting for certificates"
+        failures = await self.check()
+        for name, why in failures.items():
+            log.warning("not ready", check=name, error=why)
+        return f"not ready: waiting for {' and '.join(failures)}" if failures else ""

@@ -12,6 +12,8 @@ KEY: Final = ObjectKey(NAMESPACE, NAME)
 OPERATOR_SERVICE: Final = f"{NAME}.{NAMESPACE}.svc"
 """By which the API server reaches the webhooks."""
 CERTIFICATES: Final = ObjectKey(NAMESPACE, "flowdeck-certificates")
+STORES: Final = "flowdeck-stores"
+"""Of the Secret with the operator's variables: `FLOWDECK_DATABASE`, `FLOWDECK_ARTIFACTS`, credentials."""
 LEASE: Final = ObjectKey(NAMESPACE, "flowdeck")
 SETTINGS_FILE: Final = "settings.yaml"
 """Key in the ConfigMap."""

@@ -31,6 +31,7 @@ from flowdeck.kube.kinds import MUTATING_WEBHOOK_CONFIGURATION, VALIDATING_WEBHO
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from flowdeck.plugins import components
 from flowdeck.serving import Certificate, serve
+from flowdeck.stores import Stores
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Operator:
     """Unique among the replicas: the pod's name."""
     folder: Path
     """Private; for certificates."""
+    stores: Stores = field(default_factory=Stores)
     components: Sequence[Component] = field(init=False)
     certificates: Certificates = field(init=False)
     health: Health = field(default_factory=Health, init=False)
@@ -59,7 +61,7 @@ class Operator:
         """Works until it is cancelled, also while the API server cannot be reached."""
         with _listening(self.settings.host, self.settings.health_port) as health:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(serve(HealthApp(self.health), health, self.clock), name="health")
+                tasks.create_task(serve(HealthApp(self.health, self.stores.check), health, self.clock), name="health")
                 await self.certificates.wait_ready()
                 tasks.create_task(self._keep_certificates(), name="certificates")
                 tasks.create_task(self._serve_webhooks(), name="webhooks")
@@ -114,6 +116,7 @@ class Operator:
             clock=self.clock,
             settings=self._settings_of(part),
             events=EventRecorder(client, self.clock, f"{part.name}-controller", host=self.identity),
+            stores=self.stores,
         )
 
     def _settings_of(self, part: Component) -> object:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from flowdeck.cluster.manifests.objects import an_object
-from flowdeck.cluster.names import NAME, PODS, SETTINGS_FILE, VERSION_LABEL
+from flowdeck.cluster.names import NAME, PODS, SETTINGS_FILE, STORES, VERSION_LABEL
 from flowdeck.cluster.settings import ClusterSettings
 from flowdeck.components.base import Component
 from flowdeck.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD_DISRUPTION_BUDGET
@@ -70,6 +70,7 @@ def _container(image: str, settings: ClusterSettings, parts: Sequence[Component]
         "image": image,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "args": ["operator", "--settings", f"{_FOLDER}/{SETTINGS_FILE}"],
+        "envFrom": [{"secretRef": {"name": STORES, "optional": True}}],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
         "startupProbe": _probe("/readyz", period_s=1, failures=120),
         "readinessProbe": _probe("/readyz", period_s=5, failures=2),
