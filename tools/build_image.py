@@ -148,17 +148,8 @@ def lay_packages(image: str, root: Path, system: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "requirements.txt")
         if image == "flowdeck":
-            locked = (
-                "export",
-                "--frozen",
-                "--no-dev",
-                "--extra",
-                "postgresql",
-                "--no-emit-project",
-                "--no-emit-package",
-                "uv",
-                "--quiet",
-            )
+            locked = ("export", "--frozen", "--no-dev", "--extra", "postgresql", "--quiet")
+            locked += ("--no-emit-project", "--no-emit-package", "uv")
             wanted.write_bytes(run(uv(), *locked, folder=ROOT))
             install(target, "--requirements", str(wanted))
             run(uv(), "build", "--wheel", "--out-dir", folder, str(ROOT), env={"SOURCE_DATE_EPOCH": "315532800"})
