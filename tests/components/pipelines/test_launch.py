@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from flowdeck.components.pipelines.engine.events import CacheAnswered, PodStarted, Succeeded
+from flowdeck.components.pipelines.engine.fingerprint import differences
+from flowdeck.components.pipelines.engine.fingerprint import fingerprint as fingerprint_of
 from flowdeck.components.pipelines.engine.instructions import LookUpCache, StartPod
 from flowdeck.components.pipelines.engine.records import IoType, task_record
 from flowdeck.components.pipelines.engine.run_state import RunState
+from flowdeck.components.pipelines.plan.types import Component
 from flowdeck.kube.objects import Tree
 from tests.components.pipelines.executor import Executor
 from tests.components.pipelines.makers import (
@@ -162,6 +165,19 @@ def fingerprint(*, options: Tree | None = None, values: Tree | None = None, name
     executor = Executor(RunState(a_run(values or {"x": "1"}), plan)).start()
     (asked,) = executor.of(LookUpCache)
     return str(asked.fingerprint)
+
+
+def test_a_miss_is_explained_by_what_differs() -> None:
+    component = compile_one(args=["a"]), compile_one(args=["b"])
+    first = fingerprint_of(component[0], {"x": 1, "y": 2}, {}, {}, "img")
+    other = fingerprint_of(component[1], {"x": 1, "y": 3, "z": 0}, {}, {}, "img")
+    assert differences(other.parts, first.parts) == ["command", "parameter y", "parameter z"]
+    assert differences(first.parts, first.parts) == []
+
+
+def compile_one(**spec: Any) -> Component:
+    m = Maker()
+    return m.plan({"t": use(m.leaf("leaf", executor=container(**spec)))}).dag.tasks["t"].component
 
 
 @pytest.mark.parametrize(

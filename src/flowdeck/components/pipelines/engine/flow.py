@@ -155,10 +155,11 @@ class Flow:
             return
         self._new_attempt(task)
         try:
-            task.fingerprint = self.prepare.fingerprint(task)
+            found = self.prepare.fingerprint(task)
         except InputError as error:
             self._could_not_begin(task, error)
             return
+        task.fingerprint, task.fingerprint_parts = found.digest, found.parts
         if task.fingerprint:
             self.move(task, State.CACHING)
             self.active[task.id] = task

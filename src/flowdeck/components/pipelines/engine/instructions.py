@@ -22,6 +22,8 @@ class LookUpCache(_Instruction, frozen=True, tag="look-up-cache"):
     task: str
     attempt: int
     fingerprint: str
+    parts: dict[str, str]
+    """What the fingerprint is made of: `fingerprint.differences` to those of an earlier execution explains a miss."""
 
 
 class StartPod(_Instruction, frozen=True, tag="start-pod"):

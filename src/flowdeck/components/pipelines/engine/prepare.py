@@ -1,7 +1,7 @@
 """What a task needs for its turn: inputs, a name for the cache, the instruction that carries it out."""
 
 from flowdeck.components.pipelines.engine import launch
-from flowdeck.components.pipelines.engine.fingerprint import fingerprint, key_fingerprint
+from flowdeck.components.pipelines.engine.fingerprint import Fingerprint, fingerprint, key_fingerprint
 from flowdeck.components.pipelines.engine.inputs import Reader, task_artifacts, task_parameters
 from flowdeck.components.pipelines.engine.instructions import (
     CreatePvc,
@@ -34,12 +34,12 @@ class Preparation:
         task.parameters = task_parameters(task.task, reader, self._constants_of(task))
         task.artifacts = task_artifacts(task.task, reader)
 
-    def fingerprint(self, task: TaskRun) -> str:
-        """Empty when the cache has no part in this; raises `InputError`."""
+    def fingerprint(self, task: TaskRun) -> Fingerprint:
+        """With an empty digest when the cache has no part in this; raises `InputError`."""
         use, body = task.task, task.task.component.body
         has_fixed_name = isinstance(body, plan_types.CreatePvc) and bool(task.parameters.get("pvc_name"))
         if not self._run.options.caching or not use.cache or not (isinstance(body, Container) or has_fixed_name):
-            return ""
+            return Fingerprint("", {})
         if use.cache_key:
             return key_fingerprint(use.component.name, use.cache_key)
         asked = launch.platform(task, self._reader(task))
@@ -47,7 +47,13 @@ class Preparation:
         return fingerprint(use.component, task.parameters, task.artifacts, asked, image)
 
     def look_up(self, task: TaskRun, cause: str) -> LookUpCache:
-        return LookUpCache(cause=cause, task=task.id, attempt=task.attempt, fingerprint=task.fingerprint)
+        return LookUpCache(
+            cause=cause,
+            task=task.id,
+            attempt=task.attempt,
+            fingerprint=task.fingerprint,
+            parts=dict(task.fingerprint_parts),
+        )
 
     def instruction(self, task: TaskRun, cause: str) -> Begin:
         """What carries the current attempt out; raises `InputError`."""

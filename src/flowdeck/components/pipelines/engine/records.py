@@ -88,6 +88,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     iteration_count: int | None = None
     download_to_workspace: bool = False
     fingerprint: str = ""
+    fingerprint_parts: dict[str, str] = {}
     cache_note: str = ""
     began_at: float | None = None
     ended_at: float | None = None
@@ -121,6 +122,7 @@ def task_record(state: RunState, task_id: str) -> TaskRecord:
         iteration_count=len(task.items) if task.items is not None else None,
         download_to_workspace=isinstance(body, Importer) and body.download_to_workspace,
         fingerprint=task.fingerprint,
+        fingerprint_parts=dict(task.fingerprint_parts),
         cache_note=task.cache_note,
         began_at=task.began_at,
         ended_at=task.ended_at,

@@ -72,6 +72,8 @@ class TaskRun:
     """The number of the latest attempt."""
     fingerprint: str = ""
     """What the cache knows it by; empty: it is not cached."""
+    fingerprint_parts: Mapping[str, str] = field(default_factory=dict)
+    """What it is made of; `fingerprint.differences` compares two."""
     cache_note: str = ""
     """What the cache said, for people."""
 
