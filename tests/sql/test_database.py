@@ -4,11 +4,13 @@ import asyncio
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
 from flowdeck.kube.errors import ServiceUnavailable
 from flowdeck.sql.database import Database
+from tests.sql.postgresql import postgresql
 
 SECRET = "correct-horse"
 
@@ -70,3 +72,13 @@ async def test_closing_waits_for_what_runs(tmp_path: Path) -> None:
     again = Database(f"sqlite:///{tmp_path}/runs.db")
     assert await again.read(lambda c: c.execute(text("SELECT count(*) FROM t")).scalar_one()) == 1
     await again.close()
+
+
+async def test_connections_that_the_server_has_ended_are_made_anew() -> None:
+    with postgresql() as server:
+        database = Database(server.url("postgres"))
+        await database.ping()
+        with psycopg.connect(server.url("postgres"), autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'flowdeck'")
+        await database.ping()
+        await database.close()
