@@ -1,12 +1,15 @@
 """The life of an installation as its administrator sees it, with the operator's Deployment run by our node as pods."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from flowdeck.cluster.manifests.render import IMAGE, Manifests, to_yaml
 from flowdeck.cluster.names import MANAGED_BY
 from tests.kubectl.kubectl import Kubectl
 from tests.kubernetes.install.site import flowdeck
@@ -15,6 +18,7 @@ from tests.kubernetes.rig import binaries
 from tests.kubernetes.rig.control_plane import RealCluster, control_plane
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "training" / "xgboost_digits.yaml"
+BUILD = Path(__file__).parents[3] / "tools" / "build_image.py"
 OURS = f"{MANAGED_BY}=flowdeck"
 KINDS = (
     "customresourcedefinitions,namespaces,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,services,"
@@ -37,8 +41,12 @@ class Admin:
 
 @pytest.fixture(scope="module")
 def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
-    """An empty cluster with a node that runs pods."""
+    """An empty cluster with a node that runs pods; the operator's image is the one that our script builds."""
     data = tmp_path_factory.mktemp("node")
+    archive = data / "flowdeck.tar"
+    subprocess.run([sys.executable, BUILD, "flowdeck", "--output", archive], check=True)
+    add = ["image", "add", IMAGE, "--archive", str(archive), "--data", str(data)]
+    subprocess.run([sys.executable, "-m", "flowdeck.cli.main", *add], check=True)
     with (
         control_plane(binaries.folder(), controllers=True) as cluster,
         joined(cluster, "node-a", data, "--no-taint"),
@@ -53,6 +61,7 @@ def test_install_waits_until_the_platform_is_ready_and_it_trains(admin: Admin) -
     assert told["counts"] == {"created": len(told["changes"])}
     pods = admin.kubectl.json("get pods -n kubeflow-system")["items"]
     assert [pod["status"]["containerStatuses"][0]["ready"] for pod in pods] == [True, True]
+    print([pod["status"]["containerStatuses"][0]["imageID"] for pod in pods])
     admin.kubectl(f"apply -f {EXAMPLE}")
     for _ in range(4):  # the first run builds the image's environment
         done = admin.kubectl.run("wait trainjob/digits --for=condition=Complete --timeout=55s")
@@ -83,16 +92,11 @@ def test_installing_again_changes_nothing(admin: Admin) -> None:
 
 def test_the_rendered_text_is_what_was_installed(admin: Admin) -> None:
     rendered = admin.cluster.folder / "flowdeck.yaml"
-    rendered.write_text(_rendered())
+    rendered.write_text(to_yaml(Manifests().all()))
     before = admin.versions()
-    admin.kubectl(f"apply --server-side --field-manager=flowdeck-install -f {rendered}")
+    command = [admin.cluster.kubectl, "--kubeconfig", admin.cluster.kubeconfig, "apply", "--server-side"]
+    subprocess.run([*command, "--field-manager=flowdeck-install", "-f", rendered], check=True, capture_output=True)
     assert admin.versions() == before
-
-
-def _rendered() -> str:
-    from flowdeck.cluster.manifests.render import Manifests, to_yaml
-
-    return to_yaml(Manifests().all())
 
 
 @pytest.mark.timeout(400)
