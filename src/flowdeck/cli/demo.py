@@ -21,6 +21,10 @@ from flowdeck.cli.target import DataOption, data_folder, exports
 from flowdeck.client.http import HttpClient
 from flowdeck.client.kubeconfig import load_kubeconfig
 from flowdeck.clock import SystemClock
+from flowdeck.embedded.node.contract import ImageError
+from flowdeck.embedded.node.images.environments import Environments
+from flowdeck.embedded.node.images.recipes import PLATFORM_PYTHON, Recipe
+from flowdeck.embedded.node.images.settings import ImageSettings, shared_folder
 from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey
@@ -69,24 +73,25 @@ def _platform(folder: Path, *, keep: bool) -> Iterator[RunningPlatform]:
             platform.stop()
 
 
-def _sdk(folder: Path) -> Path:
-    """An environment with the official SDK, made once; gives its Python."""
-    environment = folder / "demo" / SDK
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        with console.status(f"installing the official SDK ({SDK}) into an environment of its own"):
-            _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
-            _uv("pip", "install", "--quiet", "--python", str(python), SDK)
-            (environment / "ready").touch()
-    return python
+def _sdk(data: Path) -> Path:
+    """Python of an environment with the official SDK: made once, for all platforms of the user, as images' are."""
+    env = dict(os.environ)  # noqa: TID251 - the command line reads the environment
+    folder = shared_folder(env, is_root=os.geteuid() == 0)
+    settings = ImageSettings(folder=folder, archives=data, table=data / "images.toml", machine_env=env)
+    environments, recipe = Environments(settings, SystemClock()), Recipe(PLATFORM_PYTHON, (SDK,))
+    environment = environments.find(recipe)
+    if environment is None:
+        with console.status(f"installing the official SDK ({SDK}) into an environment of its own") as status:
 
+            def tell(message: str, *, is_notice: bool = False) -> None:
+                status.update(f"installing the official SDK ({SDK}): {message}")
 
-def _uv(*arguments: str) -> None:
-    from uv import find_uv_bin
-
-    done = subprocess.run([find_uv_bin(), *arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Refusal(f"uv {' '.join(arguments)} failed: {done.stderr.strip()}")
+            try:
+                environment = asyncio.run(environments.build(recipe, tell))
+            except ImageError as error:
+                raise Refusal(str(error)) from error
+    environments.touch(environment)
+    return environment.path / "bin" / "python"
 
 
 def _run_script(python: Path, platform: RunningPlatform, script: Path) -> None:
