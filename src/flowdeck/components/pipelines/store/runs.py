@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
 
-from flowdeck.components.pipelines.engine.events import Event, decode, encode
+from flowdeck.components.pipelines.engine.events import Event, RetryRequested, TerminateRequested, decode, encode
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
-from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
+from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus, State
 from flowdeck.components.pipelines.ir.document import Document, from_wire
 from flowdeck.components.pipelines.store.experiments import ARCHIVED, AVAILABLE, NEVER
-from flowdeck.components.pipelines.store.tables import DOCUMENTS, EVENTS, EXPERIMENTS, RUNS, TASKS
+from flowdeck.components.pipelines.store.tables import DOCUMENTS, EVENTS, EXPERIMENTS, RUNS, TASKS, WISHES
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import Tree
 from flowdeck.sql.listing import Listed, page
@@ -153,7 +153,7 @@ def unarchive(connection: Connection, id: str) -> None:
 def remove(connection: Connection, id: str) -> None:
     """With its tasks, its events and, if no other run has it, its document. Raises `NotFound`."""
     run = get(connection, id)
-    for table in (EVENTS, TASKS):
+    for table in (EVENTS, TASKS, WISHES):
         connection.execute(delete(table).where(table.c.run_id == id))
     connection.execute(delete(RUNS).where(_C.id == id))
     if connection.execute(select(_C.id).where(_C.document == run.document).limit(1)).first() is None:
@@ -186,6 +186,37 @@ def append(connection: Connection, run_id: str, first: int, happened: Sequence[E
     """
     rows = [{"run_id": run_id, "number": first + at, "event": encode(event)} for at, event in enumerate(happened)]
     connection.execute(insert(EVENTS), rows)
+
+
+def wish(connection: Connection, run_id: str, event: TerminateRequested | RetryRequested, at: datetime) -> None:
+    """Leaves what a user wants for whoever works on the run, and shows it in the run's state already."""
+    connection.execute(insert(WISHES).values(run_id=run_id, event=encode(event)))
+    state = RunStatus.CANCELING if isinstance(event, TerminateRequested) else RunStatus.PENDING
+    record_state(connection, run_id, state, "", at)
+
+
+def wishes(connection: Connection, run_id: str) -> list[tuple[int, Event]]:
+    """Those of a run, with their numbers, in order."""
+    rows = select(WISHES.c.number, WISHES.c.event).where(WISHES.c.run_id == run_id).order_by(WISHES.c.number)
+    return [(number, decode(event)) for number, event in connection.execute(rows)]
+
+
+def take_wishes(connection: Connection, numbers: Sequence[int]) -> None:
+    """They are events of the run now, or could not be."""
+    connection.execute(delete(WISHES).where(WISHES.c.number.in_(numbers)))
+
+
+def cached(connection: Connection, namespace: str, fingerprint: str) -> TaskRecord | None:
+    """The last task of the namespace that ended well and had this fingerprint."""
+    rows = (
+        select(TASKS.c.record)
+        .join(RUNS, _C.id == TASKS.c.run_id)
+        .where(TASKS.c.fingerprint == fingerprint, TASKS.c.state == State.SUCCEEDED, _C.namespace == namespace)
+        .order_by(TASKS.c.ended_at.desc())
+        .limit(1)
+    )
+    record = connection.execute(rows).scalar_one_or_none()
+    return None if record is None else msgspec.convert(record, TaskRecord)
 
 
 def keep_tasks(connection: Connection, records: Iterable[TaskRecord]) -> None:

@@ -5,13 +5,14 @@
     runs         a run as it was asked for, and where it is now
     events       all that happened to a run, in order: its state is made of them alone
     tasks        the tasks of runs as they are now, for who asks
+    wishes       what users want of runs, until it is taken
 
 `migrations/versions` makes them; a test compares the two.
 """
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from flowdeck.sql.types import Json, Moment, new_metadata
+from flowdeck.sql.types import Json, Moment, Serial, new_metadata
 
 METADATA = new_metadata()
 
@@ -98,3 +99,13 @@ TASKS = Table(
     Index(None, "fingerprint", "ended_at"),
 )
 """`record` is the `engine.records.TaskRecord`."""
+
+WISHES = Table(
+    "pipeline_wishes",
+    METADATA,
+    Column("number", Serial, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("event", LargeBinary, nullable=False),
+    Index(None, "run_id", "number"),
+)
+"""Events that users made (terminate, retry), until whoever works on the run has taken them."""

@@ -1,0 +1,1 @@
+"""Runs the runs: carries out what the engine says, and tells it what happened."""

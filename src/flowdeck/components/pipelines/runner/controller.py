@@ -1,0 +1,200 @@
+"""Keeps each active run going: tells the engine what happened, writes that down, then does what the engine says.
+
+Reads   runs, events, wishes (SQL); Pods of tasks
+Writes  events, tasks and states of runs (SQL); Pods, PersistentVolumeClaims; files in the tasks' folders
+
+A key is a run. What happened is on disk before anything follows from it, and doing an instruction twice is harmless; so
+a run that is opened again after a crash goes on where it was.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from flowdeck.clock import Clock
+from flowdeck.components.pipelines.engine.events import Event, RunStarted, TimePassed
+from flowdeck.components.pipelines.engine.instructions import (
+    AdoptPod,
+    ForgetTasks,
+    Instruction,
+    RecordRun,
+    RecordTask,
+    StartPod,
+    StopPod,
+    WakeAt,
+)
+from flowdeck.components.pipelines.engine.records import task_record
+from flowdeck.components.pipelines.engine.run_state import RunState
+from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner.acts import Acts
+from flowdeck.components.pipelines.runner.pods import RUN_LABEL
+from flowdeck.components.pipelines.store import runs
+from flowdeck.components.pipelines.store.runs import Run
+from flowdeck.controller.contract import DONE, Feeds, Maps, Result, look_again_in
+from flowdeck.kube.errors import ApiError, NotFound
+from flowdeck.kube.kinds import POD
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of
+from flowdeck.sql.database import Database
+
+
+@dataclass
+class Opened:
+    """A run that is worked on."""
+
+    row: Run
+    state: RunState
+    number: int
+    """Of the next event."""
+    pods: dict[str, str] = field(default_factory=dict)
+    """The task of each pod that is wanted, by the pod's name."""
+    changed: set[str] = field(default_factory=set)
+    """Names of pods that changed and were not looked at."""
+    wake_at: float | None = None
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunController:
+    """See the module's text. One process at a time: the one that controllers run in."""
+
+    database: Database
+    clock: Clock
+    acts: Acts
+    opened: dict[ObjectKey, Opened] = field(default_factory=dict)
+    _poke: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+
+    name: ClassVar[str] = "pipeline-run"
+    kind: ClassVar[Kind | None] = None
+
+    @property
+    def watches(self) -> Sequence[Maps | Feeds]:
+        return (Maps(POD, self._run_of), Feeds(self._poke.append))
+
+    def look_at(self, run: Run) -> None:
+        """A run is new, or somebody wants something of it."""
+        for poke in self._poke:
+            poke(ObjectKey(run.namespace, run.id))
+
+    async def open_all(self) -> None:
+        """Takes up the runs that are not finished: at the start."""
+        for run in await self.database.read(runs.active):
+            self.look_at(run)
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        opened = self.opened.get(key)
+        if opened is None:
+            opened = await self._open(key)
+            if opened is None:
+                return DONE
+            await self._advance(opened, await self._do(opened, opened.state.outstanding()))
+        await self._take_wishes(opened)
+        await self._advance(opened, self._due(opened))
+        while opened.changed:
+            name = opened.changed.pop()
+            task = opened.pods.get(name, "")
+            await self._advance(opened, await self.acts.seen(opened.row, opened.state, task, name))
+        if opened.state.is_finished:
+            del self.opened[key]
+            return DONE
+        return DONE if opened.wake_at is None else look_again_in(opened.wake_at - self._now())
+
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _run_of(self, pod: Tree) -> Iterable[ObjectKey]:
+        run_id = labels_of(pod).get(RUN_LABEL)
+        if not run_id:
+            return
+        key = ObjectKey(key_of(pod).namespace, run_id)
+        opened = self.opened.get(key)
+        if opened is not None:
+            opened.changed.add(key_of(pod).name)
+            yield key
+
+    async def _open(self, key: ObjectKey) -> Opened | None:
+        """Reads a run and all that happened to it; None when nobody needs to work on it."""
+
+        def read(connection: Connection) -> tuple[Run, RunState, list[Event]]:
+            row = runs.get(connection, key.name)
+            plan = compile_plan(runs.document(connection, row.document))
+            return row, RunState(row.for_engine, plan), runs.events(connection, key.name)
+
+        try:
+            row, state, happened = await self.database.read(read)
+        except NotFound:
+            return None
+        if not row.is_active:
+            return None
+        for event in happened:
+            state.apply(event)
+        opened = Opened(row, state, len(happened))
+        self.opened[key] = opened
+        if not happened:
+            await self._advance(opened, [RunStarted(at=self._now(), cause="created")])
+        return opened
+
+    async def _take_wishes(self, opened: Opened) -> None:
+        found = await self.database.read(lambda connection: runs.wishes(connection, opened.row.id))
+        for number, wish in found:
+            try:
+                await self._advance(opened, [wish], wishes=[number])
+            except ApiError:  # it was possible when the user asked: not any more
+                await self.database.write(partial(runs.take_wishes, numbers=[number]))
+
+    def _due(self, opened: Opened) -> list[Event]:
+        if opened.wake_at is None or opened.wake_at > self._now():
+            return []
+        opened.wake_at = None
+        return [TimePassed(at=self._now(), cause="timer")]
+
+    async def _advance(self, opened: Opened, happened: Sequence[Event], wishes: Sequence[int] = ()) -> None:
+        """Takes events until nothing follows from them."""
+        while happened:
+            told = [instruction for event in happened for instruction in opened.state.apply(event)]
+            write = partial(self._write, opened=opened, happened=happened, told=told, wishes=wishes)
+            try:
+                await self.database.write(write)
+            except IntegrityError:
+                del self.opened[ObjectKey(opened.row.namespace, opened.row.id)]
+                raise
+            opened.number += len(happened)
+            happened, wishes = await self._do(opened, told), ()
+
+    def _write(
+        self,
+        connection: Connection,
+        opened: Opened,
+        happened: Sequence[Event],
+        told: Sequence[Instruction],
+        wishes: Sequence[int],
+    ) -> None:
+        run_id = opened.row.id
+        runs.append(connection, run_id, opened.number, happened)
+        if wishes:
+            runs.take_wishes(connection, wishes)
+        gone = [task for each in told if isinstance(each, ForgetTasks) for task in each.tasks]
+        if gone:
+            runs.forget_tasks(connection, run_id, gone)
+        changed = dict.fromkeys(each.task for each in told if isinstance(each, RecordTask))
+        runs.keep_tasks(connection, [task_record(opened.state, task) for task in changed if task in opened.state.tasks])
+        for each in told:
+            if isinstance(each, RecordRun):
+                runs.record_state(connection, run_id, each.state, each.error, self.clock.now())
+
+    async def _do(self, opened: Opened, told: Sequence[Instruction]) -> list[Event]:
+        """Carries instructions out; gives what is known to have happened already."""
+        happened: list[Event] = []
+        for instruction in told:
+            if isinstance(instruction, WakeAt):
+                opened.wake_at = instruction.at
+                continue
+            if isinstance(instruction, StartPod | AdoptPod | StopPod):
+                opened.pods[instruction.pod_name] = instruction.task
+            happened += await self.acts.do(opened.row, opened.state, instruction)
+        return happened
+
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
