@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowdeck.client.http import HttpClient
+from flowdeck.kube.objects import Tree
 from tests.kubectl.kubectl import Kubectl
 from tests.kubernetes.joined_node import joined
 from tests.kubernetes.rig import binaries
@@ -19,6 +20,8 @@ from tests.kubernetes.rig.control_plane import RealCluster, control_plane
 
 NODE = "flowdeck"
 INSTALL_S = 180
+VOLUMES = 8
+"""How many claims the tests of a session may make."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,34 @@ def installed(data: Path | None = None, *, options: Sequence[str] = ()) -> Itera
             control_plane(binaries.ready(lambda line: None), controllers=True) as cluster,
             joined(cluster, NODE, place, "--no-taint", *of_node),
         ):
+            _add_volumes(cluster, place / "volumes")
             _install(cluster)
             if "--no-node" in options:
                 Kubectl(cluster.kubeconfig, "default", cluster.env)(f"cordon {NODE}")
             yield InstalledPlatform(cluster, place)
+
+
+def _add_volumes(cluster: RealCluster, folder: Path) -> None:
+    """The cluster's storage, no part of the platform: folders that claims of the default class are bound to."""
+    meta = {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
+    objects: list[Tree] = [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": meta,
+            "provisioner": "kubernetes.io/no-provisioner",
+        }
+    ]
+    for number in range(VOLUMES):
+        spec = {
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "standard",
+            "hostPath": {"path": str(folder / str(number)), "type": "DirectoryOrCreate"},
+        }
+        volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"folder-{number}"}}
+        objects.append({**volume, "spec": spec})
+    Kubectl(cluster.kubeconfig, "default", cluster.env).apply(*objects)
 
 
 def _install(cluster: RealCluster) -> None:
