@@ -35,7 +35,7 @@ def test_an_operation_changes_the_object(operation, after):
     "operation",
     [
         {"op": "remove", "path": "/missing"},
-        {"op": "replace", "path": "/missing", "value": 1},
+        {"op": "replace", "path": "/missing/more", "value": 1},
         {"op": "add", "path": "/no/parent", "value": 1},
         {"op": "add", "path": "/a/b/9", "value": 1},
         {"op": "add", "path": "/a/b/x", "value": 1},
@@ -52,8 +52,13 @@ def test_an_operation_that_does_not_fit_is_rejected(operation):
         apply_json_patch(DOC, [operation])
 
 
+def test_a_field_that_is_missing_is_null_to_who_replaces_or_copies_it():
+    assert apply_json_patch(DOC, [{"op": "replace", "path": "/new", "value": 1}])["new"] == 1
+    assert apply_json_patch(DOC, [{"op": "copy", "from": "/missing", "path": "/new"}])["new"] is None
+
+
 def test_a_patch_that_is_no_list_of_operations_is_a_bad_request():
-    with pytest.raises(BadRequest, match=r"cannot unmarshal object into Go value of type jsonpatch\.Patch"):
+    with pytest.raises(BadRequest, match=r"cannot unmarshal object into Go value of type \[\]handlers\.jsonPatchOp"):
         apply_json_patch(DOC, {"op": "add"})
 
 

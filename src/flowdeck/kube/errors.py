@@ -81,13 +81,13 @@ class ApiError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        if details or self.code in _WITH_DETAILS:
+        if details or self.code in _WITH_DETAILS or self.message.startswith(f"{self.code}: "):
             status["details"] = details
         status["code"] = self.code
         return status
 
 
-_WITH_DETAILS = (404, 405, 406, 415)
+_WITH_DETAILS = (404, 405, 422)
 """Answers that have details even where there is nothing to tell in them, as upstream."""
 
 

@@ -190,18 +190,18 @@ def wrong_type(schema: Schema | None, value: Any, path: str = "") -> str:
         return ""
     if isinstance(value, dict):
         if schema.type in ("string", "integer", "number", "boolean", "array"):
-            return f"{path}: expected {_EXPECTED[schema.type]}, got &{{{_go_value(value)}}}"
+            return f"{path}: expected {_EXPECTED[schema.type]}, got &{{{go_value(value)}}}"
         found = (wrong_type(schema.property(name), item, f"{path}.{name}") for name, item in value.items())
         return next(filter(None, found), "")
     if isinstance(value, list):
         if schema.type in ("string", "integer", "number", "boolean", "object"):
-            return f"{path}: expected {_EXPECTED[schema.type]}, got &{{{_go_value(value)}}}"
+            return f"{path}: expected {_EXPECTED[schema.type]}, got &{{{go_value(value)}}}"
         inner = (wrong_type(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value))
         return next(filter(None, inner), "")
     fits = _PYTHON_TYPES.get(schema.type)
     if fits is None or (isinstance(value, fits) and (type(value) is not bool or schema.type == "boolean")):
         return ""
-    return f"{path}: expected {_EXPECTED[schema.type]}, got &value.valueUnstructured{{Value:{_go_value(value)}}}"
+    return f"{path}: expected {_EXPECTED[schema.type]}, got &value.valueUnstructured{{Value:{go_value(value)}}}"
 
 
 _EXPECTED = {
@@ -222,12 +222,12 @@ _PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def _go_value(value: Any) -> str:
+def go_value(value: Any) -> str:
     """A value as Go's `%v` prints it (`%#v` of texts)."""
     if isinstance(value, dict):
-        return "map[" + " ".join(f"{name}:{_go_value(item)}" for name, item in sorted(value.items())) + "]"
+        return "map[" + " ".join(f"{name}:{go_value(item)}" for name, item in sorted(value.items())) + "]"
     if isinstance(value, list):
-        return "[" + " ".join(map(_go_value, value)) + "]"
+        return "[" + " ".join(map(go_value, value)) + "]"
     return orjson.dumps(value).decode()
 
 

@@ -34,29 +34,28 @@ def apply_json_patch(obj: Tree, patch: Any) -> Tree:
     try:
         for operation in operations:
             if operation["op"] == "copy":
-                size += len(orjson.dumps(_get(result, _steps(operation, "from"))))
+                size += len(orjson.dumps(_find(result, _steps(operation, "from"))))
                 if size > MAX_COPIED_BYTES:
                     raise _Unfit("copies too much")
             result = _apply(result, operation)
     except _Unfit as error:
         raise Invalid(REJECTED) from error
     if not isinstance(result, dict):
-        raise BadRequest(f"json: cannot unmarshal {_json_type(result)} into Go value of type map[string]interface {{}}")
+        raise BadRequest(f"json: cannot unmarshal {json_type(result)} into Go value of type map[string]interface {{}}")
     return result
 
 
 def _operations(patch: Any) -> Sequence[Tree]:
     if not isinstance(patch, list):
-        raise BadRequest(f"json: cannot unmarshal {_json_type(patch)} into Go value of type jsonpatch.Patch")
+        told = f"json: cannot unmarshal {json_type(patch)} into Go value of type []handlers.jsonPatchOp"
+        raise BadRequest(f"error decoding patch: {told}")
     if len(patch) > MAX_OPERATIONS:
-        raise RequestEntityTooLarge(
-            f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
-        )
+        told = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
+        raise RequestEntityTooLarge(f"Request entity too large: {told}")
     for operation in patch:
         if not isinstance(operation, dict):
-            raise BadRequest(
-                f"json: cannot unmarshal {_json_type(operation)} into Go value of type jsonpatch.Operation"
-            )
+            told = f"json: cannot unmarshal {json_type(operation)} into Go value of type handlers.jsonPatchOp"
+            raise BadRequest(f"error decoding patch: {told}")
         if operation.get("op") not in ("add", "remove", "replace", "move", "copy", "test"):
             raise Invalid(REJECTED)
     return patch
@@ -70,8 +69,7 @@ def _apply(doc: Any, operation: Tree) -> Any:
         case "remove":
             _remove(doc, steps)
         case "replace":
-            if steps:
-                _get(doc, steps)
+            _find(doc, steps)
             return _replace(doc, steps, copied(_value(operation)))
         case "move":
             source = _steps(operation, "from")
@@ -81,7 +79,7 @@ def _apply(doc: Any, operation: Tree) -> Any:
             _remove(doc, source)
             return _add(doc, steps, value)
         case "copy":
-            return _add(doc, steps, copied(_get(doc, _steps(operation, "from"))))
+            return _add(doc, steps, copied(_find(doc, _steps(operation, "from"))))
         case _:
             if not _is_equal(_find(doc, steps), operation.get("value")):
                 raise _Unfit("test failed")
@@ -126,7 +124,7 @@ def _get(doc: Any, steps: Sequence[str]) -> Any:
 
 
 def _find(doc: Any, steps: Sequence[str]) -> Any:
-    """The value; None where only the last step is missing, as a `test` for null wants it."""
+    """The value; None where only the last step is missing: upstream's `test`, `replace`, `copy` take that for null."""
     if not steps:
         return doc
     parent = _get(doc, steps[:-1])
@@ -178,8 +176,11 @@ def apply_merge_patch(obj: Tree, patch: Any) -> Tree:
 
     Raises `BadRequest` when the patch is no object.
     """
+    if patch is None:
+        raise BadRequest("Invalid JSON Patch")
     if not isinstance(patch, dict):
-        raise BadRequest(f"json: cannot unmarshal {_json_type(patch)} into Go value of type map[string]interface {{}}")
+        told = f"json: cannot unmarshal {json_type(patch)} into Go value of type map[string]interface {{}}"
+        raise BadRequest(f"error decoding patch: {told}")
     result = copy_of(obj)
     _merge(result, patch)
     return result
@@ -203,6 +204,7 @@ def copied(value: Any) -> Any:
     return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """What Go's decoder calls a value."""
     names = {dict: "object", list: "array", str: "string", bool: "bool", type(None): "null"}
     return names.get(type(value), "number")

@@ -35,7 +35,10 @@ def prune_object(schema: "Schema", obj: Tree, path: Path, found: list[str], old:
             gone = [*(gone or ()), name]
             continue
         if value is None and drops_nulls:
-            gone = [*(gone or ()), name]
+            if name not in known and values is not None and values.type == "string":
+                obj[name] = ""  # a null text in a map is an empty one to Go
+            else:
+                gone = [*(gone or ()), name]
         elif child is not None and (not old or not is_unchanged(old.get(name), value)):
             if child.canonical is not None:
                 obj[name] = child.canonical(value)

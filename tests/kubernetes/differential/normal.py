@@ -63,6 +63,9 @@ class Normal:
             return self._metadata(parent, value, path)
         if name in ("message", "detail") and isinstance(value, str):
             return self._message(value)
+        if name == "causes" and isinstance(value, list):
+            # upstream tells a wrong label as often as it looks at it
+            return self._value([cause for at, cause in enumerate(value) if cause not in value[:at]], (*path, name))
         if name == "nodePort" and isinstance(value, int):
             return "PORT"
         return self._value(value, (*path, name))

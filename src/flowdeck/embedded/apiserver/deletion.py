@@ -18,6 +18,8 @@ FOREGROUND = "foregroundDeletion"
 DEFAULT_POD_GRACE_S = 30
 _ORPHANING = ("jobs.batch", "replicationcontrollers")
 """Kinds whose dependents stay unless something else is said: older than garbage collection."""
+_ENDING_BY_THEMSELVES = ("namespaces", "customresourcedefinitions.apiextensions.k8s.io")
+"""Kinds whose deletion upstream does by code of its own, which counts nothing."""
 _JOB_WARNING = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
     "propagationPolicy=Orphan to suppress this warning"
@@ -25,7 +27,7 @@ _JOB_WARNING = (
 _POLICIES = ("Foreground", "Background", "Orphan")
 _KIND = "DeleteOptions"
 SCHEME = "pkg/runtime/scheme.go:111"
-"""Where upstream's scheme was made: it says so."""
+"""Where upstream's scheme of kinds was made: it says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,7 @@ def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> Deletio
     marked = copy_of(obj)
     if shortens:
         marked["metadata"]["deletionTimestamp"] = format_time(now + timedelta(seconds=grace_s))
+    if shortens and kind.resource not in _ENDING_BY_THEMSELVES:
         marked["metadata"]["deletionGracePeriodSeconds"] = grace_s
         if meta.get("generation") and not is_marked:
             marked["metadata"]["generation"] = meta["generation"] + 1

@@ -15,6 +15,7 @@ import orjson
 
 from flowdeck.kube import protobuf, yaml_text
 from flowdeck.kube.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+from flowdeck.kube.go_json import syntax_error
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.yaml_text import MAX_DEPTH
 
@@ -60,10 +61,13 @@ def negotiate(accept: str, *, shapes: bool = True, discovery: bool = False) -> F
     """
     if not accept.strip():
         return Form()
-    for clause in sorted(_clauses(accept), key=lambda clause: -clause.quality):
+    clauses = sorted(_clauses(accept), key=lambda clause: -clause.quality)
+    for clause in clauses:
         media = _media(clause.media)
         if media and (form := _form(media, clause.parameters, shapes, discovery)):
             return form
+    if not any(_media(clause.media) or clause.media == PROTOBUF for clause in clauses):
+        raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {JSON}, {YAML}, {JSON};stream=watch")
     raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
 
 
@@ -128,7 +132,8 @@ def decode(body: bytes, content_type: str, *, accepted: tuple[str, ...] = (JSON,
         try:
             tree = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+            told = syntax_error(body) or str(error)
+            raise BadRequest(f"couldn't get version/kind; json parse error: {told}") from error
         if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
             _refuse_depth(tree)
         return tree

@@ -7,11 +7,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from random import Random
 
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver import deletion, queries
-from flowdeck.embedded.apiserver.bodies import body_of, patch_of
+from flowdeck.embedded.apiserver.bodies import patch_of, sent_object
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.forms import Negotiator
@@ -20,7 +19,7 @@ from flowdeck.embedded.apiserver.negotiation import JSON, YAML, encode
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.stored_bytes import Form, is_stored_as_served, list_answer
 from flowdeck.embedded.apiserver.verbs import Verbs
-from flowdeck.embedded.apiserver.watching import watch_answer
+from flowdeck.embedded.apiserver.watching import Watches
 from flowdeck.embedded.apiserver.writes import WriteOptions
 from flowdeck.kube.errors import (
     ApiError,
@@ -63,7 +62,7 @@ class ResourceHandlers:
     verbs: Verbs
     negotiate: Negotiator
     clock: Clock
-    random: Random
+    watches: Watches
 
     async def answer(self, info: RequestInfo) -> Answer:
         """Answers a request on a resource or its `status`. Raises the `ApiError` to answer."""
@@ -153,7 +152,7 @@ class ResourceHandlers:
         form = self.negotiate(info, resource)
         if form.content_type != JSON:
             raise NotAcceptable(f"only the following media types are accepted: {JSON};stream=watch")
-        return watch_answer(self.verbs.store, info, resource, form, self.random)
+        return self.watches.answer(info, resource, form)
 
     # ---- writes ---------------------------------------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ class ResourceHandlers:
         options = queries.write_options(info)
         if info.key and info.key.name:
             raise not_allowed()
-        obj = await self.verbs.create(resource, _key(info).namespace, body_of(info), options)
+        obj = await self.verbs.create(resource, _key(info).namespace, sent_object(info, resource.kind), options)
         answer = self._rendered(form, resource, obj, 201)
         answer.warnings = options.warnings
         return answer
@@ -170,7 +169,8 @@ class ResourceHandlers:
     async def _update(self, info: RequestInfo, resource: Resource) -> Answer:
         form = self.negotiate(info, resource)
         options = queries.write_options(info)
-        obj = await self.verbs.update(resource, _key(info), body_of(info), options, subresource=info.subresource)
+        sent = sent_object(info, resource.kind)
+        obj = await self.verbs.update(resource, _key(info), sent, options, subresource=info.subresource)
         answer = self._rendered(form, resource, obj)
         answer.warnings = options.warnings
         return answer

@@ -26,11 +26,13 @@ from flowdeck.embedded.apiserver.writes import (
     ordered,
     read_object,
     refuse,
+    undecodable,
 )
 from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
 from flowdeck.kube.errors import (
     AlreadyExists,
+    BadRequest,
     Unclassified,
     already_exists,
     conflict,
@@ -237,7 +239,10 @@ class Verbs:
                     raise unsupported_patch(_CUSTOM_PATCHES)
                 case _:
                     new = strategic.apply_strategic_patch(current, patch, resource.schema)
-            return self._read_patched(resource, key, current, new, options)
+            try:
+                return self._read_patched(resource, key, current, new, options)
+            except BadRequest as error:
+                raise undecodable(error, new, patch if "strategic" in content else None) from error
 
         return await self.change(self._as_stored(resource), key, build, options, subresource=subresource), False
 

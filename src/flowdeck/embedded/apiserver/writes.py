@@ -1,13 +1,26 @@
 """What all writes share: how one is to be done, the object from outside checked, identity kept, no-ops seen."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from flowdeck.embedded.apiserver.bodies import refuse_types
 from flowdeck.embedded.apiserver.contract import Resource, User
-from flowdeck.kube.errors import BadRequest, FieldError, Unclassified, conflict, forbidden, invalid, invalid_object
+from flowdeck.embedded.apiserver.deletion import SCHEME
+from flowdeck.kube.errors import (
+    ApiError,
+    BadRequest,
+    FieldError,
+    Invalid,
+    Unclassified,
+    conflict,
+    forbidden,
+    invalid,
+    invalid_object,
+)
 from flowdeck.kube.objects import ObjectKey, Tree
+from flowdeck.kube.ownership import go_value
 
 _SET_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
@@ -52,13 +65,15 @@ def _check_type(resource: Resource, obj: Tree) -> None:
     if resource.is_custom and not (obj.get("kind") and obj.get("apiVersion")):
         missing = "Kind" if not obj.get("kind") else "apiVersion"
         raise BadRequest(f"Object '{missing}' is missing in the object provided")
-    if obj.setdefault("kind", kind.kind) != kind.kind or obj.setdefault("apiVersion", kind.api_version) == "":
-        raise BadRequest(f'{obj["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}')
-    if obj["apiVersion"] != kind.api_version:
-        raise BadRequest(
-            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
-            f"({kind.api_version})"
-        )
+    sent, version = str(obj.get("kind") or kind.kind), str(obj.get("apiVersion") or kind.api_version)
+    obj |= {"kind": sent, "apiVersion": version}
+    if (sent, version) == (kind.kind, kind.api_version):
+        return
+    if resource.is_custom and sent == kind.kind:
+        told = f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+        raise BadRequest(told)
+    what = f'{sent} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}'
+    raise BadRequest(f'{what}: no kind "{sent}" is registered for version "{version}" in scheme "{SCHEME}"')
 
 
 def _check_fields(resource: Resource, obj: Tree, options: WriteOptions, old: Tree | None) -> None:
@@ -96,6 +111,19 @@ def ordered(resource: Resource, obj: Tree) -> Tree:
     kind = resource.kind
     version = f"{kind.group}/{resource.storage_version}" if kind.group else resource.storage_version
     return {"kind": kind.kind, "apiVersion": version} | {**obj, "kind": kind.kind, "apiVersion": version}
+
+
+_HANDLED = " cannot be handled as a "
+
+
+def undecodable(error: BadRequest, patched: Tree, patch: Any = None) -> ApiError:
+    """The answer to a patch whose result is no object of the kind; it shows the result, or a strategic `patch`."""
+    _, handled, rest = error.message.partition(_HANDLED)
+    if not handled:
+        return error
+    shown = json.dumps(patched, separators=(",", ":"), sort_keys=True) if patch is None else go_value(patch)
+    told = invalid("patch", shown, rest.partition(": ")[2] or error.message)
+    return Invalid(f' "" is invalid: {told}', [told.to_cause()])
 
 
 def check_update(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> None:

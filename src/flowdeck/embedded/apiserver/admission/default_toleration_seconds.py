@@ -5,7 +5,7 @@ Source: kubernetes (plugin/pkg/admission/defaulttolerationseconds).
 
 from dataclasses import dataclass
 
-from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_new_pod, spec_of
+from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_pod, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest
 from flowdeck.kube.objects import Tree
 
@@ -18,7 +18,7 @@ class DefaultTolerationSeconds(Plugin):
     name: str = "DefaultTolerationSeconds"
 
     async def mutate(self, request: AdmissionRequest) -> None:
-        if not is_new_pod(request):
+        if not is_pod(request):
             return
         spec = spec_of(request)
         had = spec.get("tolerations") or []

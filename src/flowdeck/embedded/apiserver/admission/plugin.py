@@ -48,6 +48,12 @@ def is_new_pod(request: AdmissionRequest) -> bool:
     return kind.plural == "pods" and request.operation == "CREATE" and not request.subresource and not kind.group
 
 
+def is_pod(request: AdmissionRequest) -> bool:
+    """A pod that is created or replaced."""
+    kind = request.resource.kind
+    return kind.plural == "pods" and not kind.group and not request.subresource and request.obj is not None
+
+
 def object_of(request: AdmissionRequest) -> Tree:
     """The object that a create or an update brings."""
     assert request.obj is not None, "only deletes come without an object"

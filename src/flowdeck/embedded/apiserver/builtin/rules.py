@@ -79,6 +79,7 @@ def _workload(
         default=default,
         validate=validate,
         validate_update=update,
+        validates_first=True,
         warnings=workloads.template_warnings("spec", "template"),
     )
 
@@ -154,7 +155,12 @@ _CORE = {
         validate_update=core_rules.validate_node_update,
         creator_sets_status=True,
     ),
-    "events": Rules(name=dns_subdomain, default=core.default_event, validate=core_rules.validate_event),
+    "events": Rules(
+        name=dns_subdomain,
+        on_create=core.complete_event,
+        on_update=lambda event, _: core.complete_event(event),
+        validate=core_rules.validate_event,
+    ),
     "events.events.k8s.io": Rules(name=dns_subdomain, validate=core_rules.validate_event_v1),
     "leases.coordination.k8s.io": Rules(name=dns_subdomain, validate=core_rules.validate_lease),
     "priorityclasses.scheduling.k8s.io": _counted(
@@ -203,6 +209,7 @@ _WORKLOADS = {
         on_create=jobs.prepare_job,
         validate=batch_rules.validate_job,
         validate_update=batch_rules.validate_job_update,
+        validates_first=True,
         warnings=workloads.template_warnings("spec", "template"),
     ),
     "cronjobs.batch": _counted(

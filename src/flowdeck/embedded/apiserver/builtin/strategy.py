@@ -28,7 +28,9 @@ class Rules:
     validate_create: Validate | None = None
     """Runs after `validate`, for new objects only."""
     validate_update: ValidateUpdate | None = None
-    """Runs before `validate`, when anything but metadata and status differs: immutable fields and the like."""
+    """Runs when anything but metadata and status differs: immutable fields and the like."""
+    validates_first: bool = False
+    """`validate` runs before `validate_update`."""
     validate_status: ValidateUpdate | None = None
     warnings: Callable[[Tree, Tree | None], Sequence[str]] | None = None
     counts_generations: bool = False
@@ -88,11 +90,9 @@ class BuiltinStrategy:
         errors = validate_metadata_update(obj, old)
         if not _differs(obj, old):
             return errors
-        if self.rules.validate_update:
-            errors += self.rules.validate_update(obj, old)
-        if self.rules.validate:
-            errors += self.rules.validate(obj)
-        return errors
+        changed = self.rules.validate_update(obj, old) if self.rules.validate_update else []
+        whole = self.rules.validate(obj) if self.rules.validate else []
+        return errors + (whole + changed if self.rules.validates_first else changed + whole)
 
     def validate_status(self, obj: Tree, old: Tree) -> Sequence[FieldError]:
         errors = validate_metadata_update(obj, old)

@@ -32,7 +32,7 @@ def keep_namespace_spec(namespace: Tree, old: Tree) -> None:
             namespace[name] = old[name]
 
 
-def default_event(event: Tree) -> None:
+def complete_event(event: Tree) -> None:
     """What Go always writes, since it cannot leave it out."""
     for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
         event.setdefault(name, None)
