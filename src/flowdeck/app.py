@@ -86,11 +86,18 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
     rules = [rule for part in parts for rule in part.admission()]
     stores = Stores(settings.database, settings.artifacts, settings.data)
     stores.open()
+    server = settings.server
     api = ApiServer.open(
-        settings.data / "store.db", keys, clock, rules=rules, providers=settings.server.providers, check=stores.check
+        settings.data / "store.db",
+        keys,
+        clock,
+        rules=rules,
+        providers=server.providers,
+        check=stores.check,
+        watches=server.watches,
     )
     try:
-        http = HttpServer(api.pipeline, foundation.listener, pki.server_context(keys))
+        http = HttpServer(api.pipeline, foundation.listener, pki.server_context(keys), server.limits)
         platform = Platform(settings, foundation, api, http, clock, parts, stores, api.store.revision)
         await _install(platform)
         async with asyncio.TaskGroup() as tasks:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.components.training.settings import TrainingSettings
-from flowdeck.embedded.apiserver.settings import Provider
+from flowdeck.embedded.apiserver.settings import Provider, WatchLimits
+from flowdeck.http1.limits import Limits
 
 Driver = Literal["auto", "namespaces", "plain", "simulated"]
 
@@ -26,6 +27,10 @@ class ServerSettings:
     """Further DNS names and addresses that the server's certificate shall be valid for."""
     providers: tuple[Provider, ...] = ()
     """OpenID Connect providers whose users are let in. What they may do is up to Roles and their bindings."""
+    limits: Limits = field(default_factory=Limits)
+    """Of connections: how many, how slow."""
+    watches: WatchLimits = field(default_factory=WatchLimits)
+    """How many may be open."""
 
 
 @dataclass(frozen=True, kw_only=True)

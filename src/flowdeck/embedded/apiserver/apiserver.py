@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -29,13 +30,14 @@ from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
 from flowdeck.embedded.apiserver.reviews import Reviews, discovery_routes
-from flowdeck.embedded.apiserver.settings import Provider
+from flowdeck.embedded.apiserver.settings import DEFAULT_WATCHES, Provider, WatchLimits
 from flowdeck.embedded.apiserver.storage import StoredObjects
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.embedded.apiserver.subresources.routes import Subresources
 from flowdeck.embedded.apiserver.token_requests import TokenRequests
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 from flowdeck.embedded.apiserver.verbs import Verbs
+from flowdeck.embedded.apiserver.watching import Watches
 from flowdeck.embedded.store.store import Store
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import Kind, Tree, key_of
@@ -63,72 +65,15 @@ class ApiServer:
         rules: Sequence[AdmissionRule] = (),
         providers: Sequence[Provider] = (),
         check: Check = all_is_well,
+        watches: WatchLimits = DEFAULT_WATCHES,
     ) -> "ApiServer":
         """Opens the database (made when missing) and puts the server together.
 
         `rules` are the components' admission rules: what would be webhooks on a cluster. `providers` are the OpenID
         Connect issuers whose users are let in. `check` tells what the platform needs besides and has not: until it has,
-        `/readyz` fails.
+        `/readyz` fails. `watches` says how many may be open.
         """
-        store = Store(database)
-        stored = StoredObjects(store)
-        random = Random()
-        tokens = ServiceAccountTokens(keys.service_account, storage=stored, clock=clock, issuer=ISSUER)
-        bearer = BearerTokens([tokens, *(Oidc(provider, clock) for provider in providers)])
-        rbac = RbacAuthorizer(stored)
-        authorizer = FirstThatAllows([NodeAuthorizer(stored), rbac])
-        reviews = Reviews(tokens=bearer, authorizer=authorizer, rbac=rbac)
-        addresses = ServiceAddresses(stored)
-        dependencies = Dependencies(addresses=addresses, storage=stored, clock=clock)
-
-        async def bind(info: RequestInfo) -> Answer:
-            return await subresources.bindings(info)
-
-        nodes = Nodes(stored, tls=lambda: pki.client_context(keys, keys.kubelet_client))
-        registry = Registry(
-            [
-                *builtin_resources(dependencies, virtual={**reviews.handlers(), "bindings": bind}),
-                *MetricsApi(stored, nodes, clock).resources(),
-            ]
-        )
-        custom_kinds = CustomKinds(registry, stored)
-        custom_kinds.load()
-        store.on_change(custom_kinds.note)
-        verbs = Verbs(store, registry, clock, random)
-        subresources = Subresources(verbs, registry, stored, clock, nodes)
-        handlers = ResourceHandlers(registry, verbs, Negotiator(clock), clock, random)
-        metrics = Metrics(store)
-        pipeline = Pipeline(
-            handlers=handlers,
-            metrics=metrics,
-            authenticator=Union([ClientCertificates(clock), bearer]),
-            authorizer=authorizer,
-            documents=[Discovery(registry).answer, OpenApi(registry).answer],
-            routes={
-                **health.routes(check),
-                "/metrics": metrics.handle,
-                **discovery_routes(tokens),
-            },
-            subresources={
-                **subresources.handlers(),
-                ("serviceaccounts", "token"): TokenRequests(tokens=tokens, storage=stored, clock=clock).handle,
-            },
-            upgrades=subresources.upgrades(),
-        )
-        client = DirectClient(verbs, pipeline.call)
-        verbs.plugins = chain(
-            stored,
-            authorizer=authorizer,
-            rbac=rbac,
-            find_kind=registry.find_kind,
-            rules=rules,
-            reader=client,
-            clock=clock,
-            random=random,
-            tokens=tokens,
-            ca_file=keys.ca,
-        )
-        return cls(store, registry, pipeline, client)
+        return _Assembly(database, keys, clock, rules, providers, check, watches).server()
 
     def kind_of(self, obj: Tree) -> Kind:
         """The kind that an object's `apiVersion` and `kind` name. Raises `NotFound` when it is not served."""
@@ -161,3 +106,108 @@ def _namespaces() -> Sequence[Tree]:
         for name in names
     ]
     return [*namespaces, *accounts]
+
+
+@dataclass
+class _Assembly:
+    """The parts of one API server; each is made when the first other one asks for it."""
+
+    database: Path | str
+    keys: pki.Pki
+    clock: Clock
+    rules: Sequence[AdmissionRule]
+    providers: Sequence[Provider]
+    check: Check
+    watches: WatchLimits
+
+    def server(self) -> ApiServer:
+        custom_kinds = CustomKinds(self.registry, self.stored)
+        custom_kinds.load()
+        self.store.on_change(custom_kinds.note)
+        client = DirectClient(self.verbs, self.pipeline.call)
+        self.verbs.plugins = chain(
+            self.stored,
+            authorizer=self.authorizer,
+            rbac=self.rbac,
+            find_kind=self.registry.find_kind,
+            rules=self.rules,
+            reader=client,
+            clock=self.clock,
+            random=self.random,
+            tokens=self.tokens,
+            ca_file=self.keys.ca,
+        )
+        return ApiServer(self.store, self.registry, self.pipeline, client)
+
+    # ---- what is stored -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.database)
+
+    @cached_property
+    def stored(self) -> StoredObjects:
+        return StoredObjects(self.store)
+
+    @cached_property
+    def random(self) -> Random:
+        return Random()
+
+    @cached_property
+    def registry(self) -> Registry:
+        reviews = Reviews(tokens=self.bearer, authorizer=self.authorizer, rbac=self.rbac)
+        dependencies = Dependencies(addresses=ServiceAddresses(self.stored), storage=self.stored, clock=self.clock)
+        virtual = {**reviews.handlers(), "bindings": self._bind}
+        metrics = MetricsApi(self.stored, self.nodes, self.clock)
+        return Registry([*builtin_resources(dependencies, virtual=virtual), *metrics.resources()])
+
+    @cached_property
+    def verbs(self) -> Verbs:
+        return Verbs(self.store, self.registry, self.clock, self.random)
+
+    # ---- who may do what ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def tokens(self) -> ServiceAccountTokens:
+        return ServiceAccountTokens(self.keys.service_account, storage=self.stored, clock=self.clock, issuer=ISSUER)
+
+    @cached_property
+    def bearer(self) -> BearerTokens:
+        return BearerTokens([self.tokens, *(Oidc(provider, self.clock) for provider in self.providers)])
+
+    @cached_property
+    def rbac(self) -> RbacAuthorizer:
+        return RbacAuthorizer(self.stored)
+
+    @cached_property
+    def authorizer(self) -> FirstThatAllows:
+        return FirstThatAllows([NodeAuthorizer(self.stored), self.rbac])
+
+    # ---- what is asked --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        return Nodes(self.stored, tls=lambda: pki.client_context(self.keys, self.keys.kubelet_client))
+
+    @cached_property
+    def subresources(self) -> Subresources:
+        return Subresources(self.verbs, self.registry, self.stored, self.clock, self.nodes)
+
+    async def _bind(self, info: RequestInfo) -> Answer:
+        return await self.subresources.bindings(info)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        metrics = Metrics(self.store)
+        tokens = TokenRequests(tokens=self.tokens, storage=self.stored, clock=self.clock)
+        watches = Watches(self.store, self.random, self.watches)
+        return Pipeline(
+            handlers=ResourceHandlers(self.registry, self.verbs, Negotiator(self.clock), self.clock, watches),
+            metrics=metrics,
+            authenticator=Union([ClientCertificates(self.clock), self.bearer]),
+            authorizer=self.authorizer,
+            documents=[Discovery(self.registry).answer, OpenApi(self.registry).answer],
+            routes={**health.routes(self.check), "/metrics": metrics.handle, **discovery_routes(self.tokens)},
+            subresources={**self.subresources.handlers(), ("serviceaccounts", "token"): tokens.handle},
+            upgrades=self.subresources.upgrades(),
+        )

@@ -1,7 +1,8 @@
 """Requests and answers as ASGI has them: a body read whole, an answer sent whole or piece by piece."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from random import getrandbits
 from typing import Any
 
@@ -10,30 +11,44 @@ import structlog
 
 from flowdeck.embedded.apiserver.contract import Answer
 from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES
-from flowdeck.kube.errors import ApiError, RequestEntityTooLarge, UnknownPath
+from flowdeck.kube.errors import ApiError, BadRequest, RequestEntityTooLarge, Timeout, UnknownPath
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
+BODY_S = 60.0
+"""For a request's body to come in, as upstream."""
+
 log = structlog.get_logger()
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body of a request. Raises `RequestEntityTooLarge`."""
+    """The whole body of a request. Raises `RequestEntityTooLarge`, `Timeout`, and `BadRequest` when it breaks off."""
     message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body"):
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _within(message.get("body", b""))
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _rest_of_body(message, receive)
+    except TimeoutError as error:
+        raise Timeout("Timeout: request did not complete within the allotted timeout") from error
+
+
+async def _rest_of_body(message: Mapping[str, Any], receive: Receive) -> bytes:
+    body = bytearray()
+    while message["type"] == "http.request":
+        body += _within(message.get("body", b""), len(body))
+        if not message.get("more_body"):
+            return bytes(body)
         message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
-    return b"".join(parts)
+    raise BadRequest("unexpected EOF")
+
+
+def _within(piece: bytes, before: int = 0) -> bytes:
+    if before + len(piece) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
+    return piece
 
 
 def error_answer(error: ApiError) -> Answer:
@@ -94,8 +109,11 @@ async def _send_stream(answer: Answer, headers: Sequence[tuple[bytes, bytes]], r
 
 
 async def _pump(stream: AsyncIterator[bytes], send: Send) -> None:
-    async for piece in stream:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async with AsyncExitStack() as ending:
+        if isinstance(stream, AsyncGenerator):
+            await ending.enter_async_context(aclosing(stream))
+        async for piece in stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -17,6 +17,7 @@ from flowdeck.embedded.apiserver.asgi import (
     refuse_websocket,
     send_answer,
 )
+from flowdeck.embedded.apiserver.bodies import read_beside
 from flowdeck.embedded.apiserver.contract import (
     ANONYMOUS,
     Answer,
@@ -183,7 +184,7 @@ class Pipeline:
     async def _with_body(self, info: RequestInfo, receive: Receive) -> RequestInfo:
         if info.method in ("GET", "HEAD"):
             return info
-        return replace(info, body=await read_body(receive))
+        return await read_beside(replace(info, body=await read_body(receive)))
 
     async def _answer(self, info: RequestInfo) -> Answer:
         if info.resource is None:

@@ -6,6 +6,17 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchLimits:
+    """How many watches may be open at once over HTTP; one more is answered by 429."""
+
+    most: int = 10_000
+    most_of_user: int = 2_000
+
+
+DEFAULT_WATCHES = WatchLimits()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provider:
     """An issuer whose users are let in, and how its claims name them."""
 
