@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,16 @@ def test_two_processes_that_want_the_same_one_build_it_once(tmp_path: Path) -> N
     told = [builder.communicate()[0].splitlines()[-1] for builder in builders]
     assert told[0] == told[1]
     assert told[0].startswith("built ")
+
+
+async def test_containers_of_other_users_can_read_it(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        built = await environments(tmp_path / "cache").build(PYTHON, silent)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "cache", built.path.parent, built.path, *built.path.rglob("site-packages/*")):
+        assert path.stat().st_mode & 0o055 in (0o055, 0o044), path
 
 
 async def test_one_that_nobody_uses_is_removed_and_one_that_is_in_use_stays(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class _Uv:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env=self.env,
+            umask=0o022,  # containers of other users read it
         )
         lines: list[str] = []
         downloads = _Downloads()

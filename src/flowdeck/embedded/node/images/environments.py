@@ -60,7 +60,10 @@ class Environments:
     async def build(self, recipe: Recipe, on_progress: Progress) -> Environment:
         """Makes the environment; whoever else is at it is waited for. Raises `ImageError` (`ErrImagePull`)."""
         target, longest = self._place(recipe), self.settings.build_timeout_s
-        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder in (self.settings.folder, self._folder):
+            if not folder.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o755)
         async with _locked(self._folder / f"{target.name}.lock"):
             if done := self._load(target):
                 return done
