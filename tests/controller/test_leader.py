@@ -57,7 +57,6 @@ async def test_a_lost_lease_ends_the_work_and_is_left_to_who_has_it(world):
     leading = asyncio.create_task(election(world, "a").run(for_ever))
     await until(world, "a")
     lease = copy_of(await world.client.get(LEASE, KEY))
-    lease["metadata"].pop("resourceVersion")
     lease["spec"] |= {"holderIdentity": "b", "leaseDurationSeconds": 3600}
     await world.client.update(LEASE, lease)
     async with asyncio.timeout(5):
