@@ -72,6 +72,14 @@ def test_the_executor_input_has_inputs_outputs_and_where_they_go() -> None:
     assert len(made["name"]) == 36
 
 
+def test_programs_see_whole_numbers_without_a_point() -> None:
+    """The SDK writes all numbers of lists and structs as doubles."""
+    m = Maker()
+    leaf = m.leaf("leaf", {"l": parameter("LIST"), "d": parameter("STRUCT", defaultValue={"a": [1.0, 1.5]})})
+    pod = pod_of(use(leaf, {"l": constant([1.0, {"b": 2.0}])}), m)
+    assert str(pod.executor_input["inputs"]["parameterValues"]) == "{'l': [1, {'b': 2}], 'd': {'a': [1, 1.5]}}"
+
+
 def test_input_artifacts_are_named_by_their_ids() -> None:
     m = Maker()
     giver, taker = m.leaf("giver", artifacts_out={"d": artifact()}), m.leaf("taker", artifacts_in={"d": artifact()})

@@ -27,7 +27,7 @@ from flowdeck.components.pipelines.values.artifacts import Artifact
 from flowdeck.components.pipelines.values.parameter_types import ParameterType, TypeMismatch, coerced
 from flowdeck.components.pipelines.values.placeholders import Constants, resolved
 from flowdeck.components.pipelines.values.selectors import SelectorError, selected
-from flowdeck.components.pipelines.values.texts import json_text
+from flowdeck.components.pipelines.values.texts import canonical, json_text
 from flowdeck.kube.objects import Tree
 
 FAILED_CODE: Final = 2
@@ -130,7 +130,7 @@ def loop_items(task: Task, parameters: Mapping[str, Any], artifacts: Mapping[str
     what = f'"{iterator.input}"' if iterator.input else "the raw items"
     if isinstance(value, str):
         try:
-            value = msgspec.json.decode(value)
+            value = canonical(msgspec.json.decode(value))
         except msgspec.DecodeError as error:
             raise InputError(f"{what} should hold the items of the loop, and is no JSON: {error}") from error
     if not isinstance(value, list):
@@ -141,7 +141,7 @@ def loop_items(task: Task, parameters: Mapping[str, Any], artifacts: Mapping[str
 def _raw_items(raw: str, parameters: Mapping[str, Any]) -> Any:
     """The items in a document; placeholders are filled into their texts, or into the JSON where they stand bare."""
     try:
-        return resolved(msgspec.json.decode(raw), {}, parameters)
+        return resolved(canonical(msgspec.json.decode(raw)), {}, parameters)
     except msgspec.DecodeError:
         return resolved(raw, {}, parameters)
 

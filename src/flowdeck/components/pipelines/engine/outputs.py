@@ -11,6 +11,7 @@ from flowdeck.components.pipelines.engine.task_run import TaskRun, stable_id
 from flowdeck.components.pipelines.plan.types import Component, Dag, OutputOf
 from flowdeck.components.pipelines.values.artifacts import Artifact
 from flowdeck.components.pipelines.values.parameter_types import TypeMismatch, coerced
+from flowdeck.components.pipelines.values.texts import canonical
 
 
 class OutputError(ValueError):
@@ -26,7 +27,7 @@ def declared_outputs(
         if reported.parameters.get(name) is None:
             raise OutputError(f'failed to read output parameter "{name}": the task did not write it')
         try:
-            parameters[name] = coerced(reported.parameters[name], kind)
+            parameters[name] = canonical(coerced(reported.parameters[name], kind))
         except TypeMismatch as error:
             raise OutputError(f'output parameter "{name}" type mismatch: {error}') from error
     return parameters, {name: reported.artifacts.get(name, announced[name]) for name in announced}

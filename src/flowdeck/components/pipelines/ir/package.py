@@ -4,6 +4,7 @@
 """
 
 import io
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ DOCUMENT = "pipeline.yaml"
 """The member of an archive that wins."""
 _PLAIN = (".yaml", ".yml", ".json")
 _YAML = (".yaml", ".yml")
+_BROKEN = (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 _SAY = "upload the file that `kfp dsl compile` wrote"
 
 
@@ -51,7 +53,7 @@ def _from_zip(data: bytes) -> bytes:
             name = _chosen([info.filename for info in archive.infolist() if not info.is_dir()])
             with archive.open(name) as member:
                 return _capped(member.read(MAX_SIZE + 1))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, *_BROKEN, NotImplementedError, RuntimeError) as error:
         raise InvalidPipeline(f"Invalid input error: the zip file cannot be read ({error}); {_SAY}") from error
 
 
@@ -59,7 +61,7 @@ def _from_tar(data: bytes) -> bytes:
     try:
         with tarfile.open(fileobj=_Unpacked(data), mode="r|") as archive:
             return _capped(_tar_member(archive))
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except (tarfile.TarError, *_BROKEN) as error:
         raise InvalidPipeline(f"Invalid input error: the tar.gz file cannot be read ({error}); {_SAY}") from error
 
 

@@ -7,6 +7,7 @@ from flowdeck.components.pipelines.ir import types as ir
 from flowdeck.components.pipelines.plan.types import ArtifactInput, ArtifactOutput, Body, Component, ParameterInput
 from flowdeck.components.pipelines.values.artifacts import ArtifactType
 from flowdeck.components.pipelines.values.parameter_types import ParameterType, TypeMismatch, coerced
+from flowdeck.components.pipelines.values.texts import canonical
 
 
 def component_of(name: str, spec: ir.ComponentSpec, body: Body) -> Component:
@@ -21,7 +22,7 @@ def component_of(name: str, spec: ir.ComponentSpec, body: Body) -> Component:
         },
         output_parameters={key: _type(key, given, name) for key, given in outputs.parameters.items()},
         output_artifacts={
-            key: ArtifactOutput(artifact_type(given.artifact_type), given.is_artifact_list, given.metadata)
+            key: ArtifactOutput(artifact_type(given.artifact_type), given.is_artifact_list, canonical(given.metadata))
             for key, given in outputs.artifacts.items()
         },
         body=body,
@@ -37,8 +38,8 @@ def _input(key: str, spec: ir.InputParameter, component: str) -> ParameterInput:
     default = UNSET if spec.default_value is None else spec.default_value
     try:
         if default is not UNSET:
-            default = coerced(default, kind)
-        literals = tuple(coerced(literal, kind) for literal in spec.literals)
+            default = canonical(coerced(default, kind))
+        literals = tuple(canonical(coerced(literal, kind)) for literal in spec.literals)
     except TypeMismatch as error:
         raise InvalidPipeline(
             f"default or literal of input parameter {key!r} of component {component!r}: {error}"

@@ -10,6 +10,7 @@ from flowdeck.components.pipelines.ir.proto_json import decode
 from flowdeck.components.pipelines.plan.definitions import artifact_type
 from flowdeck.components.pipelines.plan.types import Body, Container, CreatePvc, DeletePvc, Importer
 from flowdeck.components.pipelines.values.placeholders import WORKSPACE_PATH, mentioned_parameters
+from flowdeck.components.pipelines.values.texts import canonical
 from flowdeck.kube.objects import Tree
 
 CREATE_PVC: Final = "argostub/createpvc"
@@ -77,7 +78,7 @@ def _importer(label: str, importer: ir.ImporterSpec) -> Importer:
         uri=constant or "",
         uri_parameter=uri.runtime_parameter or "",
         type=artifact_type(importer.type_schema),
-        metadata=importer.metadata,
+        metadata=canonical(importer.metadata),
         reimport=importer.reimport,
         download_to_workspace=importer.download_to_workspace,
     )

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from flowdeck.components.pipelines.errors import InvalidParameters
 from flowdeck.components.pipelines.plan.types import ParameterInput, Plan
 from flowdeck.components.pipelines.values.parameter_types import TypeMismatch, checked
-from flowdeck.components.pipelines.values.texts import json_text
+from flowdeck.components.pipelines.values.texts import canonical, json_text
 
 DEFAULT_BUCKET = "{{kfp-default-bucket}}"
 PROJECT_ID = "{{kfp-project-id}}"
@@ -46,7 +46,7 @@ def _value(name: str, declared: ParameterInput, value: Any) -> Any:
             )
         return declared.default
     try:
-        value = checked(value, declared.type)
+        value = canonical(checked(value, declared.type))
     except TypeMismatch as error:
         raise InvalidParameters(f"Invalid input error: input parameter {name!r} type mismatch: {error}") from error
     if declared.literals and value not in declared.literals:

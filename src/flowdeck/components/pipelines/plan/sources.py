@@ -17,6 +17,7 @@ from flowdeck.components.pipelines.plan.types import (
     ParameterSource,
 )
 from flowdeck.components.pipelines.values import selectors
+from flowdeck.components.pipelines.values.texts import canonical
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Scope:
 
     def _runtime_value(self, value: ir.ValueOrRuntimeParameter, selector: str, what: str) -> ParameterSource:
         if value.constant is not UNSET:
-            return Constant(value.constant, selector)
+            return Constant(canonical(value.constant), selector)
         if (old := value.constant_value) is not None:
             given = (old.int_value, old.double_value, old.string_value)
             return Constant(next((each for each in given if each is not None), None), selector)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from flowdeck.components.pipelines.values.texts import to_text
+from flowdeck.components.pipelines.values.texts import canonical, to_text
 from flowdeck.kube.cel import CompileError, EvaluationError, compile_program
 
 _VARIABLES = ("string_value", "parsed")
@@ -44,10 +44,10 @@ def selected(value: Any, selector: str) -> Any:
             found = _parsed(value)
             for step in plain:
                 found = found[step]
-            return found
+            return canonical(found)
         program = compile_program(_PARSE.sub("parsed", selector), _VARIABLES)
         parsed = _parsed(value) if _PARSE.search(selector) else None
-        return program.evaluate({"string_value": to_text(value), "parsed": parsed})
+        return canonical(program.evaluate({"string_value": to_text(value), "parsed": parsed}))
     except (KeyError, IndexError, TypeError, EvaluationError) as error:
         raise SelectorError(f"{selector} finds nothing in {_shown(value)}") from error
     except msgspec.DecodeError as error:

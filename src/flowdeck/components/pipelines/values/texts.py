@@ -24,15 +24,16 @@ def to_text(value: Any) -> str:
 
 def json_text(value: Any) -> str:
     """Compact JSON; whole doubles are written as integers, as protobuf does."""
-    return orjson.dumps(_plain(value)).decode()
+    return orjson.dumps(canonical(value)).decode()
 
 
-def _plain(value: Any) -> Any:
+def canonical(value: Any) -> Any:
+    """A JSON value with whole doubles as integers, as protobuf's JSON has them: a program sees `1`, not `1.0`."""
     match value:
         case dict():
-            return {name: _plain(inner) for name, inner in value.items()}
+            return {name: canonical(inner) for name, inner in value.items()}
         case list():
-            return [_plain(inner) for inner in value]
+            return [canonical(inner) for inner in value]
         case float() if value.is_integer() and abs(value) < 2**63:
             return int(value)
         case int() if not -(2**63) <= value < 2**64:
