@@ -4,7 +4,7 @@ import pytest
 from tests.controller.makers import a_pod
 
 from flowdeck.controller.status import merge_patch, write_status
-from flowdeck.kube.errors import NotFound
+from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.kinds import POD
 
 
@@ -40,6 +40,17 @@ async def test_a_field_that_is_none_or_left_out_is_taken_away(world):
     pod = await write_status(world.client, POD, pod, {"phase": "Failed", "reason": "Evicted", "message": "no room"})
     pod = await write_status(world.client, POD, pod, {"phase": "Failed", "reason": None})
     assert pod["status"] == {"phase": "Failed"}
+
+
+async def test_a_status_that_must_stand_on_what_was_read_is_refused_when_somebody_was_faster(world):
+    pod = await world.create(a_pod())
+    await write_status(world.client, POD, pod, {"phase": "Running"})
+    with pytest.raises(Conflict):
+        await write_status(world.client, POD, pod, {"phase": "Failed"}, if_unchanged=True)
+    now = await world.get(POD, "p")
+    assert (await write_status(world.client, POD, now, {"phase": "Failed"}, if_unchanged=True))["status"] == {
+        "phase": "Failed"
+    }
 
 
 async def test_the_status_of_what_is_gone_is_not_found(world):

@@ -7,15 +7,19 @@ from flowdeck.client.base import Client
 from flowdeck.kube.objects import Kind, Tree, key_of
 
 
-async def write_status(client: Client, kind: Kind, obj: Tree, status: Mapping[str, Any]) -> Tree:
+async def write_status(
+    client: Client, kind: Kind, obj: Tree, status: Mapping[str, Any], *, if_unchanged: bool = False
+) -> Tree:
     """Makes `obj.status` what is given with one merge patch, or none where it is so already; gives the object.
 
-    A field that is None or missing in `status` is removed. Raises `NotFound` when the object is gone by now.
+    A field that is None or missing in `status` is removed. Raises `NotFound` when the object is gone by now; with
+    `if_unchanged` also `Conflict`, when somebody has written it since it was read.
     """
     patch = merge_patch(obj.get("status") or {}, {k: v for k, v in status.items() if v is not None})
     if not patch:
         return obj
-    return await client.patch_status(kind, key_of(obj), {"status": patch})
+    revision = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}} if if_unchanged else {}
+    return await client.patch_status(kind, key_of(obj), {**revision, "status": patch})
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Tree:

@@ -5,15 +5,14 @@ Writes  Job, Service, PersistentVolumeClaim, JobSet.status, Events
 States  README.md; the choice between them is in decide.py
 """
 
-import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.components.job_set.children import claims_of, has_host_names, service_of
 from flowdeck.components.job_set.decide import Step, decide
+from flowdeck.controller.acts import carry_out
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, Terminal, look_again_in
 from flowdeck.controller.events import Events, tell
 from flowdeck.controller.status import write_status
@@ -22,9 +21,6 @@ from flowdeck.kube.job_set.admission import claim_conflict
 from flowdeck.kube.job_set.names import CONTROLLER
 from flowdeck.kube.kinds import JOB, JOB_SET, PERSISTENT_VOLUME_CLAIM, SERVICE
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, is_being_deleted, is_controlled_by, key_of, uid_of
-
-PARALLEL = 50
-"""How many Jobs are created or deleted at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +54,14 @@ class JobSetController:
             uid = uid_of(job_set)
             await self.client.delete(JOB_SET, key_of(job_set), propagation="Foreground", uid=uid, missing_ok=True)
             return
-        await _all(self._delete(job) for job in step.delete)
+        await carry_out(self._delete(job) for job in step.delete)
         if step.has_network:
             await self._ensure_network(job_set)
         await self._create_jobs(job_set, step)
-        await _all(self.client.patch(JOB, key_of(job), {"spec": {"suspend": True}}) for job in step.suspend)
-        await _all(self._resume(job, patch) for job, patch in step.resume)
+        await carry_out(
+            (self.client.patch(JOB, key_of(job), {"spec": {"suspend": True}}) for job in step.suspend), but=(NotFound,)
+        )
+        await carry_out((self._resume(job, patch) for job, patch in step.resume), but=(NotFound,))
 
     async def _delete(self, job: Tree) -> None:
         await self.client.delete(JOB, key_of(job), propagation="Foreground", uid=uid_of(job), missing_ok=True)
@@ -85,7 +83,7 @@ class JobSetController:
             raise Terminal(why)
 
     async def _create_jobs(self, job_set: Tree, step: Step) -> None:
-        await _all(self._create(job_set, JOB, job, "JobCreationFailed") for job in step.create)
+        await carry_out(self._create(job_set, JOB, job, "JobCreationFailed") for job in step.create)
 
     async def _create(self, job_set: Tree, kind: Kind, obj: Tree, reason: str) -> None:
         """Creates a child; that it is there already, as ours, is as good."""
@@ -105,14 +103,3 @@ class JobSetController:
         if get_in(job, "status", "startTime"):
             await self.client.patch_status(JOB, key_of(job), {"status": {"startTime": None}})
         await self.client.patch(JOB, key_of(job), patch)
-
-
-async def _all(acts: Iterable[Awaitable[object]]) -> None:
-    """Does all, not too many at a time; the first error is raised when the others are done, too."""
-    failures: list[BaseException] = []
-    left = iter(acts)
-    while batch := list(islice(left, PARALLEL)):
-        outcomes = await asyncio.gather(*batch, return_exceptions=True)
-        failures += [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, NotFound)]
-    if failures:
-        raise failures[0]

@@ -6,13 +6,13 @@ Writes  deletions of all that is inside; Namespace.status.conditions; its finali
 Source: Kubernetes (pkg/controller/namespace/deletion).
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
+from flowdeck.controller.acts import carry_out
 from flowdeck.controller.contract import DONE, Feeds, Result
 from flowdeck.controller.status import write_status
 from flowdeck.embedded.apiserver.contract import Resource
@@ -59,19 +59,17 @@ class NamespaceController:
         if FINALIZER not in get_in(namespace, "spec", "finalizers", default=()):
             return DONE
         await self._empty(key.name)
-        left = [(resource, obj) for resource, obj in self._content(key.name)]
+        left = list(self._content(key.name))
         namespace = await write_status(self.client, NAMESPACE, namespace, self._status(namespace, left))
         if not left:
             await self._let_go(namespace)
         return DONE
 
     async def _empty(self, name: str) -> None:
-        await asyncio.gather(
-            *(
-                self.client.delete(resource.kind, key_of(obj), propagation="Background", missing_ok=True)
-                for resource, obj in self._content(name)
-                if not is_being_deleted(obj)
-            )
+        await carry_out(
+            self.client.delete(resource.kind, key_of(obj), propagation="Background", missing_ok=True)
+            for resource, obj in list(self._content(name))
+            if not is_being_deleted(obj)
         )
 
     def _content(self, name: str) -> Iterator[tuple[Resource, Tree]]:

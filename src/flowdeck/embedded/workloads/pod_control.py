@@ -1,9 +1,9 @@
 """Creating and deleting pods for a controller, with the events that tell of it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 from flowdeck.client.base import Client
+from flowdeck.controller.acts import outcomes
 from flowdeck.controller.events import Events
 from flowdeck.kube.errors import ApiError, NotFound
 from flowdeck.kube.kinds import POD
@@ -22,7 +22,7 @@ async def create_pods(
     at, size = 0, 1
     while at < len(wanted):
         batch = wanted[at : at + size]
-        done, error = await _each(batch, lambda pod: client.create(POD, pod))
+        done, error = _sorted(await outcomes(client.create(POD, pod) for pod in batch))
         made += done
         for pod in done:
             await events.event(owner, reason="SuccessfulCreate", message=f"Created pod: {pod['metadata']['name']}")
@@ -48,22 +48,19 @@ async def delete_pods(client: Client, events: Events, owner: Tree, unwanted: Seq
         await events.event(owner, reason="SuccessfulDelete", message=f"Deleted pod: {pod['metadata']['name']}")
         return pod
 
-    _, error = await _each(unwanted, delete)
+    _, error = _sorted(await outcomes(delete(pod) for pod in unwanted))
     if error is not None:
         await events.event(owner, type="Warning", reason="FailedDelete", message=f"Error deleting: {error.message}")
     return error
 
 
-async def _each(items: Sequence[Tree], act: Callable[[Tree], Awaitable[Tree]]) -> tuple[list[Tree], ApiError | None]:
-    """Does all at once: the results in order, and the first `ApiError`; any other exception is raised."""
-    outcomes = await asyncio.gather(*(act(item) for item in items), return_exceptions=True)
+def _sorted(found: Iterable[Tree | ApiError]) -> tuple[list[Tree], ApiError | None]:
+    """The pods, and the first refusal."""
     done: list[Tree] = []
     error: ApiError | None = None
-    for outcome in outcomes:
+    for outcome in found:
         if isinstance(outcome, ApiError):
             error = error or outcome
-        elif isinstance(outcome, BaseException):
-            raise outcome
         else:
             done.append(outcome)
     return done, error

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from flowdeck.client.base import Client
 from flowdeck.controller.contract import DONE, Maps, Result
-from flowdeck.controller.status import merge_patch
+from flowdeck.controller.status import write_status
 from flowdeck.kube import kinds
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, is_being_deleted, key_of
 from flowdeck.kube.pod_resources import Amounts, add, amounts_of
@@ -91,8 +91,7 @@ class ResourceQuotaController:
         used = used_by(quota, objects)
         if get_in(quota, "status", "hard") != hard or amounts_of(get_in(quota, "status", "used")) != used:
             texts = {name: str(amount) for name, amount in used.items()}
-            revision = quota["metadata"]["resourceVersion"]  # admission may have counted something in between
-            status = merge_patch(quota.get("status") or {}, {"hard": hard, "used": texts})
-            patch: Tree = {"metadata": {"resourceVersion": revision}, "status": status}
-            await self.client.patch_status(self.kind, key, patch)
+            status = {"hard": hard, "used": texts}
+            # admission may have counted something in between
+            await write_status(self.client, self.kind, quota, status, if_unchanged=True)
         return DONE

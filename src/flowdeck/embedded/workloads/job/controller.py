@@ -5,12 +5,12 @@ Writes  Pod, Job.status, Events
 States  README.md; the choice between them is in decide.py and verdict.py, the protocol of counting in counting.py
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client, PatchType
 from flowdeck.clock import Clock
+from flowdeck.controller.acts import carry_out
 from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events, tell
 from flowdeck.controller.status import write_status
@@ -85,7 +85,7 @@ class OrphanPodController:
 
 async def release(client: Client, pods: Sequence[Tree]) -> None:
     """Takes the tracking finalizer off these pods, all at once."""
-    await asyncio.gather(*(_release(client, pod) for pod in pods))
+    await carry_out(_release(client, pod) for pod in pods)
 
 
 async def _release(client: Client, pod: Tree) -> None:

@@ -7,12 +7,12 @@ There is one pass for everything that waits, not one for each pod: whoever is im
 changes ends in one pass. decide.py is that pass.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
+from flowdeck.controller.acts import carry_out
 from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.controller.events import Events
 from flowdeck.embedded.workloads.persistent_volumes.usage import SELECTED_NODE
@@ -103,9 +103,7 @@ class SchedulerController:
         acts = [self._bind(pod, node, scene.volumes.get(uid_of(pod))) for pod, node in plan.bind]
         acts += [self._make_room(pod, eviction) for pod, eviction in plan.evict]
         acts += [self._fail(pod, message) for pod, message in plan.fail]
-        for outcome in await asyncio.gather(*acts, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, NotFound | Conflict):
-                raise outcome
+        await carry_out(acts, but=(NotFound, Conflict))
 
     async def _bind(self, pod: Tree, node: str, volumes: PodVolumes | None) -> None:
         if volumes is not None and volumes.unbound:
