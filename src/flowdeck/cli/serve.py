@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,6 +17,10 @@ from flowdeck.settings import Settings
 
 if TYPE_CHECKING:
     from flowdeck.app import Platform
+
+SWITCH_S = 0.001
+"""How long a busy event loop keeps the interpreter from the thread that writes to the disk, whose word all writers
+wait for."""
 
 
 def serve(settings: Settings, ready_fd: int) -> None:
@@ -39,6 +44,7 @@ def _run(settings: Settings, foundation: Foundation, ready_fd: int) -> None:
     from flowdeck import collector, logs
 
     collector.pause()
+    sys.setswitchinterval(SWITCH_S)
     logs.configure()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, foundation, ready_fd))
