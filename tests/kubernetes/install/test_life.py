@@ -61,7 +61,7 @@ def test_install_waits_until_the_platform_is_ready_and_it_trains(admin: Admin) -
     assert told["counts"] == {"created": len(told["changes"])}
     pods = admin.kubectl.json("get pods -n kubeflow-system")["items"]
     assert [pod["status"]["containerStatuses"][0]["ready"] for pod in pods] == [True, True]
-    print([pod["status"]["containerStatuses"][0]["imageID"] for pod in pods])
+    assert all(pod["status"]["containerStatuses"][0]["imageID"].startswith("flowdeck://sha256:") for pod in pods)
     admin.kubectl(f"apply -f {EXAMPLE}")
     for _ in range(4):  # the first run builds the image's environment
         done = admin.kubectl.run("wait trainjob/digits --for=condition=Complete --timeout=55s")

@@ -1,0 +1,48 @@
+"""The image that `tools/build_image.py` makes: the same input gives the same digest, and it says what it holds."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BUILD = Path(__file__).parents[3] / "tools" / "build_image.py"
+
+
+def build(archive: Path) -> str:
+    """Builds the operator's image; gives reference and digest as they are told."""
+    done = subprocess.run([sys.executable, BUILD, "flowdeck", "--output", archive], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(" ")[0]
+
+
+def blob(archive: tarfile.TarFile, descriptor: dict[str, Any]) -> bytes:
+    """A blob, whose name must be its digest."""
+    file = archive.extractfile(f"blobs/{descriptor['digest'].replace(':', '/')}")
+    assert file is not None
+    data = file.read()
+    assert f"sha256:{hashlib.sha256(data).hexdigest()}" == descriptor["digest"]
+    assert len(data) == descriptor["size"]
+    return data
+
+
+@pytest.mark.timeout(600)
+def test_the_same_input_gives_the_same_image(tmp_path: Path) -> None:
+    first, second = (build(tmp_path / f"{name}.tar") for name in ("first", "second"))
+    assert first == second
+    with tarfile.open(tmp_path / "first.tar") as archive:
+        index_file = archive.extractfile("index.json")
+        assert index_file is not None
+        (described,) = json.load(index_file)["manifests"]
+        assert described["annotations"]["io.containerd.image.name"] + "@" + described["digest"] == first
+        manifest = json.loads(blob(archive, described))
+        config = json.loads(blob(archive, manifest["config"]))
+        for layer in manifest["layers"]:
+            blob(archive, layer)
+    assert config["config"]["User"] == "65532:65532"
+    assert config["config"]["Entrypoint"] == ["python3", "-m", "flowdeck.cli.main"]
+    assert len(config["rootfs"]["diff_ids"]) == len(manifest["layers"]) == 2
