@@ -83,7 +83,7 @@ class Conversation:
         async with self._sent(step) as response:
             async with asyncio.timeout(REQUEST_S):
                 body = await response.read()
-            parsed = _parsed(body, response.content_type)
+            parsed = _part(_parsed(body, response.content_type), step.part)
             return Outcome({"status": response.status, "headers": _headers(response.headers), "body": parsed}, parsed)
 
     async def _wait(self, step: Until) -> Outcome:
@@ -200,6 +200,12 @@ def _quoted(value: str) -> str:
 def _headers(headers: CIMultiDictProxy[str]) -> Mapping[str, Any]:
     compared = {name: headers.getall(name) for name in _COMPARED if name in headers}
     return {**compared, **{name: "is there" for name in _PRESENT if name in headers}}
+
+
+def _part(body: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        body = body[key]
+    return body
 
 
 def _parsed(body: bytes, content_type: str) -> Any:

@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 _PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]+|-----BEGIN [\s\S]+?-----END [A-Z ]+-----\n?")
 _AGE = re.compile(r"(\d+[smhdy]){1,2}|<invalid>")
 _ADDRESS = re.compile(r"\b(10\.\d+\.\d+\.\d+|127\.0\.0\.1)(:\d+)?\b")
+_SERVER = re.compile(r"\b\d+\.\d+\.\d+\.\d+:\d{4,5}\b")
 _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
 
 
@@ -96,6 +97,7 @@ class Normal:
         text = _UID.sub(lambda match: self._uids.setdefault(match[0], f"uid-{len(self._uids) + 1}"), text)
         text = _TIME.sub(self._time, text)
         text = _TOKEN_VOLUME.sub("kube-api-access-GENERATED", _PEM.sub("PEM", _TOKEN.sub("TOKEN", text)))
+        text = _SERVER.sub("SERVER", text)
         return _ADDRESS.sub(
             lambda match: self._addresses.setdefault(match[0], f"address-{len(self._addresses) + 1}"), text
         )

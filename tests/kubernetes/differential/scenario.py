@@ -62,6 +62,8 @@ class Request(Step):
     """A value of several lines is sent as several headers."""
     body: Any = None
     """A tree (sent as JSON), or a text (sent as it is)."""
+    part: tuple[str, ...] = ()
+    """The keys of the part of the answer that is compared; none: all of it."""
     is_stranger: bool = False
     """Shows no client certificate."""
 
@@ -84,6 +86,10 @@ class Request(Step):
     def named(self, agent: str) -> "Request":
         """With another `User-Agent`, which is the field manager of who names none."""
         return self.with_headers({"User-Agent": agent})
+
+    def only(self, *keys: str) -> "Request":
+        """Compares one part of a long answer."""
+        return replace(self, part=keys)
 
     def with_headers(self, headers: Mapping[str, str]) -> "Request":
         return replace(self, headers={**self.headers, **headers})
@@ -117,6 +123,8 @@ class Scenario:
 
     name: str
     steps: Sequence[Step]
+    alone: bool = False
+    """Looks at what others change: is played before them."""
     whole: bool = False
     """Needs controllers: is played on servers that have them. Others are played where nobody else writes."""
 
@@ -139,12 +147,12 @@ class Scenario:
         return names
 
 
-def scenario(name: str, *steps: Step | Sequence[Step], whole: bool = False) -> Scenario:
+def scenario(name: str, *steps: Step | Sequence[Step], whole: bool = False, alone: bool = False) -> Scenario:
     """A scenario; sequences of steps are flattened, so that makers of several steps can be used."""
     flat: list[Step] = []
     for step in steps:
         flat += [step] if isinstance(step, Step) else step
-    return Scenario(name, flat, whole)
+    return Scenario(name, flat, alone, whole)
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------

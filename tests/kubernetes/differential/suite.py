@@ -82,9 +82,13 @@ async def play_all(scenarios: Sequence[Scenario], pair: Pair, run: str) -> Repor
         async with gate:
             report.played.append(await play(scenario, pair, run))
 
+    for scenario in scenarios:
+        if scenario.alone:
+            await one(scenario)
     async with asyncio.TaskGroup() as tasks:
         for scenario in scenarios:
-            tasks.create_task(one(scenario))
+            if not scenario.alone:
+                tasks.create_task(one(scenario))
     report.played.sort(key=lambda one: one.scenario.name)
     return report
 

@@ -25,9 +25,9 @@ from tests.kubernetes.differential.scenario import (
     request,
     scenario,
     strategic,
-    until,
     update,
 )
+from tests.kubernetes.differential.scenes import made
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -286,8 +286,7 @@ SCENARIOS = [
     ),
     scenario(
         "custom objects",
-        create("customresourcedefinitions", definition(schema=_SCHEMA, subresources={"status": {}})).unseen(),
-        until("customresourcedefinitions/foos.{ns}.example.com", "status.conditions.1.status", "True").unseen(),
+        made("customresourcedefinitions", definition(schema=_SCHEMA, subresources={"status": {}})),
         apply(f"{_FOO}/a", _foo(atomic=["a"], set=["a", "b"], map=[{"key": "k", "value": "v"}]), "one"),
         apply(f"{_FOO}/a", _foo(atomic=["b"]), "two"),
         apply(f"{_FOO}/a", _foo(set=["c", "b"]), "two"),

@@ -26,8 +26,12 @@ _GROUPS = (
     "apiextensions.k8s.io",
 )
 
+_DEFINITIONS = ("core.v1.PodSpec", "apps.v1.Deployment", "batch.v1.JobSpec", "core.v1.ServicePort")
+
 SCENARIOS = [
-    scenario("versions", get("/version"), get("/version/"), get("/api"), get("/api/"), get("/apis"), get("/")),
+    scenario(
+        "versions", get("/version"), get("/version/"), get("/api"), get("/api/"), get("/apis"), get("/"), alone=True
+    ),
     scenario("core", get("/api/v1"), get("/api/v9"), get("/api/v1").accepting(YAML)),
     *(scenario(f"group {group}", get(f"/apis/{group}"), get(f"/apis/{group}/v1")) for group in _GROUPS),
     scenario(
@@ -46,20 +50,26 @@ SCENARIOS = [
         get("/apis").accepting("application/json;g=apidiscovery.k8s.io;v=v9;as=APIGroupDiscoveryList", JSON),
         get("/apis").accepting("application/json;g=apidiscovery.k8s.io;v=v9;as=APIGroupDiscoveryList"),
         get("/apis/apps").accepting(_AGGREGATED, JSON),
+        alone=True,
     ),
     scenario("health", *(get(path) for path in ("/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/none"))),
     scenario(
         "openapi",
         get("/openapi/v3"),
-        get("/openapi/v3/api/v1"),
-        get("/openapi/v3/apis/apps/v1"),
-        get("/openapi/v3/apis/batch/v1"),
+        *(get(f"/openapi/v3/{path}").only("components", "schemas") for path in ("api/v1", "apis/apps/v1")),
+        get("/openapi/v3/apis/batch/v1").only("paths", "/apis/batch/v1/namespaces/{namespace}/jobs", "post"),
         get("/openapi/v3/apis/none/v1"),
         get("/openapi"),
         get("/openapi/v3").accepting(YAML),
-        get("/openapi/v3/apis/batch/v1").accepting("text/html"),
+        get("/openapi/v3/apis/batch/v1").accepting("text/html").only(),
+        alone=True,
     ),
-    scenario("old openapi", get("/openapi/v2"), get("/openapi/v2").accepting("application/xml"), get("/swagger.json")),
+    scenario(
+        "old openapi",
+        *(get("/openapi/v2").only("definitions", f"io.k8s.api.{name}") for name in _DEFINITIONS),
+        get("/openapi/v2").accepting("application/xml"),
+        get("/swagger.json"),
+    ),
     scenario(
         "paths for admins",
         *(get(path) for path in ("/metrics/none", "/logs/none", "/debug/none", "/configz", "/flagz", "/statusz")),

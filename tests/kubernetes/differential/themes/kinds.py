@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flowdeck.kube.objects import Tree
 from tests.kubernetes.differential.makers import smallest
-from tests.kubernetes.differential.scenario import Scenario, create, delete, get, merge, scenario, update
+from tests.kubernetes.differential.scenario import Scenario, create, delete, get, merge, scenario, until_gone, update
 
 
 def _life(plural: str, obj: Tree) -> Scenario:
@@ -18,7 +18,7 @@ def _life(plural: str, obj: Tree) -> Scenario:
         get(one),
         merge(one, {"metadata": {"labels": {"bad key!": "x"}}}),
         delete(one),
-        get(one),
+        until_gone(one) if plural == "customresourcedefinitions" else get(one),
     )
 
 

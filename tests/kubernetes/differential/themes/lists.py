@@ -2,6 +2,7 @@
 
 from tests.kubernetes.differential.makers import config_map, node, pod, secret, smallest
 from tests.kubernetes.differential.scenario import create, delete, get, scenario
+from tests.kubernetes.differential.scenes import made
 
 _NAMES = ("a", "b", "c", "d", "e")
 
@@ -168,7 +169,7 @@ SCENARIOS = [
     *(
         scenario(
             f"list of {plural}",
-            create(plural, {**obj, "metadata": {**obj["metadata"], "labels": {"of": "{ns}"}}}).unseen(),
+            made(plural, {**obj, "metadata": {**obj["metadata"], "labels": {"of": "{ns}"}}}),
             get(plural, labelSelector="of={ns}"),
         )
         for plural, obj in smallest().items()

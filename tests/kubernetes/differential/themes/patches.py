@@ -10,8 +10,8 @@ from tests.kubernetes.differential.scenario import (
     request,
     scenario,
     strategic,
-    until,
 )
+from tests.kubernetes.differential.scenes import made
 
 _TWO: Tree = {"app": "x"}
 
@@ -204,8 +204,7 @@ SCENARIOS = [
     ),
     scenario(
         "patches of custom objects",
-        create("customresourcedefinitions", definition()).unseen(),
-        until("customresourcedefinitions/foos.{ns}.example.com", "status.conditions.1.status", "True").unseen(),
+        made("customresourcedefinitions", definition()),
         create("/apis/{ns}.example.com/v1/namespaces/{ns}/foos", custom(spec={"list": [1, 2], "map": {"a": 1}})),
         strategic("/apis/{ns}.example.com/v1/namespaces/{ns}/foos/a", {"spec": {}}),
         merge("/apis/{ns}.example.com/v1/namespaces/{ns}/foos/a", {"spec": {"list": [3], "map": {"a": None}}}),

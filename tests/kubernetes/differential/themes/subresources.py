@@ -27,9 +27,9 @@ from tests.kubernetes.differential.scenario import (
     request,
     scenario,
     strategic,
-    until,
     update,
 )
+from tests.kubernetes.differential.scenes import made
 
 _FOO = "/apis/{ns}.example.com/v1/namespaces/{ns}/foos"
 
@@ -136,7 +136,7 @@ SCENARIOS = [
     scenario("scale of what has none", create("daemonsets", daemon_set()).unseen(), get("daemonsets/a/scale")),
     scenario(
         "scale and status of custom objects",
-        create(
+        made(
             "customresourcedefinitions",
             definition(
                 subresources={
@@ -148,8 +148,7 @@ SCENARIOS = [
                     },
                 }
             ),
-        ).unseen(),
-        until("customresourcedefinitions/foos.{ns}.example.com", "status.conditions.1.status", "True").unseen(),
+        ),
         create(_FOO, custom(spec={"replicas": 2}, status={"replicas": 9})),
         get(f"{_FOO}/a/scale"),
         merge(f"{_FOO}/a/status", {"status": {"replicas": 1, "selector": "a=b"}, "spec": {"replicas": 8}}),

@@ -20,13 +20,14 @@ from tests.kubernetes.differential.scenario import (
     update,
     watch,
 )
+from tests.kubernetes.differential.scenes import made
 
 
 def _of_kind(plural: str, obj: Tree) -> Scenario:
     marked = {**obj, "metadata": {**obj["metadata"], "labels": {"of": "{ns}"}}}
     return scenario(
         plural,
-        create(plural, marked).unseen(),
+        made(plural, marked),
         table(f"{plural}/{obj['metadata']['name']}"),
         table(plural, labelSelector="of={ns}", limit=500),
     )
