@@ -45,6 +45,8 @@ def command(*texts: str) -> list[str]:
         ("{{$.inputs.artifacts['d'].metadata['rows']}}", "3"),
         ("{{$.inputs.artifacts['d'].metadata['t']}}", '{"k":1}'),
         ("{{$.inputs.artifacts['none'].uri}}", ""),
+        ("{{$.inputs.artifacts['none']}}", "[]"),
+        ("{{$.inputs.artifacts['c']}}", '[{"name":"id-2","uri":"minio://b/c","customPath":"/tmp/c"}]'),
         ("{{$.outputs.artifacts['m'].path}}", "/s3/b/m"),
         ("{{$.outputs.parameters['o'].output_file}}", "/tmp/kfp/outputs/o"),
         ("{{$.outputs.output_file}}", "/minio/b/output_metadata.json"),

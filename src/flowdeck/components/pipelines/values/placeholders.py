@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\{\{\$([^{}]*)\}\}")
 _KEY = r"""\[(?:'([^']*)'|"([^"]*)")\]"""
 _PARAMETER = re.compile(rf"\.inputs\.parameters{_KEY}")
 _OUTPUT_FILE = re.compile(rf"\.outputs\.parameters{_KEY}\.output_file")
-_ARTIFACT = re.compile(rf"\.(inputs|outputs)\.artifacts{_KEY}\.(uri|path|name|metadata)(?:{_KEY})?")
+_ARTIFACT = re.compile(rf"\.(inputs|outputs)\.artifacts{_KEY}(?:\.(uri|path|name|metadata)(?:{_KEY})?)?")
 _STRUCTURED = re.compile(r"""\s*\{\s*"(?:IfPresent|Concat)"\s*:""")
 
 Constants = Mapping[str, str]
@@ -129,6 +129,8 @@ class Execution:
     def _artifact(self, match: re.Match[str]) -> str:
         side, key, wanted = match[1], match[2] or match[3], match[4]
         artifacts = self.executor_input[side].get("artifacts", {}).get(key, {}).get("artifacts")
+        if wanted is None:
+            return json_text(artifacts or [])
         if not artifacts:
             return ""
         artifact = artifacts[0]
