@@ -1,7 +1,8 @@
 """The embedded Kubernetes beside the real one: kube-apiserver, etcd and upstream's controllers, made from their source.
 
 First the API alone (etcd waits for the disk, as the embedded store does), then many TrainJobs at once on a node that
-runs nothing. On the real control plane our controllers are a process of their own, as `flowdeck install` starts it.
+runs nothing (etcd does not wait: what they cost our controllers is the question). On the real control plane these are
+a process of their own, as `flowdeck install` starts it.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ def measure(sizes: Sequence[int]) -> Sequence[Both]:
     rows = [_beside(mine, its) for mine, its in zip(ours, theirs, strict=True)]
     with _embedded(*NODE) as platform:
         embedded = asyncio.run(_crowds_embedded(platform, sizes))
-    with control_plane(where, controllers=True, fsync=True, requests_per_s=QPS) as cluster:
+    with control_plane(where, controllers=True, requests_per_s=QPS) as cluster:
         real = _crowds_real(cluster, sizes)
     for mine, its in zip(embedded, real, strict=True):
         rows += _rows(mine, its)
@@ -79,7 +80,7 @@ def _crowds_real(cluster: RealCluster, sizes: Sequence[int]) -> list[Crowd]:
         joined(cluster, "node-a", cluster.folder / "node", *NODE, "--no-taint"),
         installed(cluster, cluster.folder, ["operator"]) as site,
     ):
-        site.start("operator")
+        replace(site, leader_settings={}).start("operator")
         health = f"http://127.0.0.1:{site.ports['operator'][1]}/metrics"
         cluster.processes.wait_until("operator", lambda: "flowdeck_leader 1.0" in _text(health), READY_S)
         return asyncio.run(_crowds(site, health, sizes))

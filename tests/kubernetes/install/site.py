@@ -98,6 +98,7 @@ class Site:
     client: HttpClient
     ports: dict[str, list[int]] = field(default_factory=dict)
     """By replica: webhooks, health, progress."""
+    leader_settings: Tree = field(default_factory=lambda: dict(LEADER))
 
     def start(self, replica: str) -> None:
         """Starts a replica (again)."""
@@ -107,7 +108,7 @@ class Site:
             "names": ["localhost"],
             "webhook_port": webhooks,
             "health_port": health,
-            "leader": LEADER,
+            "leader": self.leader_settings,
             "training": {"progress_host": "127.0.0.1", "progress_port": progress},
         }
         file = self.folder / f"{replica}.yaml"
