@@ -95,6 +95,22 @@ def test_no_image_has_a_tag_that_moves() -> None:
         assert "@sha256:" in container["image"] or re.fullmatch(r"v?\d+\.\d+\.\d+.*", tag), container["image"]
 
 
+def images(tree: Any) -> Iterator[str]:
+    """Every image that anything names, runtimes of users' jobs included."""
+    if isinstance(tree, dict):
+        if isinstance(tree.get("image"), str):
+            yield tree["image"]
+        tree = list(tree.values())
+    for part in tree if isinstance(tree, list) else ():
+        yield from images(part)
+
+
+def test_shipped_runtimes_name_versions() -> None:
+    found = {image for runtime in of_kind("ClusterTrainingRuntime") for image in images(runtime)}
+    assert len(found) > 4
+    assert [image for image in found if image.rpartition("/")[2].partition(":")[2] in ("", "latest")] == []
+
+
 def test_every_container_says_what_it_needs_and_is_watched() -> None:
     for container in containers():
         assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
