@@ -11,6 +11,7 @@ from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.references import parse_reference
 from flowdeck.embedded.node.images.settings import ImageSettings
 from flowdeck.embedded.node.images.table import Row, Source, Table, add_row, remove_row, shipped_rows, user_rows
+from tests.embedded.node.images.indexes import package_index
 
 
 def images_in(folder: Path, **settings: object) -> LocalImages:
@@ -85,6 +86,26 @@ async def test_a_python_image_is_built_once_and_found_again(tmp_path: Path) -> N
         assert await shown.wait() == 0
     assert images_in(tmp_path).find("docker.io/library/python:3") == first
     assert images.listed()[0]["names"] == ["python:3"]
+
+
+async def test_the_version_of_the_tag_is_installed_or_another_one_in_its_place_and_that_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def pulled(tag: str, url: str) -> str:
+        images = images_in(tmp_path, offline=False, index_url=url)
+        assert images.find(f"pytorch/pytorch:{tag}") is None
+        image = await images.pull(f"pytorch/pytorch:{tag}", on_progress=lambda text, is_notice=False: told.append(text))
+        assert images.find(f"pytorch/pytorch:{tag}") == image
+        assert image.environment is not None
+        (found,) = image.environment.glob("lib/python3*/site-packages/torch-*.dist-info")
+        return found.name
+
+    with package_index(tmp_path / "old", {"torch": "2.9.0", "numpy": "2.0.0"}) as url:
+        assert await pulled("2.9.0", url) == "torch-2.9.0.dist-info"
+        assert await pulled("2.13.0", url) == "torch-2.9.0.dist-info"
+        assert "torch 2.13.0 cannot be installed here; taking another version" in told
+    with package_index(tmp_path / "new", {"torch": "2.13.0", "numpy": "2.0.0"}) as url:
+        assert await pulled("2.13.0", url) == "torch-2.13.0.dist-info"
 
 
 async def test_a_half_built_environment_is_built_anew(tmp_path: Path) -> None:

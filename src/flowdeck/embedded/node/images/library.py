@@ -38,6 +38,8 @@ class LocalImages:
         self._pulls: dict[str, asyncio.Task[Image]] = {}
         self._watchers: dict[str, list[Progress]] = {}
         self._used: dict[str, Environment] = {}
+        self._instead: dict[str, Recipe] = {}
+        """What references stand for whose version cannot be installed here; found out once by each process."""
 
     def find(self, reference: str) -> Image | None:
         """The image, when it is ready. Raises `ImageError` (`InvalidImageName`) for what is no reference."""
@@ -78,6 +80,7 @@ class LocalImages:
         if self._table is None or stamp != self._table_stamp:
             self._table = Table([*user_rows(file), *self._shipped])
             self._table_stamp = stamp
+            self._instead.clear()
         return self._table
 
     def _ready(self, reference: Reference, row: Row) -> Image | None:
@@ -91,7 +94,8 @@ class LocalImages:
             case Source.ARCHIVE:
                 return self._archives.find(str(reference), row)
             case Source.ENVIRONMENT:
-                environment = next(filter(None, map(self._environments.find, _recipes(reference, row))), None)
+                recipe = self._instead.get(str(reference)) or _recipes(reference, row)[0]
+                environment = self._environments.find(recipe)
                 return self._built(reference, row, environment) if environment else None
 
     def _built(self, reference: Reference, row: Row, environment: Environment) -> Image:
@@ -115,14 +119,16 @@ class LocalImages:
 
         recipes = _recipes(reference, row)
         for recipe, fallback in zip(recipes, [*recipes[1:], None], strict=True):
+            known = self._environments.find(recipe)
             try:
-                environment = await self._environments.build(recipe, tell)
+                environment = known or await self._environments.build(recipe, tell)
             except ImageError as error:
                 if fallback is None or isinstance(error, Unreachable):
                     raise
                 text = f"{row.versioned} {reference.version} cannot be installed here; taking another version"
                 tell(text, is_notice=True)
                 continue
+            self._instead[str(reference)] = recipe
             return self._built(reference, row, environment)
         raise AssertionError("an image has at least one recipe")
 
