@@ -7,6 +7,7 @@ Source: k8s.io/kubernetes (pkg/registry/certificates/certificates/strategy.go, p
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Attributes, Authorizer, User
@@ -21,6 +22,7 @@ _MASTERS = "system:masters"
 @dataclass(frozen=True)
 class CertificateRequests(Plugin):
     authorizer: Authorizer
+    concerns: ClassVar = (CERTIFICATE_SIGNING_REQUEST.resource,)
     name: str = "CertificateRequests"
 
     async def mutate(self, request: AdmissionRequest) -> None:

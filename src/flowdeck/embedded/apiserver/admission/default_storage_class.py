@@ -4,6 +4,7 @@ Source: kubernetes (plugin/pkg/admission/storage/storageclass/setdefault, pkg/vo
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_for, object_of, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -18,6 +19,7 @@ _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 @dataclass(frozen=True)
 class DefaultStorageClass(Plugin):
     storage: Storage
+    concerns: ClassVar = ("persistentvolumeclaims",)
     name: str = "DefaultStorageClass"
 
     async def mutate(self, request: AdmissionRequest) -> None:

@@ -4,6 +4,7 @@ Source: kubernetes (plugin/pkg/admission/defaulttolerationseconds).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_pod, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest
@@ -15,6 +16,7 @@ TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 @dataclass(frozen=True)
 class DefaultTolerationSeconds(Plugin):
+    concerns: ClassVar = ("pods",)
     name: str = "DefaultTolerationSeconds"
 
     async def mutate(self, request: AdmissionRequest) -> None:

@@ -6,6 +6,7 @@ Source: kubernetes (plugin/pkg/admission/limitranger).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_for, is_new_pod, joined, object_of, refusal, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -20,6 +21,7 @@ ANNOTATION = "kubernetes.io/limit-ranger"
 @dataclass(frozen=True)
 class LimitRanger(Plugin):
     storage: Storage
+    concerns: ClassVar = ("pods", "persistentvolumeclaims")
     name: str = "LimitRanger"
 
     async def mutate(self, request: AdmissionRequest) -> None:

@@ -4,6 +4,7 @@ Source: kubernetes (plugin/pkg/admission/storage/persistentvolume/resize).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_for, object_of, refusal
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -15,6 +16,7 @@ from flowdeck.kube.quantity import ZERO, Quantity, parse_quantity
 @dataclass(frozen=True)
 class PersistentVolumeClaimResize(Plugin):
     storage: Storage
+    concerns: ClassVar = ("persistentvolumeclaims",)
     name: str = "PersistentVolumeClaimResize"
 
     async def validate(self, request: AdmissionRequest) -> None:

@@ -1,6 +1,7 @@
 """What all plug-ins share: being asked only where they have something to say, and the words of a refusal."""
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.contract import AdmissionPlugin, AdmissionRequest
 from flowdeck.kube.errors import Cause, Forbidden
@@ -10,6 +11,9 @@ from flowdeck.kube.objects import Tree
 class Plugin(AdmissionPlugin):
     """A plug-in that does nothing; each real one overrides `mutate`, `validate` or both."""
 
+    concerns: ClassVar[Sequence[str]] = ()
+    """The resources about which it has anything to say: `pods`, `roles.rbac.authorization.k8s.io`; empty: about all."""
+
     async def mutate(self, request: AdmissionRequest) -> None:
         return None
 
@@ -18,23 +22,34 @@ class Plugin(AdmissionPlugin):
 
 
 class Plugins:
-    """All plug-ins in their order; each is asked only for what it overrides."""
+    """All plug-ins in their order; each is asked only about what concerns it, and only for what it overrides."""
 
     def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
         self._all = plugins
-        self._mutating = [plugin for plugin in plugins if type(plugin).mutate is not Plugin.mutate]
-        self._validating = [plugin for plugin in plugins if type(plugin).validate is not Plugin.validate]
+        self._concerned: dict[str, tuple[Sequence[AdmissionPlugin], Sequence[AdmissionPlugin]]] = {}
+        """Resource -> those that mutate, those that validate."""
 
     def __iter__(self) -> Iterator[AdmissionPlugin]:
         return iter(self._all)
 
     async def mutate(self, request: AdmissionRequest) -> None:
-        for plugin in self._mutating:
+        for plugin in self._of(request)[0]:
             await plugin.mutate(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
-        for plugin in self._validating:
+        for plugin in self._of(request)[1]:
             await plugin.validate(request)
+
+    def _of(self, request: AdmissionRequest) -> tuple[Sequence[AdmissionPlugin], Sequence[AdmissionPlugin]]:
+        resource = request.resource.kind.resource
+        found = self._concerned.get(resource)
+        if found is None:
+            those = [each for each in self._all if not (only := getattr(each, "concerns", ())) or resource in only]
+            found = self._concerned[resource] = (
+                [each for each in those if type(each).mutate is not Plugin.mutate],
+                [each for each in those if type(each).validate is not Plugin.validate],
+            )
+        return found
 
 
 def is_for(request: AdmissionRequest, plural: str, group: str = "") -> bool:

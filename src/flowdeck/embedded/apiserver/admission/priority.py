@@ -4,6 +4,7 @@ Source: kubernetes (plugin/pkg/admission/priority).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_for, is_new_pod, object_of, refusal, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -17,6 +18,7 @@ SYSTEM_CLASSES = {"system-cluster-critical": 2_000_000_000, "system-node-critica
 @dataclass(frozen=True)
 class Priority(Plugin):
     storage: Storage
+    concerns: ClassVar = ("pods", "priorityclasses.scheduling.k8s.io")
     name: str = "Priority"
 
     async def mutate(self, request: AdmissionRequest) -> None:

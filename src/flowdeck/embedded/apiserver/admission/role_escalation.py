@@ -7,6 +7,7 @@ storage, here a plug-in.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, object_of, refusal
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Attributes, Authorizer
@@ -23,6 +24,9 @@ _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",)))
 class RoleEscalation(Plugin):
     authorizer: Authorizer
     rbac: RbacAuthorizer
+    concerns: ClassVar = tuple(
+        f"{plural}.{_GROUP}" for plural in ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
+    )
     name: str = "RoleEscalation"
 
     async def validate(self, request: AdmissionRequest) -> None:

@@ -4,6 +4,7 @@ Source: kubernetes (plugin/pkg/admission/runtimeclass).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_new_pod, refusal, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -15,6 +16,7 @@ from flowdeck.kube.pod_resources import amounts_of
 @dataclass(frozen=True)
 class RuntimeClass(Plugin):
     storage: Storage
+    concerns: ClassVar = ("pods",)
     name: str = "RuntimeClass"
 
     async def mutate(self, request: AdmissionRequest) -> None:

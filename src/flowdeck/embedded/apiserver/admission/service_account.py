@@ -6,6 +6,7 @@ Source: kubernetes (plugin/pkg/admission/serviceaccount).
 import asyncio
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_new_pod, object_of, refusal, spec_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -28,6 +29,7 @@ _PAUSE_S = 0.02
 class ServiceAccount(Plugin):
     storage: Storage
     random: Random
+    concerns: ClassVar = ("pods",)
     name: str = "ServiceAccount"
 
     async def mutate(self, request: AdmissionRequest) -> None:

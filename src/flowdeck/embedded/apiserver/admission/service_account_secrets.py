@@ -7,6 +7,7 @@ the way into the store, so nobody ever sees such a Secret without its token.
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_for, object_of
 from flowdeck.embedded.apiserver.contract import AdmissionRequest, Storage
@@ -25,6 +26,7 @@ class ServiceAccountSecrets(Plugin):
     tokens: ServiceAccountTokens
     ca_file: Path
     """The certificate of the cluster's authority."""
+    concerns: ClassVar = ("secrets",)
     name: str = "ServiceAccountSecrets"
 
     async def mutate(self, request: AdmissionRequest) -> None:
