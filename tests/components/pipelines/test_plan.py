@@ -376,6 +376,15 @@ def test_a_platform_is_spelt_plainly(kubernetes: Tree, result: Tree | None) -> N
     assert platform({"a": "A"}, **kubernetes) == (kubernetes if result is None else result)
 
 
+def test_nothing_is_mounted_where_the_workspace_is() -> None:
+    m = Maker()
+    mount = {"emptyDirMounts": [{"volumeName": "v", "mountPath": "/kfp-workspace/x"}]}
+    task = {"t": use(m.leaf("l", kubernetes=mount))}
+    assert m.plan(task).config.workspace is None
+    with pytest.raises(InvalidPipeline, match="task 't': emptyDirMounts is mounted at /kfp-workspace/x"):
+        m.plan(task, config={"workspace": {"size": "1Gi"}})
+
+
 def test_a_name_from_another_task_makes_the_task_wait_for_it() -> None:
     m = Maker()
     maker = m.leaf("maker", outputs={"name": "STRING"})

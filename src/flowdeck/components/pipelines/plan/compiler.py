@@ -79,7 +79,8 @@ class _Compiler:
             task: self._named(task_spec.component_ref.name, f"task {task!r}{where}")
             for task, task_spec in dag.tasks.items()
         }
-        scope = Scope(where, spec.input_definitions, components)
+        has_workspace = self._document.kubernetes.pipeline_config.workspace is not None
+        scope = Scope(where, spec.input_definitions, components, has_workspace)
         tasks = {task: task_of(task, task_spec, scope) for task, task_spec in dag.tasks.items()}
         return Dag(
             tasks=_in_order(tasks, where),

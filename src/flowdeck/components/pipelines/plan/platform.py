@@ -19,11 +19,13 @@ from typing import Any, Final
 
 import msgspec
 
+from flowdeck.components.pipelines.errors import InvalidPipeline
 from flowdeck.components.pipelines.ir import types as ir
 from flowdeck.components.pipelines.ir.platform import KubernetesConfig, PvcMount
 from flowdeck.components.pipelines.ir.proto_json import Message, to_tree
 from flowdeck.components.pipelines.plan.sources import Scope
 from flowdeck.components.pipelines.plan.types import Constant, FinalStatus, FromParent, FromTask, ParameterSource
+from flowdeck.components.pipelines.values.placeholders import WORKSPACE_PATH
 from flowdeck.components.pipelines.values.texts import to_text
 from flowdeck.kube.objects import Tree
 
@@ -57,6 +59,8 @@ def platform_of(config: KubernetesConfig, scope: Scope, task: str) -> Platform:
         chosen = selector.node_selector_json
         what = f"{task}: nodeSelector"
         tree["nodeSelector"] = {_AS_JSON: scope.parameter(chosen, what)} if chosen is not None else selector.labels
+    if scope.has_workspace:
+        _check_mounts(tree, task)
     return tree
 
 
@@ -94,6 +98,17 @@ def _pvc(mount: PvcMount, scope: Scope, what: str) -> Tree:
     if mount.sub_path:
         tree["subPath"] = mount.sub_path
     return tree
+
+
+def _check_mounts(tree: Tree, task: str) -> None:
+    """That nothing is mounted where the workspace is; raises `InvalidPipeline`."""
+    for key, items in tree.items():
+        for item in items if isinstance(items, list) else ():
+            path = str(item.get("mountPath", ""))
+            if path == WORKSPACE_PATH or path.startswith(f"{WORKSPACE_PATH}/"):
+                raise InvalidPipeline(
+                    f"{task}: {key} is mounted at {path}, where the workspace is; choose another path"
+                )
 
 
 def _put(tree: Tree, key: str, items: list[Tree]) -> None:

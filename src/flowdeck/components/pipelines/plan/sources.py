@@ -28,6 +28,8 @@ class Scope:
     """` of component 'comp-x'`, for messages."""
     inputs: ir.InputDefinitions
     tasks: Mapping[str, Component]
+    has_workspace: bool = False
+    """Whether the pipeline has one."""
 
     def parameter(self, source: ir.ParameterSource, what: str) -> ParameterSource:
         """Where a parameter comes from; `what` names it in messages. Raises `InvalidPipeline`."""
