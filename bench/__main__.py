@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from bench import api, kubernetes, pods, start
 from bench.report import Row, show
 from bench.side_by_side import show_both
 from flowdeck.testing.platform import RunningPlatform
+from tests.kubernetes.rig.binaries import CannotBuild
 
 PARTS = ("start", "api", "pods", "imports", "scale")
 TRAIN_JOBS = (200,)
@@ -71,7 +73,10 @@ def main() -> None:
     if own := [part for part in chosen if part in PARTS]:
         show(_own(own))
     if "kubernetes" in chosen:
-        show_both(kubernetes.measure(given.train_jobs or TRAIN_JOBS))
+        try:
+            show_both(kubernetes.measure(given.train_jobs or TRAIN_JOBS))
+        except CannotBuild as error:
+            sys.exit(f"bench: no real Kubernetes to compare with: {error}")
 
 
 if __name__ == "__main__":
