@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.progress import Progress
+from tests.kubernetes.rig.binaries import CannotBuild
 
 from bench import api, kubernetes, pods, start
 from bench.report import Row, show
 from bench.side_by_side import show_both
 from flowdeck.testing.platform import RunningPlatform
-from tests.kubernetes.rig.binaries import CannotBuild
 
 PARTS = ("start", "api", "pods", "imports", "scale")
 TRAIN_JOBS = (200,)
