@@ -177,6 +177,8 @@ def _add(entries: _Entries, mine: Fields, writer: Writer, before: _Entries) -> N
     previous = before.get(key)
     is_same = previous is not None and previous.owned == owned
     time = previous.time if is_same and previous else format_time(writer.now)
+    if writer.subresource == "scale":
+        time = ""  # upstream keeps these entries by other code, which stamps none
     entries[key] = _Entry(writer.manager, "Update", writer.api_version, writer.subresource, time, owned)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.errors import BadRequest, invalid
+from flowdeck.kube.names import label_value, qualified_name
 from flowdeck.kube.objects import Tree, get_in
 
 
@@ -56,12 +57,11 @@ class LabelSelector:
 EVERYTHING = LabelSelector()
 
 _TOKEN = re.compile(r"\s*(==|!=|[=,()!<>]|[^\s=,()!<>]+)")
-_KEY = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
+_OPERATORS = ("=", "==", "!=", "<", ">", "(", ")", ",", "!")
 
 
 def parse_label_selector(text: str) -> LabelSelector:
-    """Reads the text form; raises `BadRequest` with the position's words when it is malformed."""
+    """Reads the text form; raises `BadRequest` in upstream's words when it is malformed."""
     if not text.strip():
         return EVERYTHING
     tokens = _TOKEN.findall(text)
@@ -71,53 +71,67 @@ def parse_label_selector(text: str) -> LabelSelector:
 
 
 class _Parser:
+    """Source: k8s.io/apimachinery (pkg/labels/selector.go)."""
+
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens
         self._at = 0
 
     def requirements(self) -> list[Requirement]:
-        found = [self._requirement()]
-        while self._peek() == ",":
-            self._next()
-            found.append(self._requirement())
-        if self._peek():
-            raise BadRequest(f"unable to parse requirement: found '{self._peek()}', expected: ',' or 'end of string'")
-        return found
+        if not self._is_start():
+            raise BadRequest(f"found '{self._peek()}', expected: !, identifier, or 'end of string'")
+        found = []
+        while True:
+            try:
+                found.append(self._requirement())
+            except BadRequest as error:
+                raise BadRequest(f"unable to parse requirement: {error.message}") from error
+            token = self._next()
+            if not token:
+                return found
+            if token != ",":
+                raise BadRequest(f"found '{token}', expected: ',' or 'end of string'")
+            if not self._is_start():
+                raise BadRequest(f"found '{self._peek()}', expected: identifier after ','")
+
+    def _is_start(self) -> bool:
+        return self._peek() == "!" or _is_word(self._peek())
 
     def _requirement(self) -> Requirement:
-        if self._peek() == "!":
+        is_missing = self._peek() == "!"
+        if is_missing:
             self._next()
-            return Requirement(self._key(), "DoesNotExist")
-        key = self._key()
-        match self._peek():
-            case "" | ",":
-                return Requirement(key, "Exists")
+        key = self._word()
+        for told in qualified_name(key):
+            raise BadRequest(str(invalid("<nil>", key, told)))
+        if self._peek() in ("", ",") or is_missing:
+            return Requirement(key, "DoesNotExist" if is_missing else "Exists")
+        match self._next():
             case "=" | "==":
-                self._next()
-                return Requirement(key, "In", (self._value(),))
+                return self._checked(key, "In", self._exact_value())
             case "!=":
-                self._next()
-                return Requirement(key, "NotIn", (self._value(),))
+                return self._checked(key, "NotIn", self._exact_value())
             case "<" | ">" as sign:
-                self._next()
-                bound = self._value()
-                if not re.fullmatch(r"-?\d+", bound):
-                    raise BadRequest(
-                        f'values[0][{key}]: Invalid value: "{bound}": '
-                        "for 'Gt', 'Lt' operators, the value must be an integer"
-                    )
-                return Requirement(key, "Gt" if sign == ">" else "Lt", (bound,))
+                bound = self._exact_value()
+                if not re.fullmatch(r"[-+]?\d+", bound):
+                    told = "for 'Gt', 'Lt' operators, the value must be an integer"
+                    raise BadRequest(str(invalid("values[0]", bound, told)))
+                return self._checked(key, "Gt" if sign == ">" else "Lt", bound)
             case "in" | "notin" as word:
-                self._next()
-                return Requirement(key, "In" if word == "in" else "NotIn", self._values())
+                return self._checked(key, "In" if word == "in" else "NotIn", *self._values())
             case other:
-                raise BadRequest(
-                    f"unable to parse requirement: found '{other}', expected: in, notin, =, ==, !=, gt, lt"
-                )
+                raise BadRequest(f"found '{other}', expected: in, notin, =, ==, !=, gt, lt")
+
+    @staticmethod
+    def _checked(key: str, operator: str, *values: str) -> Requirement:
+        for index, value in enumerate(values):
+            for told in label_value(value):
+                raise BadRequest(str(invalid(f"values[{index}][{key}]", value, told)))
+        return Requirement(key, operator, values)
 
     def _values(self) -> tuple[str, ...]:
-        if self._next() != "(":
-            raise BadRequest("unable to parse requirement: found '', expected: '('")
+        if (token := self._next()) != "(":
+            raise BadRequest(f"found '{token}' expected: '('")
         values: list[str] = []
         while True:
             token = self._peek()
@@ -132,22 +146,17 @@ class _Parser:
                     values.append("")
                 continue
             if not token:
-                raise BadRequest("unable to parse requirement: found '', expected: ',' or ')'")
-            values.append(self._value())
+                raise BadRequest("found '', expected: ',' or ')'")
+            values.append(self._word())
 
-    def _key(self) -> str:
-        key = self._next()
-        if not _KEY.match(key):
-            raise BadRequest(f"unable to parse requirement: invalid label key {key!r}")
-        return key
+    def _exact_value(self) -> str:
+        return "" if self._peek() in (",", "") else self._word()
 
-    def _value(self) -> str:
-        if self._peek() in (",", ")", ""):
-            return ""
-        value = self._next()
-        if not _VALUE.match(value):
-            raise BadRequest(f"unable to parse requirement: invalid label value {value!r}")
-        return value
+    def _word(self) -> str:
+        token = self._next()
+        if not _is_word(token):
+            raise BadRequest(f"found '{token}', expected: identifier")
+        return token
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
@@ -156,6 +165,10 @@ class _Parser:
         token = self._peek()
         self._at += 1
         return token
+
+
+def _is_word(token: str) -> bool:
+    return bool(token) and token not in _OPERATORS
 
 
 def label_selector_of(tree: Mapping[str, Any] | None) -> LabelSelector:

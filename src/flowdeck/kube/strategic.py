@@ -23,8 +23,10 @@ _ORDER = "$setElementOrder/"
 
 def apply_strategic_patch(obj: Tree, patch: Any, schema: Schema) -> Tree:
     """The object with `patch` merged in; the input stays as it is. Raises `BadRequest` on a bad directive."""
+    if patch is None:
+        return copy_of(obj)
     if not isinstance(patch, dict):
-        raise BadRequest("invalid JSON document")
+        raise BadRequest(f"json: cannot unmarshal {json_type(patch)} into Go value of type map[string]interface {{}}")
     return _merge_object(copy_of(obj), patch, schema)
 
 

@@ -15,13 +15,15 @@ from yarl import URL
 from flowdeck.kube import yaml_text
 from flowdeck.kube.objects import Tree
 from tests.kubernetes.differential.paths import url_path
-from tests.kubernetes.differential.scenario import Events, Request, Scenario, Step, Until, Watch
+from tests.kubernetes.differential.scenario import Events, Repeated, Request, Scenario, Step, Until, Watch
 from tests.kubernetes.differential.servers import Server
 
 REQUEST_S = 60
-EVENT_S = 10
+EVENT_S = 4
 """How long an event is waited for: it comes or it does not, and that is compared."""
 UNTIL_S = 60
+REPEAT_S = 15
+"""How long a server may take to know what was written."""
 POLL_S = 0.05
 AGENT = "differential"
 
@@ -46,6 +48,8 @@ class Conversation:
     server: Server
     scenario: Scenario
     namespace: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What else stands for a text in braces: of the server that is a webhook."""
     requests: int = 0
     _kept: dict[str, Any] = field(default_factory=dict)
     _streams: dict[str, "_Stream"] = field(default_factory=dict)
@@ -71,6 +75,8 @@ class Conversation:
         match step:
             case Watch():
                 return await self._open(step, stack)
+            case Repeated():
+                return await self._repeat(step)
             case Request():
                 return await self._ask(step)
             case Until():
@@ -94,6 +100,17 @@ class Conversation:
             outcome = await self._ask(asked)
             if _is_as_wanted(step, outcome) or loop.time() > end:
                 return outcome
+            await asyncio.sleep(POLL_S)
+
+    async def _repeat(self, step: Repeated) -> Outcome:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + REPEAT_S
+        while True:
+            before = self.requests
+            outcome = await self._ask(step)
+            if outcome.seen["status"] == step.status or loop.time() > end:
+                return outcome
+            self.requests = before
             await asyncio.sleep(POLL_S)
 
     async def _open(self, step: Watch, stack: AsyncExitStack) -> Outcome:
@@ -131,7 +148,7 @@ class Conversation:
     def _filled(self, value: Any) -> Any:
         """The value with its references replaced."""
         if isinstance(value, str):
-            return re.sub(r"\{(ns|\w+:[^{}]+)\}", lambda match: self._referred(match[1]), value)
+            return re.sub(r"\{(ns|hooks|hooks_ca|\w+:[^{}]+)\}", lambda match: self._referred(match[1]), value)
         if isinstance(value, list):
             return [self._filled(item) for item in value]
         if isinstance(value, dict):
@@ -141,6 +158,8 @@ class Conversation:
     def _referred(self, reference: str) -> str:
         if reference == "ns":
             return self.namespace
+        if reference in self.texts:
+            return self.texts[reference]
         label, _, path = reference.partition(":")
         return str(value_at(self._kept[label], path))
 

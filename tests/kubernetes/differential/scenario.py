@@ -10,12 +10,12 @@
 Paths    `configmaps/a` is in the scenario's namespace, `nodes/n` in none; the group is the one that the plural has in
          1.36. What begins with `/` is a whole path. Keywords are the query (`limit=1`, `continue_="..."`).
 Texts    `{ns}` becomes the scenario's namespace, which is a prefix for names of cluster-scoped objects as well.
-         `{a:metadata.uid}` becomes a value of the answer that was `.kept("a")`.
+         `{a:metadata.uid}` becomes a value of the answer that was `.kept("a")`. `{hooks}`: see `webhook_server.py`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from flowdeck.kube.objects import Tree
@@ -102,6 +102,13 @@ class Until(Step):
     field_path: str
     """`status.phase`; `""`: waits for a 404."""
     wanted: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeated(Request):
+    """Sent until the answer has a status: a server learns of what others wrote a moment later. The last is compared."""
+
+    status: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +234,11 @@ def apply(path: str, body: Any, manager: str = "m", **query: Any) -> Request:
 
 def until(path: str, field_path: str, wanted: Any) -> Until:
     return Until(word="until", path=path, field_path=field_path, wanted=wanted)
+
+
+def until_status(status: int, step: Request) -> Repeated:
+    """`step` again and again, until it is answered by `status`; it should change nothing, or as often as one likes."""
+    return Repeated(**{each.name: getattr(step, each.name) for each in fields(step)}, status=status)
 
 
 def until_gone(path: str) -> Until:

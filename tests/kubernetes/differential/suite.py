@@ -1,7 +1,7 @@
 """Plays scenarios on a pair of servers, and gathers where the answers differ."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowdeck.kube.objects import Tree
@@ -11,6 +11,7 @@ from tests.kubernetes.differential.differences import Difference, compare_outcom
 from tests.kubernetes.differential.normal import Normal
 from tests.kubernetes.differential.scenario import Scenario, Until, create, until
 from tests.kubernetes.differential.servers import Server
+from tests.kubernetes.differential.webhook_server import serving
 
 AT_ONCE = 12
 """Scenarios that are played at a time."""
@@ -74,13 +75,18 @@ def told(differences: Sequence[Difference]) -> str:
 
 
 async def play_all(scenarios: Sequence[Scenario], pair: Pair, run: str) -> Report:
-    """Plays scenarios, many at a time. `run` is part of the names of namespaces, so that a server can be used again."""
+    """Plays scenarios, many at a time, beside a webhook that they can use. `run` is part of the names of namespaces, so that a server can be used again."""
+    async with serving() as texts:
+        return await _play_all(scenarios, pair, run, texts)
+
+
+async def _play_all(scenarios: Sequence[Scenario], pair: Pair, run: str, texts: Mapping[str, str]) -> Report:
     report = Report()
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(scenario: Scenario) -> None:
         async with gate:
-            report.played.append(await play(scenario, pair, run))
+            report.played.append(await play(scenario, pair, run, texts))
 
     for scenario in scenarios:
         if scenario.alone:
@@ -93,9 +99,9 @@ async def play_all(scenarios: Sequence[Scenario], pair: Pair, run: str) -> Repor
     return report
 
 
-async def play(scenario: Scenario, pair: Pair, run: str) -> Played:
+async def play(scenario: Scenario, pair: Pair, run: str, texts: Mapping[str, str]) -> Played:
     namespace = f"{scenario.slug}-{run}"
-    talks = [Conversation(server, scenario, namespace) for server in (pair.real, pair.ours)]
+    talks = [Conversation(server, scenario, namespace, texts) for server in (pair.real, pair.ours)]
     real, ours = await asyncio.gather(_outcomes(talks[0]), _outcomes(talks[1]))
     differences = [
         Difference(scenario.name, name, path, there, here)

@@ -86,7 +86,13 @@ def _check_fields(resource: Resource, obj: Tree, options: WriteOptions, old: Tre
         options.warnings.extend(f'unknown field "{path}"' for path in unknown)
 
 
+_LEFT_OUT_WHEN_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
 def _check_place(resource: Resource, namespace: str, name: str, meta: Tree) -> None:
+    for field_name in _LEFT_OUT_WHEN_EMPTY:
+        if field_name in meta and not meta[field_name]:
+            del meta[field_name]
     if resource.kind.namespaced:
         if meta.get("namespace", namespace) not in ("", namespace):
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")

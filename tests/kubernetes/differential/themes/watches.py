@@ -105,7 +105,7 @@ SCENARIOS = [
         watch("/api/v1/nothings", timeoutSeconds=1),
         watch("/apis/authentication.k8s.io/v1/tokenreviews", timeoutSeconds=1),
         get("configmaps", watch="false"),
-        get("configmaps", watch="maybe"),
+        get("configmaps", watch="maybe", timeoutSeconds=1),
         get("configmaps", watch="1", timeoutSeconds="1"),
     ),
     scenario(

@@ -51,6 +51,9 @@ def rules_of(kind: Kind, dependencies: Dependencies, *, has_status: bool) -> Rul
     rules = _RULES.get(f"{kind.plural}.{kind.group}/{kind.version}") or _RULES.get(kind.resource) or _PLAIN
     if kind.resource == "services":
         rules = replace(rules, on_create=dependencies.addresses.give, on_update=dependencies.addresses.change)
+    if kind.resource == "persistentvolumes":
+        phases = storage.Phases(dependencies.clock)
+        rules = replace(rules, on_create=phases.first, on_status=phases.changed)
     if kind == CUSTOM_RESOURCE_DEFINITION:
         names = Names(dependencies.storage, dependencies.clock)
         rules = replace(rules, on_create=names.new, on_update=names.changed)
@@ -134,7 +137,6 @@ _CORE = {
     ),
     "persistentvolumes": Rules(
         name=dns_subdomain,
-        on_create=storage.protect("kubernetes.io/pv-protection"),
         default=core.default_persistent_volume,
         validate=storage_rules.validate_volume,
         validate_update=storage_rules.validate_volume_update,
@@ -197,6 +199,7 @@ _WORKLOADS = {
             zero=("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"),
         ),
         on_create=apps.first_template_generation,
+        on_status=apps.keep_template_generation,
         on_update=apps.count_template_generation,
     ),
     "controllerrevisions.apps": Rules(

@@ -10,6 +10,7 @@ from typing import Any
 
 from flowdeck.embedded.apiserver.bodies import body_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
+from flowdeck.embedded.apiserver.deletion import SCHEME
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.negotiation import encode
 from flowdeck.embedded.apiserver.queries import write_options
@@ -42,7 +43,7 @@ class Scales:
             case "get":
                 scale = scale_of(resource, self.verbs.get(resource, key).tree)
             case "update":
-                body = body_of(info)
+                body = _read(body_of(info), key)
                 scale = await self._change(info, resource, key, lambda _: body)
             case "patch":
                 scale = await self._change(info, resource, key, _patch(info))
@@ -65,6 +66,20 @@ class Scales:
 
         changed = await self.verbs.change(resource, key, build, write_options(info), subresource="scale")
         return scale_of(resource, changed)
+
+
+def _read(body: Any, key: ObjectKey) -> Any:
+    """A whole Scale, held against the URL that it was sent to."""
+    if not isinstance(body, dict) or not isinstance(body.get("metadata") or {}, dict):
+        return body
+    sent, version = body.get("kind") or "Scale", body.get("apiVersion") or "autoscaling/v1"
+    if (sent, version) != ("Scale", "autoscaling/v1"):
+        what = f'{sent} in version "{str(version).rpartition("/")[2]}" cannot be handled as a Scale'
+        raise BadRequest(f'{what}: no kind "{sent}" is registered for version "{version}" in scheme "{SCHEME}"')
+    name = get_in(body, "metadata", "name")
+    if name and name != key.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({key.name})")
+    return body
 
 
 def _patch(info: RequestInfo) -> Callable[[Tree], Any]:

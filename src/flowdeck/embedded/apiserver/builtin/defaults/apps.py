@@ -81,6 +81,12 @@ def first_template_generation(daemon_set: Tree) -> None:
     daemon_set["metadata"]["annotations"][TEMPLATE_GENERATION] = "1"
 
 
+def keep_template_generation(daemon_set: Tree, old: Tree) -> None:
+    """A write of the status does not reach it."""
+    was = (old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION, "1")
+    daemon_set["metadata"]["annotations"][TEMPLATE_GENERATION] = was
+
+
 def count_template_generation(daemon_set: Tree, old: Tree) -> None:
     was = int((old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION) or 0)
     is_new = daemon_set["spec"].get("template") != old["spec"].get("template")

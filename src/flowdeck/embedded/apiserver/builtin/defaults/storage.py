@@ -4,8 +4,11 @@ Source: k8s.io/kubernetes (pkg/apis/storage/v1/defaults.go, pkg/apis/scheduling/
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from flowdeck.clock import Clock
 from flowdeck.kube.objects import Tree
+from flowdeck.kube.times import format_time
 
 
 def protect(finalizer: str) -> Callable[[Tree], None]:
@@ -17,6 +20,25 @@ def protect(finalizer: str) -> Callable[[Tree], None]:
             obj["metadata"]["finalizers"] = [*finalizers, finalizer]
 
     return add
+
+
+@dataclass(frozen=True)
+class Phases:
+    """When a volume came into its phase."""
+
+    clock: Clock
+
+    def first(self, volume: Tree) -> None:
+        protect("kubernetes.io/pv-protection")(volume)
+        volume["status"]["lastPhaseTransitionTime"] = format_time(self.clock.now())
+
+    def changed(self, volume: Tree, old: Tree) -> None:
+        status, was = volume.get("status") or {}, old.get("status") or {}
+        if status.get("phase") != was.get("phase"):
+            if status.get("lastPhaseTransitionTime") == was.get("lastPhaseTransitionTime"):
+                volume["status"] = {**status, "lastPhaseTransitionTime": format_time(self.clock.now())}
+        elif "lastPhaseTransitionTime" in was:
+            volume["status"] = {**status, "lastPhaseTransitionTime": was["lastPhaseTransitionTime"]}
 
 
 def default_storage_class(storage_class: Tree) -> None:
