@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdeck.plugins import PluginError, components, registered
+from flowdeck.plugins import PluginError, components, registered, with_needs
 
 MODULE = """
 from types import SimpleNamespace
@@ -28,6 +28,7 @@ def a_crd():
 
 COMPONENT = SimpleNamespace(
     name="greetings",
+    needs=(),
     custom_resource_definitions=lambda: [a_crd()],
     admission=lambda: [],
     controllers=lambda ctx: [],
@@ -63,6 +64,11 @@ def names() -> list[str]:
 def test_our_components_come_without_being_registered() -> None:
     assert list(registered())[:2] == ["jobset", "training"]
     assert names()[:2] == ["jobset", "training"]
+
+
+def test_what_a_component_needs_comes_along() -> None:
+    assert with_needs(["training"]) == {"training", "jobset"}
+    assert with_needs(["jobset"]) == {"jobset"}
 
 
 def test_a_component_of_an_installed_package_comes_after_ours_and_can_be_left_out(site: Path) -> None:

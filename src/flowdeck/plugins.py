@@ -39,6 +39,17 @@ def components(disabled: Collection[str] = ()) -> Sequence[Component]:
     return [_loaded(entry) for name, entry in registered().items() if name not in disabled]
 
 
+def with_needs(names: Collection[str]) -> set[str]:
+    """Those components, and the ones that they need. Raises `PluginError`."""
+    known, found, open_names = registered(), set[str](), list(names)
+    while open_names:
+        name = open_names.pop()
+        if name in known and name not in found:
+            found.add(name)
+            open_names += _loaded(known[name]).needs
+    return found
+
+
 def _loaded(entry: EntryPoint) -> Component:
     try:
         return cast(Component, entry.load())

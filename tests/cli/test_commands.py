@@ -73,7 +73,7 @@ def test_status_tells_scripts_what_they_need(flowdeck: RunningPlatform, data: li
 
 def test_a_job_is_applied_waited_for_read_and_deleted(data: list[str], namespace: list[str]) -> None:
     assert "jobs.batch/hello applied" in run("apply", "-f", "-", *data, *namespace, text=JOB)
-    run("wait", "job", "hello", "--for", "Complete", "--timeout", "100", *data, *namespace)
+    run("wait", "job", "hello", "--for", "condition=Complete", "--timeout", "100", *data, *namespace)
     assert "1/1" in run("get", "jobs", *data, *namespace)
     assert "1/1" in run("get", "jobs.batch/hello", *data, *namespace), "as apply prints it"
     assert json.loads(run("get", "job", "hello", "-o", "json", *data, *namespace))["kind"] == "Job"

@@ -37,7 +37,9 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of the API server; 0: any free one.")] = 6443,
     detach: Annotated[bool, typer.Option("--detach", help="Return when the platform is ready; it goes on.")] = False,
     disable: Annotated[list[str] | None, typer.Option(help="A component to leave out; may be repeated.")] = None,
-    enable: Annotated[list[str] | None, typer.Option(help="Run only these components; may be repeated.")] = None,
+    enable: Annotated[
+        list[str] | None, typer.Option(help="Run only these components, and what they need; may be repeated.")
+    ] = None,
     no_node: Annotated[bool, typer.Option("--no-node", help="Start no node: one may join later.")] = False,
     driver: DriverOption = "auto",
     pods: PodsOption = 0,
@@ -96,19 +98,17 @@ def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> fr
     """The components that are left out."""
     if not enable and not disable:
         return frozenset()
-    from flowdeck.plugins import PluginError, registered
+    from flowdeck.plugins import PluginError, registered, with_needs
 
     try:
         known = registered()
+        wanted = with_needs(enable) if enable else set(known)
     except PluginError as error:
         raise Refusal(str(error)) from error
     for name in [*(enable or ()), *(disable or ())]:
         if name not in known:
             raise Refusal(f"there is no component {name!r}: there are {', '.join(known)}")
-    left_out = set(disable or ())
-    if enable:
-        left_out |= set(known) - set(enable)
-    return frozenset(left_out)
+    return frozenset((known.keys() - wanted) | set(disable or ()))
 
 
 def _start_detached(settings: Settings) -> None:

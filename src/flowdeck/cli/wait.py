@@ -20,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
 
 def wait(
     kind: Annotated[str, typer.Argument(help="A kind, as for `get`, or KIND/NAME.")],
-    condition: Annotated[str, typer.Option("--for", help="A condition's type, or `deleted`.")],
+    wanted: Annotated[
+        str, typer.Option("--for", help="A condition's type, or `deleted`; kubectl's condition=Ready, delete too.")
+    ],
     name: Annotated[str, typer.Argument(help="The object's name.")] = "",
     timeout_s: Annotated[float, typer.Option("--timeout", help="Give up after that many seconds.")] = 600,
     namespace: NamespaceOption = "",
@@ -32,6 +34,7 @@ def wait(
     if not named:
         raise Refusal("say what to wait for: a kind and a name")
     config = cluster_of(kubeconfig, data)
+    condition = _condition(wanted)
 
     async def work(client: HttpClient) -> None:
         found = await kind_named(client, word)
@@ -44,6 +47,16 @@ def wait(
         typer.echo(f"{found.resource}/{named} condition met")
 
     talk(config, work)
+
+
+def _condition(wanted: str) -> str:
+    """What to wait for, in either spelling."""
+    if wanted in ("delete", "deleted"):
+        return "deleted"
+    type, _, status = wanted.removeprefix("condition=").partition("=")
+    if status.lower() not in ("", "true"):
+        raise Refusal(f"cannot wait for {wanted!r}: name a condition that shall be True, or `deleted`")
+    return type
 
 
 async def _until(client: HttpClient, kind: Kind, key: ObjectKey, condition: str) -> None:

@@ -62,6 +62,8 @@ class Component(Protocol):
 
     name: str
     """As in settings and `--enable`: `training`."""
+    needs: Sequence[str]
+    """Names of the components whose kinds it makes objects of; `--enable` brings them along."""
 
     def custom_resource_definitions(self) -> Sequence[Tree]:
         """The CRDs of its kinds, generated from its `types.py`."""

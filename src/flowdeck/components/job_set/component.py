@@ -18,6 +18,7 @@ class JobSets:
     """See `components.base.Component`."""
 
     name = "jobset"
+    needs = ()
 
     def custom_resource_definitions(self) -> Sequence[Tree]:
         return (job_set_definition(),)

@@ -29,6 +29,7 @@ class Training:
     """See `components.base.Component`."""
 
     name = "training"
+    needs = ("jobset",)
 
     def custom_resource_definitions(self) -> Sequence[Tree]:
         return definitions()
