@@ -118,6 +118,14 @@ def test_from_a_chosen_task_all_that_follows_runs_again() -> None:
     assert executor.by_label("root.c").parameters["x"] == "root.b-1"
 
 
+def test_from_the_root_everything_runs_again() -> None:
+    executor = finished(Broken())
+    executor.send(RetryRequested(at=NOW, task=executor.by_label("root").id))
+    executor.run()
+    assert set(executor.executions.values()) == {2}
+    assert executor.state.status is RunStatus.SUCCEEDED
+
+
 def test_from_a_task_inside_a_loop_the_other_iterations_are_kept() -> None:
     executor = finished(Broken())
     executor.send(RetryRequested(at=NOW, task=executor.by_label("root.loop[1].two").id))

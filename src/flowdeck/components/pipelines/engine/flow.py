@@ -205,7 +205,7 @@ class Flow:
         if task.failures > task.retry.max_retries or self._held_back(task):
             self.end(task, State.FAILED, message)
             return
-        self._drop_children(task)
+        self.drop_children(task)
         task.message = message
         self.move(task, State.BACKING_OFF)
         self.active[task.id] = task
@@ -370,7 +370,7 @@ class Flow:
             stack += each.children.values()
         self.out.append(ForgetTasks(cause=self.cause, tasks=gone))
 
-    def _drop_children(self, task: TaskRun) -> None:
+    def drop_children(self, task: TaskRun) -> None:
         for child in task.children.values():
             self.forget(child)
         task.children = {}

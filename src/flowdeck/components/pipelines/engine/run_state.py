@@ -238,5 +238,10 @@ class RunState:
         flow.record_run(RunStatus.RUNNING)
         flow.add_deadline()
         flow.wish = wish_for(flow.tasks.get(event.task))
-        go_on(flow, flow.root, plan.root)
+        if event.task == flow.root.id:
+            flow.root.task = plan.root
+            flow.drop_children(flow.root)
+            flow.execute_again(flow.root)
+        else:
+            go_on(flow, flow.root, plan.root)
         return flow.leave()
