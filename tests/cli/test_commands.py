@@ -68,7 +68,7 @@ def test_status_tells_scripts_what_they_need(flowdeck: RunningPlatform, data: li
     assert facts["server"] == flowdeck.server
     assert facts["kubeconfig"] == str(flowdeck.kubeconfig)
     assert set(facts["pids"]) == {"api", "node"}
-    assert facts["components"] == ["training"]
+    assert facts["components"] == ["jobset", "training"]
 
 
 def test_a_job_is_applied_waited_for_read_and_deleted(data: list[str], namespace: list[str]) -> None:
