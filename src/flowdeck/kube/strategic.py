@@ -13,6 +13,7 @@ from typing import Any
 
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree, copy_of
+from flowdeck.kube.patches import json_type
 from flowdeck.kube.schema import Schema
 
 _PATCH = "$patch"
