@@ -36,7 +36,7 @@ USERS = {
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata", "omitManagedFields": True}],
 }
 
@@ -99,7 +99,7 @@ class RealCluster:
 
     @property
     def audit_log(self) -> Path:
-        """Of a strict cluster: every request that was answered, a JSON event a line."""
+        """Of a strict cluster: every request that was answered, a JSON event a line; of watches, begin and end."""
         return self.folder / "audit.log"
 
     # parts that tests stop and start again
