@@ -17,7 +17,7 @@ from flowdeck.cluster.install import (
     users_objects,
 )
 from flowdeck.cluster.manifests.render import Manifests
-from flowdeck.cluster.names import KEY, NAMESPACE
+from flowdeck.cluster.names import KEY, NAMESPACE, PODS
 from flowdeck.cluster.settings import ClusterSettings
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
 from flowdeck.kube import kinds
@@ -104,6 +104,36 @@ async def test_upstreams_trainer_is_seen_while_it_runs(world: World) -> None:
     assert (await look(world.client)).has_upstream_trainer
     await world.client.patch(kinds.DEPLOYMENT, ObjectKey(NAMESPACE, meta["name"]), {"spec": {"replicas": 0}})
     assert not (await look(world.client)).has_upstream_trainer
+
+
+async def test_what_upstreams_trainer_has_left_in_the_place_of_ours_is_replaced(world: World) -> None:
+    name = "kubeflow-trainer-controller-manager"
+    await world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    await world.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"selector": {"app.kubernetes.io/name": "trainer"}, "ports": [{"name": "webhook", "port": 443}]},
+        }
+    )
+    hook = {
+        "name": "validator.old.trainer.kubeflow.org",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": {"service": {"name": name, "namespace": NAMESPACE, "path": "/old"}},
+        "sideEffects": "None",
+    }
+    api = kinds.VALIDATING_WEBHOOK_CONFIGURATION
+    configuration = {"apiVersion": api.api_version, "kind": api.kind, "webhooks": [hook]}
+    await world.create(configuration | {"metadata": {"name": "validator.trainer.kubeflow.org"}})
+    await install(world)
+    service = await world.get(kinds.SERVICE, name, NAMESPACE)
+    assert service["spec"]["selector"] == PODS
+    assert [port["port"] for port in service["spec"]["ports"]] == [10443]
+    validator = await world.get(api, "validator.trainer.kubeflow.org")
+    assert [each["name"] for each in validator["webhooks"]] == [
+        f"validator.{kind}.trainer.kubeflow.org" for kind in ("trainjob", "trainingruntime", "clustertrainingruntime")
+    ]
 
 
 async def test_an_upgrade_keeps_users_objects_and_takes_away_what_is_no_longer_brought(world: World) -> None:

@@ -25,6 +25,9 @@ UPSTREAM = ObjectKey(NAMESPACE, "kubeflow-trainer-controller-manager")
 OLDEST = (1, 34)
 """The Kubernetes that we are made for."""
 LOOK_S = 0.5
+REPLACED = (kinds.SERVICE, kinds.MUTATING_WEBHOOK_CONFIGURATION, kinds.VALIDATING_WEBHOOK_CONFIGURATION)
+"""Where somebody else's (upstream's) is in the place of ours, it goes: applied over it, ours would select its pods as
+well as our own, and keep its webhooks, behind which nobody is."""
 
 What = Literal["created", "changed", "unchanged", "deleted", "kept"]
 
@@ -111,8 +114,11 @@ class Installer:
     async def _apply(self, kind: Kind, obj: Tree) -> Change:
         key = key_of(obj)
         before = await self.client.find(kind, key)
-        if kind == kinds.NAMESPACE and before is not None and not is_ours(before):
+        is_foreign = before is not None and not is_ours(before)
+        if kind == kinds.NAMESPACE and is_foreign:
             return Change(kind, key, "kept")  # it was there first, and stays when we go
+        if kind in REPLACED and is_foreign:
+            await self.client.delete(kind, key, missing_ok=True)
         after = await self.client.apply(kind, obj, manager=INSTALLER, force=True)
         if before is None:
             return Change(kind, key, "created")
