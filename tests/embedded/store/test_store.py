@@ -52,6 +52,47 @@ async def test_of_two_writes_on_one_revision_one_wins(store: Store) -> None:
     assert [isinstance(result, StaleError) for result in results] == [False, True]
 
 
+async def test_a_write_goes_on_when_nobody_waits_for_it_any_more(store: Store) -> None:
+    writing = asyncio.ensure_future(store.put(a_key(), a_tree(x="1"), expected=None))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await store.written()
+    found = store.get(a_key())
+    assert found is not None
+    assert found.tree["data"] == {"x": "1"}
+    assert (await asyncio.gather(writing, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+
+
+async def test_trees_that_were_not_asked_for_lately_are_made_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "TREE_BYTES", 200)
+    first = await store.put(a_key(), a_tree(x="1"), expected=None)
+    tree = first.tree
+    assert first.tree is tree
+    await store.put(a_key("b"), a_tree("b", x="2" * 300), expected=None)
+    assert first.tree is not tree
+    assert first.tree == tree
+    assert first.fact(len) == 2
+
+
+async def test_a_revision_that_a_deletion_took_is_not_given_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    entry = await store.put(a_key(), a_tree(), expected=None)
+    deleted = await store.delete(a_key(), expected=entry)
+    kept = await store.put(a_key("b"), a_tree("b"), expected=None)
+    store.close()
+    again = Store(tmp_path / "store.db")
+    assert again.revision == kept.revision > deleted.revision
+    gone = again.get(a_key("b"))
+    assert gone is not None
+    await again.delete(a_key("b"), expected=gone)
+    again.close()
+    once_more = Store(tmp_path / "store.db")
+    assert once_more.revision == kept.revision + 1
+    once_more.close()
+
+
 async def test_a_write_on_its_way_is_seen_by_the_next_write_but_not_by_readers(store: Store) -> None:
     writing = asyncio.ensure_future(store.put(a_key(), a_tree(x="1"), expected=None))
     await asyncio.sleep(0)

@@ -4,7 +4,6 @@ Each write reads the head of the object, builds the new state, and stores it on 
 same; a write that is not tied to a revision tries again when somebody was faster. Reading is in `listing.py`.
 """
 
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from random import Random
@@ -124,7 +123,7 @@ class Verbs:
 
     def _prepare_new(self, resource: Resource, obj: Tree, now: datetime) -> None:
         meta = obj["metadata"]
-        meta["uid"] = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        meta["uid"] = _new_uid(self._random)
         meta["creationTimestamp"] = format_time(now)
         resource.strategy.prepare_create(obj)
 
@@ -370,6 +369,13 @@ class Verbs:
         if resource.conversion is not None:
             return resource.conversion.from_storage(obj)
         return {**obj, "apiVersion": resource.kind.api_version}
+
+
+def _new_uid(random: Random) -> str:
+    """A UUID of version 4."""
+    text = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def _store_key(resource: Resource, key: ObjectKey) -> StoreKey:

@@ -289,7 +289,7 @@ class Store:
         if not self._is_committing:
             self._is_committing = True
             asyncio.get_running_loop().call_soon(self._start_commit)
-        await asyncio.shield(done)
+        await done  # who stops waiting stops nothing: the write goes on
 
     def _start_commit(self) -> None:
         batch, self._queue = self._queue, []
