@@ -361,7 +361,7 @@ async def test_logs_come_from_the_node(front: Front) -> None:
         ("/two/log?container=missing", (404, "no such container")),
         (
             "/two/log?container=a&tailLines=-1",
-            (422, 'PodLogOptions "" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0'),
+            (422, 'PodLogOptions "two" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0'),
         ),
         ("/two/exec?container=c&command=ls", (400, "container c is not valid for pod two")),
     ],

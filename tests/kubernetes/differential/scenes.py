@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from flowdeck.kube.objects import Tree
-from tests.kubernetes.differential.scenario import Step, create, until
+from tests.kubernetes.differential.makers import definition
+from tests.kubernetes.differential.scenario import Step, create, get, until, until_status
 
 
 def made(plural: str, obj: Tree) -> Sequence[Step]:
@@ -12,3 +13,15 @@ def made(plural: str, obj: Tree) -> Sequence[Step]:
     if plural == "customresourcedefinitions":
         steps.append(until(f"{plural}/{obj['metadata']['name']}", "status.conditions.1.status", "True").unseen())
     return steps
+
+
+FOOS = "/apis/{ns}.example.com/v1/namespaces/{ns}/foos"
+FOO_DEFINITION = "customresourcedefinitions/foos.{ns}.example.com"
+
+
+def served(schema: Tree | None = None, **version: object) -> Sequence[Step]:
+    """`Foo` as `definition()` has it, and its objects can be asked for at `FOOS`."""
+    return [
+        *made("customresourcedefinitions", definition(schema=schema, **version)),
+        until_status(200, get(FOOS)).unseen(),
+    ]

@@ -48,7 +48,7 @@ from flowdeck.kube.errors import (
     page_not_found,
     unknown_path,
 )
-from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.kube.objects import ObjectKey
 
 _RUNS_SOMETHING = frozenset((("pods", "exec"), ("pods", "attach"), ("pods", "portforward")))
 """A WebSocket is opened by GET, yet these do something in a pod: `create` is asked for as well, as since 1.35."""
@@ -122,8 +122,8 @@ class Pipeline:
     def _check_route(self, info: RequestInfo, path: ResourcePath) -> None:
         """Raises for a path, or a method on it, of which upstream's router knows nothing."""
         if info.resource is None:
-            served = any(r.kind.path == Kind(path.group, path.version, "", "").path for r in self.handlers.registry)
-            raise page_not_found() if served else unknown_path()
+            is_known = any(resource.kind.group == path.group for resource in self.handlers.registry)
+            raise page_not_found() if is_known else unknown_path()
         is_below = path.namespace and path.plural != "namespaces"
         if is_below and not info.resource.kind.namespaced:
             raise page_not_found()
@@ -215,7 +215,7 @@ class Pipeline:
                 return answer
         handler = self.routes.get(info.path.rstrip("/"))
         if handler is None:
-            raise page_not_found()
+            raise unknown_path()
         return await handler(info)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,6 +28,13 @@ def set_pod_status(pod: Tree) -> None:
     pod["status"] = status
 
 
+def keep_quality_of_service(pod: Tree, old: Tree) -> None:
+    """It was decided when the pod was made."""
+    quality = get_in(old, "status", "qosClass")
+    if quality and not get_in(pod, "status", "qosClass"):
+        pod["status"] = {**(pod.get("status") or {}), "qosClass": quality}
+
+
 def quality_of_service(pod: Tree) -> str:
     """`Guaranteed` when every container's CPU and memory are limited to what they request, `BestEffort` when none
     asks for anything, `Burstable` in between. Resources of the pod itself come first."""

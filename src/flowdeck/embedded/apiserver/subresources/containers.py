@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage
 from flowdeck.embedded.apiserver.subresources.connections import refuse
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
-from flowdeck.kube.errors import ApiError, BadRequest, FieldError, Invalid, forbidden, invalid, not_found
+from flowdeck.kube.errors import ApiError, BadRequest, FieldError, forbidden, invalid, invalid_object, not_found
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import ObjectKey, Tree
+from flowdeck.kube.objects import Kind, ObjectKey, Tree
 
 _LOG_OPTIONS = ("follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream")
 _STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
@@ -33,7 +33,7 @@ class Containers:
     async def log(self, info: RequestInfo) -> Answer:
         """The log, streamed as the node reads it; empty for a pod that no node has yet."""
         pod = self._pod(info)
-        check_log_options(info.query)
+        check_log_options(info.query, info.key.name if info.key else "")
         container = container_of(pod, info.query.get("container", ""))
         if not pod["spec"].get("nodeName"):
             return Answer(raw=b"", content_type="text/plain")
@@ -107,7 +107,10 @@ def container_of(pod: Tree, asked: str) -> str:
     raise BadRequest(f"a container name must be specified for pod {name}, choose one of: [{' '.join(every)}]")
 
 
-def check_log_options(query: Mapping[str, str]) -> None:
+_POD_LOG_OPTIONS = Kind("", "v1", "PodLogOptions", "")
+
+
+def check_log_options(query: Mapping[str, str], pod: str) -> None:
     """Raises `Invalid` for numbers that are out of range and times given twice, `BadRequest` for what is no number."""
     errors: list[FieldError] = []
     for name, least in (("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1)):
@@ -122,9 +125,8 @@ def check_log_options(query: Mapping[str, str]) -> None:
             bound = "greater than 0" if least else "greater than or equal to 0"
             errors.append(invalid(name, number, f"must be {bound}"))
     if query.get("sinceSeconds") and query.get("sinceTime"):
-        errors.append(forbidden("<nil>", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+        errors.append(forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
     if query.get("stream") not in (None, "", "All", "Stdout", "Stderr"):
         errors.append(invalid("stream", query["stream"], 'supported values: "All", "Stderr", "Stdout"'))
     if errors:
-        told = str(errors[0]) if len(errors) == 1 else "[" + ", ".join(map(str, errors)) + "]"
-        raise Invalid(f'PodLogOptions "" is invalid: {told}', causes=[error.to_cause() for error in errors])
+        raise invalid_object(_POD_LOG_OPTIONS, pod, errors)

@@ -33,10 +33,15 @@ def _secret(obj: Tree, now: datetime) -> Sequence[Any]:
 
 
 def _service_account(obj: Tree, now: datetime) -> Sequence[Any]:
-    return name_of(obj), len(obj.get("secrets") or ()), age_of(obj, now)
+    return name_of(obj), age_of(obj, now)
 
 
 # -- nodes
+
+
+def _kernel(info: Tree) -> str:
+    version, machine = info.get("kernelVersion") or UNKNOWN, info.get("architecture")
+    return f"{version} ({machine})" if machine else version
 
 
 def _node(obj: Tree, now: datetime) -> Sequence[Any]:
@@ -50,7 +55,7 @@ def _node(obj: Tree, now: datetime) -> Sequence[Any]:
         _address(obj, "InternalIP"),
         _address(obj, "ExternalIP"),
         info.get("osImage") or UNKNOWN,
-        info.get("kernelVersion") or UNKNOWN,
+        _kernel(info),
         info.get("containerRuntimeVersion") or UNKNOWN,
     )
 
@@ -277,7 +282,7 @@ PRINTERS: dict[str, Printer] = {
     "events.events.k8s.io": _EVENTS,
     "configmaps": Printer((NAME, Column("Data"), AGE), _config_map),
     "secrets": Printer((NAME, Column("Type"), Column("Data"), AGE), _secret),
-    "serviceaccounts": Printer((NAME, Column("Secrets"), AGE), _service_account),
+    "serviceaccounts": Printer((NAME, AGE), _service_account),
     "resourcequotas": Printer((NAME, Column("Request"), Column("Limit"), AGE), _quota),
     "componentstatuses": Printer((NAME, Column("Status"), Column("Message"), Column("Error")), _component_status),
     "roles.rbac.authorization.k8s.io": _CREATED,
@@ -286,13 +291,14 @@ PRINTERS: dict[str, Printer] = {
     "clusterrolebindings.rbac.authorization.k8s.io": _BINDINGS,
     "leases.coordination.k8s.io": Printer((NAME, Column("Holder"), AGE), _lease),
     "priorityclasses.scheduling.k8s.io": Printer(
-        (NAME, Column("Value"), Column("Global-Default", "boolean"), AGE, Column("PreemptionPolicy")), _priority_class
+        (NAME, Column("Value", "integer"), Column("Global-Default", "boolean"), AGE, Column("PreemptionPolicy")),
+        _priority_class,
     ),
     "runtimeclasses.node.k8s.io": Printer((NAME, Column("Handler"), AGE), _runtime_class),
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
     "validatingadmissionpolicies.admissionregistration.k8s.io": Printer(
-        (NAME, Column("Validations"), Column("ParamKind"), AGE), _policy
+        (NAME, Column("Validations", "integer"), Column("ParamKind"), AGE), _policy
     ),
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": Printer(
         (NAME, Column("PolicyName"), Column("ParamRef"), AGE), _policy_binding

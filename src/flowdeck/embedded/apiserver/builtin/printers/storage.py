@@ -155,7 +155,7 @@ PRINTERS: dict[str, Printer] = {
             Column("Provisioner"),
             Column("ReclaimPolicy"),
             Column("VolumeBindingMode"),
-            Column("AllowVolumeExpansion", "boolean"),
+            Column("AllowVolumeExpansion"),
             AGE,
         ),
         _storage_class,

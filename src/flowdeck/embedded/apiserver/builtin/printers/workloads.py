@@ -277,7 +277,7 @@ PRINTERS: dict[str, Printer] = {
         ),
         _cron_job,
     ),
-    "controllerrevisions.apps": Printer((NAME, Column("Controller"), _count("Revision"), AGE), _controller_revision),
+    "controllerrevisions.apps": Printer((NAME, Column("Controller"), Column("Revision"), AGE), _controller_revision),
     "poddisruptionbudgets.policy": Printer(
         (NAME, Column("Min Available"), Column("Max Unavailable"), _count("Allowed Disruptions"), AGE),
         _disruption_budget,
