@@ -17,6 +17,7 @@ test: setup      ## set up and run all tests
 test-kubernetes: setup ## the same platform on a real Kubernetes, built from its Go modules (needs Go; the first time takes minutes)
 	.venv/bin/python -m tests.kubernetes.rig build
 	$(PYTEST) -q tests/kubernetes
+	$(PYTEST) -q --cluster real tests/training tests/sdk
 
 faults: setup    ## kill the platform 200 times a driver, and cut the store's power as often (FLOWDECK_FAULT_ROUNDS)
 	FLOWDECK_FAULT_ROUNDS=$${FLOWDECK_FAULT_ROUNDS:-200} $(PYTEST) -s -n 0 tests/faults tests/embedded/store/test_power_cuts.py

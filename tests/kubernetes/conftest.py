@@ -23,6 +23,12 @@ def _say(config: pytest.Config) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tells whoever waits."""
+    return _say(request.config)
+
+
+@pytest.fixture(scope="session")
 def real_api() -> Iterator[RealCluster]:
     """etcd and kube-apiserver alone: nothing acts on objects, and nothing writes but the test."""
     with control_plane(binaries.folder(), controllers=False) as cluster:
