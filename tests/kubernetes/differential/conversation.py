@@ -22,9 +22,9 @@ REQUEST_S = 60
 EVENT_S = 4
 """How long an event is waited for: it comes or it does not, and that is compared."""
 UNTIL_S = 60
-REPEAT_S = 15
+REPEAT_S = 60
 """How long a server may take to know what was written."""
-POLL_S = 0.05
+POLL_S = 0.1
 AGENT = "differential"
 
 _COMPARED = ("content-type", "warning", "retry-after", "cache-control", "location", "www-authenticate", "allow")
@@ -96,7 +96,9 @@ class Conversation:
         asked = Request(word=step.word, path=step.path, method="GET")
         loop = asyncio.get_running_loop()
         end = loop.time() + UNTIL_S
+        before = self.requests
         while True:
+            self.requests = before
             outcome = await self._ask(asked)
             if _is_as_wanted(step, outcome) or loop.time() > end:
                 return outcome
@@ -105,12 +107,12 @@ class Conversation:
     async def _repeat(self, step: Repeated) -> Outcome:
         loop = asyncio.get_running_loop()
         end = loop.time() + REPEAT_S
+        before = self.requests
         while True:
-            before = self.requests
+            self.requests = before
             outcome = await self._ask(step)
             if outcome.seen["status"] == step.status or loop.time() > end:
                 return outcome
-            self.requests = before
             await asyncio.sleep(POLL_S)
 
     async def _open(self, step: Watch, stack: AsyncExitStack) -> Outcome:

@@ -1,6 +1,7 @@
 """Steps with which several themes begin: they make the scene, and are not compared."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from flowdeck.kube.objects import Tree
 from tests.kubernetes.differential.makers import definition
@@ -19,7 +20,7 @@ FOOS = "/apis/{ns}.example.com/v1/namespaces/{ns}/foos"
 FOO_DEFINITION = "customresourcedefinitions/foos.{ns}.example.com"
 
 
-def served(schema: Tree | None = None, **version: object) -> Sequence[Step]:
+def served(schema: Tree | None = None, **version: Any) -> Sequence[Step]:
     """`Foo` as `definition()` has it, and its objects can be asked for at `FOOS`."""
     return [
         *made("customresourcedefinitions", definition(schema=schema, **version)),

@@ -75,7 +75,7 @@ def told(differences: Sequence[Difference]) -> str:
 
 
 async def play_all(scenarios: Sequence[Scenario], pair: Pair, run: str) -> Report:
-    """Plays scenarios, many at a time, beside a webhook that they can use. `run` is part of the names of namespaces, so that a server can be used again."""
+    """Plays scenarios, many at a time. `run` is part of the names of namespaces, so that a server can be used again."""
     async with serving() as texts:
         return await _play_all(scenarios, pair, run, texts)
 
@@ -117,7 +117,7 @@ async def _outcomes(talk: Conversation) -> Sequence[Tree]:
     await _make_namespace(talk.server, talk.namespace, whole=talk.scenario.whole)
     outcomes = await talk.play()
     normal = Normal(talk.namespace)
-    return [normal.outcome(outcome) for outcome in outcomes]
+    return [normal.outcome(outcome, step.quiet) for outcome, step in zip(outcomes, talk.scenario.steps, strict=True)]
 
 
 async def _make_namespace(server: Server, namespace: str, *, whole: bool) -> None:
