@@ -11,9 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.pods import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB, runtime, train_job
 from flowdeck.client.http import HttpClient
+from flowdeck.clock import SystemClock
+from flowdeck.controller.informer import Informer
 from flowdeck.kube.conditions import is_true
 from flowdeck.kube.kinds import JOB_SET
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import Kind, Tree
 
 SUBMITTERS = 16
 WRITES = ("create", "update", "patch", "apply", "delete", "deletecollection")
@@ -81,14 +83,12 @@ async def run(cluster: Cluster, size: int) -> Crowd:
     client, crowd = cluster.client, Crowd(size)
     await client.apply(CLUSTER_TRAINING_RUNTIME, runtime(), manager="bench")
     names = {f"crowd-{size}-{number}" for number in range(size)}
-    jobs_from = (await client.list(TRAIN_JOB, limit=1)).resource_version
-    sets_from = (await client.list(JOB_SET, limit=1)).resource_version
     asked = asked_of(await cluster.metrics())
     crowd.controllers_s, crowd.all_s = -_cpu_s(cluster.controllers), -_cpu_s(cluster.control_plane)
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_follow_job_sets(client, crowd, names, sets_from))
-        tasks.create_task(_follow(client, crowd, names, jobs_from))
+        tasks.create_task(_follow(client, JOB_SET, names, lambda job_set: True, crowd.to_job_set))
+        tasks.create_task(_follow(client, TRAIN_JOB, names, _is_over, crowd.finished))
         for number in range(SUBMITTERS):
             tasks.create_task(_submit(client, crowd, sorted(names)[number::SUBMITTERS]))
     crowd.seconds = time.perf_counter() - began
@@ -113,24 +113,26 @@ async def _submit(client: HttpClient, crowd: Crowd, names: Sequence[str]) -> Non
         crowd.created[name] = time.perf_counter()
 
 
-async def _follow_job_sets(client: HttpClient, crowd: Crowd, names: set[str], start: str) -> None:
-    async with client.watch(JOB_SET, resource_version=start) as events:
-        async for event in events:
-            name = event.object["metadata"].get("name", "")
-            if event.type == "ADDED" and name in names:
-                crowd.to_job_set[name] = time.perf_counter()
-                if len(crowd.to_job_set) == len(names):
-                    return
+async def _follow(
+    client: HttpClient, kind: Kind, names: set[str], holds: Callable[[Tree], bool], seen: dict[str, float]
+) -> None:
+    """Notes when `holds` came true of each, however often the watch breaks off; returns once it did of all."""
+    all_seen = asyncio.Event()
 
+    def note(old: Tree | None, new: Tree | None) -> None:
+        if new is not None and new["metadata"]["name"] in names and holds(new):
+            seen.setdefault(new["metadata"]["name"], time.perf_counter())
+            if len(seen) == len(names):
+                all_seen.set()
 
-async def _follow(client: HttpClient, crowd: Crowd, names: set[str], start: str) -> None:
-    async with client.watch(TRAIN_JOB, resource_version=start) as events:
-        async for event in events:
-            name = event.object["metadata"].get("name", "")
-            if name in names and event.type != "BOOKMARK" and _is_over(event.object):
-                crowd.finished.setdefault(name, time.perf_counter())
-                if len(crowd.finished) == len(names):
-                    return
+    informer = Informer(kind, client, SystemClock())
+    informer.add_handler(note)
+    tasks = [asyncio.create_task(informer.run()), asyncio.create_task(all_seen.wait())]
+    done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
 def _is_over(job: Tree) -> bool:
