@@ -27,14 +27,12 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.errors import ApiError
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of
+from flowdeck.kube.kinds import CERTIFICATE_SIGNING_REQUEST
+from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-SIGNING_REQUEST = Kind(
-    "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False
-)
 SIGNER = "kubernetes.io/kubelet-serving"
 OWN_LIFE = timedelta(days=365)
 RETRY_S = 5.0
@@ -124,18 +122,22 @@ class ServingCertificate:
                 "request": base64.b64encode(_request(key, self.node, self.names)).decode(),
             },
         }
-        made = await self.client.create(SIGNING_REQUEST, request)
+        made = await self.client.create(CERTIFICATE_SIGNING_REQUEST, request)
         signed = await self._wait(key_of(made))
         _write(self._signed, signed.decode() + key)
+        if not self._is_good(self._signed):
+            raise Refused("the signed certificate is not for the names of this node, or has ended already")
 
     async def _wait(self, key: ObjectKey) -> bytes:
         """The signed certificate. A request that nobody looks at the cluster removes after a day: `NotFound`."""
         while True:
-            request = await self.client.get(SIGNING_REQUEST, key)
+            request = await self.client.get(CERTIFICATE_SIGNING_REQUEST, key)
             if signed := _answer(request):
                 return signed
             start = request["metadata"]["resourceVersion"]
-            selected = self.client.watch(SIGNING_REQUEST, fields=f"metadata.name={key.name}", resource_version=start)
+            selected = self.client.watch(
+                CERTIFICATE_SIGNING_REQUEST, fields=f"metadata.name={key.name}", resource_version=start
+            )
             async with selected as events:
                 async for event in events:
                     if signed := _answer(event.object):
@@ -171,8 +173,8 @@ def _told(file: Path) -> tuple[frozenset[str], datetime, datetime]:
     from cryptography import x509
 
     certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    told = {str(name.value) for name in names}
+    names = (extension.value for extension in certificate.extensions)
+    told = {str(name.value) for value in names if isinstance(value, x509.SubjectAlternativeName) for name in value}
     return frozenset(told), certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
