@@ -70,6 +70,12 @@ def test_the_operator_may_not_run_code_in_pods_nor_make_them() -> None:
             assert "pods" not in rule["resources"] or verbs <= {"get", "list", "watch"}
 
 
+def test_the_operator_may_read_no_secret_but_its_own() -> None:
+    for rule in policy_rules():
+        if "secrets" in rule["resources"]:
+            assert rule["verbs"] == ["create"] or rule["resourceNames"] == ["flowdeck-certificates"]
+
+
 def test_no_container_is_privileged_and_each_may_only_read_its_file_system() -> None:
     found = list(containers())
     assert found

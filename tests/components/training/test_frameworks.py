@@ -13,6 +13,7 @@ from flowdeck.components.training.frameworks.torchtune import model_of
 from flowdeck.components.training.merge import build
 from flowdeck.components.training.runtimes.torchtune import torchtune_llama_1b
 from flowdeck.components.training.types import runtime_of, train_job_of
+from flowdeck.kube.kinds import SECRET
 from flowdeck.kube.objects import Tree, by_name
 from tests.components.training.makers import a_job, a_runtime, a_train_job
 
@@ -227,7 +228,7 @@ def test_mpi_endpoints_are_under_the_template_s_subdomain() -> None:
 def test_mpi_keys_are_made_once_and_open_each_other() -> None:
     draft = built(an_mpi_runtime(), a_train_job())
     wanted = next(wanted for wanted in draft.objects if wanted.key.name == "train-mpi-ssh-auth")
-    assert wanted.once
+    assert wanted.kind == SECRET
     secret = wanted.make()
     pem = base64.b64decode(secret["data"]["ssh-privatekey"])
     assert pem.startswith(b"-----BEGIN EC PRIVATE KEY-----")

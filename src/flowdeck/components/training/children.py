@@ -1,5 +1,6 @@
 """Writes what a TrainJob wants: the one place where its children are created and changed."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,8 @@ from flowdeck.components.training.draft import Plugin, Wanted
 from flowdeck.components.training.merge import build
 from flowdeck.components.training.snapshot import read_snapshot, snapshot_key, snapshot_of
 from flowdeck.components.training.types import RUNTIME_KINDS, TrainJob, runtime_of
-from flowdeck.kube.errors import Conflict
-from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET
+from flowdeck.kube.errors import AlreadyExists, Conflict
+from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET, SECRET
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_controlled_by, owner_reference
 
 MANAGER = "trainer"
@@ -27,7 +28,12 @@ class Children:
     async def bring_about(self, tree: Tree, job: TrainJob) -> None:
         """Creates what is missing and, while the job is suspended, changes what differs. Raises the `ApiError`."""
         runtime = runtime_of(await self._runtime(tree, job))
+        has_job_set = await self.client.find(JOB_SET, job.key) is not None
         for wanted in build(job, runtime, self.plugins).objects:
+            if wanted.kind == SECRET:  # never read: on a cluster we may not, and keys must not change anyway
+                if not has_job_set:
+                    await self._make(wanted, tree)
+                continue
             existing = await self.client.find(wanted.kind, wanted.key)
             if existing is not None and not is_controlled_by(existing, tree):
                 raise _clash(wanted, tree)
@@ -45,6 +51,13 @@ class Children:
         await self.client.apply(CONFIG_MAP, snapshot_of(runtime, job, tree), manager=MANAGER)
         return runtime
 
+    async def _make(self, wanted: Wanted, owner: Tree) -> None:
+        """Creates it; that it is there already, from an attempt before, is as good."""
+        obj = wanted.make()
+        obj["metadata"]["ownerReferences"] = [owner_reference(owner)]
+        with contextlib.suppress(AlreadyExists):
+            await self.client.create(wanted.kind, obj)
+
     async def _write(self, wanted: Wanted, existing: Tree | None, owner: Tree) -> None:
         obj = wanted.make()
         if existing is not None and not wanted.while_suspended and is_within(obj, existing):
@@ -54,8 +67,6 @@ class Children:
 
 
 def _may_change(wanted: Wanted, existing: Tree, job: TrainJob) -> bool:
-    if wanted.once:
-        return False
     if not wanted.while_suspended:
         return True
     is_held = wanted.kind == JOB_SET and bool(get_in(existing, "spec", "suspend"))

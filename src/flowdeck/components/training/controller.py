@@ -25,7 +25,7 @@ from flowdeck.controller.contract import DONE, Maps, Owns, Result, look_again_in
 from flowdeck.controller.events import Events
 from flowdeck.controller.status import write_status
 from flowdeck.kube.errors import ApiError
-from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET, SECRET
+from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET
 from flowdeck.kube.objects import (
     Kind,
     ObjectKey,
@@ -55,7 +55,6 @@ class TrainJobController:
     watches: ClassVar[Sequence[Maps]] = (
         Owns(JOB_SET, owner=TRAIN_JOB),
         Owns(CONFIG_MAP, owner=TRAIN_JOB),
-        Owns(SECRET, owner=TRAIN_JOB),
     )
 
     async def reconcile(self, key: ObjectKey) -> Result:

@@ -17,8 +17,6 @@ class Wanted:
     key: ObjectKey
     make: Callable[[], Tree]
     """The object, without its owner; called only when it is written."""
-    once: bool = False
-    """Leave it alone where it exists already (keys that must not change)."""
     while_suspended: bool = False
     """Where it exists, change it only while the job is suspended (what a scheduler has acted on)."""
 

@@ -17,7 +17,7 @@ RIGHTS = (
     Right(CLUSTER_TRAINING_RUNTIME, ("get", *_CACHED, "patch")),
     Right(JOB_SET, ("get", *_CACHED, *_APPLIED, "delete")),
     Right(CONFIG_MAP, ("get", *_CACHED, *_APPLIED)),
-    Right(SECRET, (*_CACHED, *_APPLIED)),
+    Right(SECRET, ("create",)),  # no Secret of anybody is ever read
     Right(COSCHEDULING, ("get", *_APPLIED)),
     Right(VOLCANO, ("get", *_APPLIED)),
     Right(POD, _CACHED),

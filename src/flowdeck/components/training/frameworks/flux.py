@@ -185,7 +185,7 @@ def _curve(draft: Draft) -> Wanted:
 
 
 def _curve_secret(key: ObjectKey, uid: str) -> Tree:
-    """Keys of all brokers; the same each time for one TrainJob, so that applying it again changes nothing."""
+    """Keys of all brokers; the same each time for one TrainJob."""
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     secret = hashlib.sha256(uid.encode()).digest()

@@ -92,7 +92,7 @@ def _hosts(draft: Draft) -> Iterator[str]:
 
 def _ssh_keys(draft: Draft) -> Wanted:
     key = ObjectKey(draft.namespace, f"{draft.name}-mpi-ssh-auth")
-    return Wanted(kind=SECRET, key=key, make=lambda: _key_secret(key), once=True)
+    return Wanted(kind=SECRET, key=key, make=lambda: _key_secret(key))
 
 
 def _key_secret(key: ObjectKey) -> Tree:
