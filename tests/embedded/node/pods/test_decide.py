@@ -37,9 +37,9 @@ def a_scene(**containers: ContainerSeen) -> PodSeen:
     return PodSeen(containers=containers, is_set_up=True, started_at=NOW, ip="10.0.0.1", host_ip="127.0.0.1")
 
 
-def deleted(pod: Tree, *, grace_s: int = 5) -> Tree:
+def deleted(pod: Tree, *, grace_s: int = 5, since_s: int = 0) -> Tree:
     pod = copy_of(pod)
-    at = (NOW + timedelta(seconds=grace_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = (NOW + timedelta(seconds=grace_s - since_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
     pod["metadata"] |= {"deletionTimestamp": at, "deletionGracePeriodSeconds": grace_s}
     return pod
 
@@ -114,6 +114,18 @@ SIDECAR = a_pod("true", initContainers=[a_container("true", name="side", restart
             id="not before it may be tried again",
         ),
         pytest.param(deleted(ONE), a_scene(main=running()), [Stop("main", 5.0, STOPPING.format("main"))], id="deleted"),
+        pytest.param(
+            deleted(ONE, since_s=60),
+            a_scene(main=running()),
+            [Stop("main", 5.0, STOPPING.format("main"))],
+            id="deleted while there was no node",
+        ),
+        pytest.param(
+            deleted(SIDECAR, since_s=60),
+            a_scene(main=ended(0), side=running()),
+            [Stop("side", 2.0, STOPPING.format("side"))],
+            id="its sidecar: the time is used up",
+        ),
         pytest.param(
             deleted(SIDECAR),
             a_scene(side=running(), main=running()),

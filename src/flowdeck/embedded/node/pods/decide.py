@@ -144,16 +144,19 @@ def _anything_runs(pod: Tree, seen: PodSeen) -> bool:
 
 
 def _end(pod: Tree, seen: PodSeen, now: datetime) -> Step:
-    """Stops what runs: main and init containers first, then sidecars, the last one first."""
-    grace = _time_left(pod, now)
+    """Stops what runs: main and init containers first, then sidecars, the last one first.
+
+    As with a kubelet the grace begins when the node sees the deletion: after a time without a node, too, containers get
+    their SIGTERM and the time to follow it. Sidecars get what is left of it.
+    """
     sidecars = [c["name"] for c in init_containers(pod) if is_sidecar(c)]
     others = [c["name"] for c in all_containers(pod) if c["name"] not in sidecars]
-    stops = _stops(others, seen, grace)
+    stops = _stops(others, seen, float(grace_s(pod)))
     if stops or any(_is_active(seen.of(name)) for name in others):
         return Step(stops)
     for name in reversed(sidecars):
         if _is_active(seen.of(name)):
-            return Step(_stops([name], seen, max(grace, SHORTEST_GRACE_S)))
+            return Step(_stops([name], seen, max(_time_left(pod, now), SHORTEST_GRACE_S)))
     if seen.is_torn_down or seen.is_being_torn_down or seen.is_being_set_up:
         return NOTHING
     return Step([TearDown()])
