@@ -92,7 +92,9 @@ async def test_a_container_without_its_monitor_does_not_go_on(tmp_path: Path) ->
 
         def runs() -> bool:
             nonlocal pid
-            pid = bench.roster.workers()[0].keepers["main"].pid if bench.roster and bench.roster.workers() else 0
+            workers = bench.roster.workers() if bench.roster else []
+            keeper = workers[0].keepers.get("main") if workers else None
+            pid = keeper.pid if keeper else 0
             return bool(pid)
 
         await eventually(runs)
