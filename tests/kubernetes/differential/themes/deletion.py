@@ -48,8 +48,8 @@ SCENARIOS = [
     ),
     scenario(
         "preconditions",
-        create("configmaps", config_map()).kept("a").unseen(),
-        merge("configmaps/a", {"data": {"n": "1"}}).kept("b").unseen(),
+        create("configmaps", config_map()).kept("a"),
+        merge("configmaps/a", {"data": {"n": "1"}}).kept("b"),
         delete("configmaps/a", {"preconditions": {"uid": "00000000-0000-0000-0000-00000000000a"}}),
         delete("configmaps/a", {"preconditions": {"resourceVersion": "{a:metadata.resourceVersion}"}}),
         delete("configmaps/a", {"preconditions": {"resourceVersion": "x"}}),
