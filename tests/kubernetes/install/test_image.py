@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,12 +12,28 @@ from typing import Any
 
 import pytest
 
-BUILD = Path(__file__).parents[3] / "tools" / "build_image.py"
+ROOT = Path(__file__).parents[3]
+INPUT = ("src", "examples", "tools", "pyproject.toml", "uv.lock", "README.md", "LICENSE")
 
 
-def build(archive: Path) -> str:
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of what the image is made of: nobody works on it meanwhile, and it lies elsewhere."""
+    for name in INPUT:
+        target = tmp_path / "source" / name
+        target.parent.mkdir(exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__", ".*cache"))
+        else:
+            shutil.copy(ROOT / name, target)
+    return tmp_path / "source"
+
+
+def build(source: Path, archive: Path) -> str:
     """Builds the operator's image; gives reference and digest as they are told."""
-    done = subprocess.run([sys.executable, BUILD, "flowdeck", "--output", archive], capture_output=True, text=True)
+    command = [sys.executable, source / "tools" / "build_image.py", "flowdeck", "--output", archive]
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # uv is there
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout.split(" ")[0]
 
@@ -31,8 +49,8 @@ def blob(archive: tarfile.TarFile, descriptor: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.timeout(600)
-def test_the_same_input_gives_the_same_image(tmp_path: Path) -> None:
-    first, second = (build(tmp_path / f"{name}.tar") for name in ("first", "second"))
+def test_the_same_input_gives_the_same_image(tmp_path: Path, source: Path) -> None:
+    first, second = (build(source, tmp_path / f"{name}.tar") for name in ("first", "second"))
     assert first == second
     with tarfile.open(tmp_path / "first.tar") as archive:
         index_file = archive.extractfile("index.json")
