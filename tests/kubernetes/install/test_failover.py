@@ -88,21 +88,30 @@ async def test_an_informer_whose_watch_is_too_old_lists_again(site: Site) -> Non
     async with HttpClient(load_kubeconfig(site.cluster.kubeconfig), SystemClock(), manager=agent) as client:
         informer = Informer(kinds.RUNTIME_CLASS, client, SystemClock())
         running = asyncio.create_task(informer.run())
-        await informer.wait_synced()
-        for number in range(ATTEMPTS):
-            await client.create(kinds.CONFIG_MAP, {"metadata": {"name": f"moved-{number}", "namespace": "default"}})
-            site.cluster.stop_apiserver()
-            site.cluster.start_apiserver()
-            name = f"late-{number}"
-            await client.create(kinds.RUNTIME_CLASS, {"metadata": {"name": name}, "handler": "none"})
-            await until(lambda name=name: _knows(informer, name))
-            if lists(site, agent) > 1:  # else a bookmark came just before the server ended
-                break
-        running.cancel()
+        try:
+            await informer.wait_synced()
+            for number in range(ATTEMPTS):
+                await _restart_unseen(site, client, informer, number)
+                if lists(site, agent) > 1:  # else a bookmark came just before the server ended
+                    break
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
     assert lists(site, agent) > 1
     await until(site.all_webhooks_are_trusted)
     await until(lambda: _trained(site, "after-the-restart"))
     await site.ended("after-the-restart")
+
+
+async def _restart_unseen(site: Site, client: HttpClient, informer: Informer, number: int) -> None:
+    """The revision moves on, but not that of the informer's kind; then the API server starts anew."""
+    config_map = {"metadata": {"name": f"moved-{number}", "namespace": "default"}}
+    await until(lambda: client.create(kinds.CONFIG_MAP, config_map))
+    site.cluster.stop_apiserver()
+    site.cluster.start_apiserver()
+    runtime_class = {"metadata": {"name": f"late-{number}"}, "handler": "none"}
+    await until(lambda: client.create(kinds.RUNTIME_CLASS, runtime_class))
+    await until(lambda: _knows(informer, f"late-{number}"))
 
 
 def lists(site: Site, agent: str) -> int:
