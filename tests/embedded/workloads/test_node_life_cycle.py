@@ -127,6 +127,8 @@ async def test_a_pod_deleted_before_it_had_a_node_has_failed(nodes):
     await nodes.client.patch(POD, ObjectKey("default", "p"), {"metadata": {"finalizers": ["example.com/hold"]}})
     await nodes.client.delete(POD, ObjectKey("default", "p"))
     await nodes.settle()
+    assert (await nodes.get(POD, "p"))["status"]["phase"] != "Failed"
+    await nodes.advance(seconds=21)
     assert (await nodes.get(POD, "p"))["status"]["phase"] == "Failed"
 
 

@@ -12,10 +12,26 @@ import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from flowdeck.clock import SystemClock
 from flowdeck.kube import yaml_text
 from flowdeck.kube.objects import Tree
+from flowdeck.kube.times import format_time
+from tests.kubernetes.differential.end_state import events_of, gist_of
+from tests.kubernetes.differential.kubelet import may_become, pod_status
 from tests.kubernetes.differential.paths import url_path
-from tests.kubernetes.differential.scenario import Events, Repeated, Request, Scenario, Step, Until, Watch
+from tests.kubernetes.differential.scenario import (
+    Events,
+    Pods,
+    Repeated,
+    Request,
+    Scenario,
+    State,
+    Step,
+    Until,
+    Watch,
+    get,
+    strategic,
+)
 from tests.kubernetes.differential.servers import Server
 
 REQUEST_S = 60
@@ -25,6 +41,8 @@ UNTIL_S = 60
 REPEAT_S = 60
 """How long a server may take to know what was written."""
 POLL_S = 0.1
+STABLE_S = 2.5
+"""How long nothing may change before a state counts as the end."""
 AGENT = "differential"
 
 _COMPARED = ("content-type", "warning", "retry-after", "cache-control", "location", "www-authenticate", "allow")
@@ -51,6 +69,7 @@ class Conversation:
     texts: Mapping[str, str] = field(default_factory=dict)
     """What else stands for a text in braces: of the server that is a webhook."""
     requests: int = 0
+    _addresses: int = 0
     _kept: dict[str, Any] = field(default_factory=dict)
     _streams: dict[str, "_Stream"] = field(default_factory=dict)
 
@@ -83,6 +102,10 @@ class Conversation:
                 return await self._wait(step)
             case Events():
                 return await self._read(step)
+            case Pods():
+                return await self._play_kubelet(step)
+            case State():
+                return await self._settle(step)
         raise AssertionError(f"a step of no known sort: {step}")
 
     async def _ask(self, step: Request) -> Outcome:
@@ -114,6 +137,56 @@ class Conversation:
             if outcome.seen["status"] == step.status or loop.time() > end:
                 return outcome
             await asyncio.sleep(POLL_S)
+
+    async def _play_kubelet(self, step: Pods) -> Outcome:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + UNTIL_S
+        asked = get("pods", labelSelector=step.path) if step.path else get("pods")
+        before = self.requests
+        while True:
+            self.requests = before
+            pods = [pod for pod in (await self._ask(asked)).whole["items"] if may_become(pod, step.state)]
+            if len(pods) >= step.count or loop.time() > end:
+                break
+            await asyncio.sleep(POLL_S)
+        for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[: step.count]:
+            await self._write_status(pod, step)
+        return Outcome({"pods": len(pods)})
+
+    async def _write_status(self, pod: Tree, step: Pods) -> None:
+        now = format_time(SystemClock().now())
+        self._addresses += 1
+        address = pod.get("status", {}).get("podIP") or f"10.200.0.{self._addresses}"
+        status = pod_status(pod, step.state, address, now, step.exit_code)
+        if step.condition:
+            status["conditions"].append({"status": "True", "lastTransitionTime": now, **step.condition})
+        await self._ask(strategic(f"pods/{pod['metadata']['name']}/status", {"status": status}))
+
+    async def _settle(self, step: State) -> Outcome:
+        """The state that has not changed for a while."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + UNTIL_S
+        before = self.requests
+        found, since = await self._state(step), loop.time()
+        while loop.time() - since < STABLE_S and loop.time() < end:
+            await asyncio.sleep(POLL_S * 3)
+            if (now := await self._state(step)) != found:
+                found, since = now, loop.time()
+        self.requests = before + len(step.of)
+        return Outcome(found)
+
+    async def _state(self, step: State) -> Tree:
+        found = {path: gist_of(await self._objects(path), self.namespace) for path in step.of}
+        if step.is_told:
+            found["events"] = events_of(await self._objects("events"), self.namespace)
+        return found
+
+    async def _objects(self, path: str) -> Sequence[Tree]:
+        answer = await self._ask(get(path))
+        if answer.seen["status"] != 200:
+            return []
+        items: Sequence[Tree] = answer.whole.get("items", [answer.whole])
+        return items
 
     async def _open(self, step: Watch, stack: AsyncExitStack) -> Outcome:
         response = await stack.enter_async_context(self._sent(step))

@@ -124,6 +124,29 @@ class Events(Step):
     """How many are waited for. 0: until the server ends the watch."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pods(Step):
+    """Plays the kubelet: waits for pods of a selector (the path), and writes their status. Is never compared."""
+
+    state: str
+    """As in `kubelet.py`."""
+    count: int
+    exit_code: int = 1
+    condition: Tree | None = None
+    """One more condition that is true: its type, reason and message."""
+    quiet: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class State(Step):
+    """Waits until nothing changes any more, and compares the end (`end_state.py`): objects, and what was told."""
+
+    of: Sequence[str]
+    """Plurals, or `plural/name`."""
+    is_told: bool = True
+    """Events are compared as well."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A sequence of steps in a namespace of its own."""
@@ -253,3 +276,25 @@ def watch(path: str, label: str = "w", **query: Any) -> Watch:
 def events(count: int, label: str = "w") -> Events:
     """The next `count` events of a watch; 0: all that come until the server ends it."""
     return Events(word="events", path=label, count=count)
+
+
+def pods_become(
+    state: str,
+    count: int = 1,
+    selector: str = "",
+    *,
+    exit_code: int = 1,
+    condition: Tree | None = None,
+) -> Pods:
+    """Waits for `count` pods that are not in the state yet, and plays their kubelet."""
+    return Pods(word="pods-become", path=selector, state=state, count=count, exit_code=exit_code, condition=condition)
+
+
+def reached(path: str, field_path: str, wanted: Any) -> Until:
+    """As `until`, for end states: how the object was on its way is not compared."""
+    return until(path, field_path, wanted).unseen()
+
+
+def state(*of: str, events: bool = True) -> State:
+    """The end state of the objects of some plurals (or of one, as `plural/name`), and the namespace's events."""
+    return State(word="state", path=" ".join(of), of=of, is_told=events)

@@ -16,11 +16,14 @@ from flowdeck.embedded.workloads.pods import created_at, is_finished
 from flowdeck.kube.conditions import Condition
 from flowdeck.kube.kinds import NODE, POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, is_being_deleted, key_of, uid_of
+from flowdeck.kube.times import parse_time
 
 QUARANTINE_S = 40.0
 """How long a node must be missing before its pods are given up."""
 FINISHED_LIMIT = 12_500
 """How many finished pods are kept, the newest ones."""
+UNSCHEDULED_S = 20.0
+"""How long a deleted pod without a node is left to whoever holds it: upstream looks as often."""
 TRIM_S = 20.0
 """How often finished pods are counted: that costs as much as there are."""
 _NODE_IS_GONE = Condition(
@@ -95,6 +98,9 @@ class EndedPodController:
         if pod is None:
             return DONE
         if is_being_deleted(pod) and not get_in(pod, "spec", "nodeName") and not is_finished(pod):
+            age_s = (self.clock.now() - parse_time(pod["metadata"]["deletionTimestamp"])).total_seconds()
+            if age_s < UNSCHEDULED_S:
+                return look_again_in(UNSCHEDULED_S - age_s)
             await self.client.patch_status(POD, key, {"status": {"phase": "Failed"}})
         return DONE
 

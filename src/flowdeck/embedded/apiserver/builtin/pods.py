@@ -9,6 +9,8 @@ from flowdeck.kube.objects import Tree, get_in
 from flowdeck.kube.quantity import parse_quantity
 
 _COUNTED = ("cpu", "memory")
+_CONDITION: Tree = {"lastProbeTime": None, "lastTransitionTime": None}
+_CONTAINER: Tree = {"image": "", "imageID": "", "lastState": {}, "ready": False, "restartCount": 0, "state": {}}
 
 
 def set_pod_status(pod: Tree) -> None:
@@ -28,11 +30,18 @@ def set_pod_status(pod: Tree) -> None:
     pod["status"] = status
 
 
-def keep_quality_of_service(pod: Tree, old: Tree) -> None:
-    """It was decided when the pod was made."""
+def complete_pod_status(pod: Tree, old: Tree) -> None:
+    """Keeps what was decided when the pod was made, and fills in what a real server never leaves out."""
+    status: Tree = {**(pod.get("status") or {})}
     quality = get_in(old, "status", "qosClass")
-    if quality and not get_in(pod, "status", "qosClass"):
-        pod["status"] = {**(pod.get("status") or {}), "qosClass": quality}
+    if quality and not status.get("qosClass"):
+        status["qosClass"] = quality
+    if conditions := status.get("conditions"):
+        status["conditions"] = [{**_CONDITION, **condition} for condition in conditions]
+    for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        if containers := status.get(field):
+            status[field] = [{**_CONTAINER, **container} for container in containers]
+    pod["status"] = status
 
 
 def quality_of_service(pod: Tree) -> str:

@@ -19,7 +19,7 @@ from flowdeck.embedded.apiserver.builtin.defaults import (
     storage,
 )
 from flowdeck.embedded.apiserver.builtin.definitions import Names
-from flowdeck.embedded.apiserver.builtin.pods import keep_quality_of_service, set_pod_status
+from flowdeck.embedded.apiserver.builtin.pods import complete_pod_status, set_pod_status
 from flowdeck.embedded.apiserver.builtin.strategy import Rules, Validate, ValidateUpdate
 from flowdeck.embedded.apiserver.builtin.validation import batch as batch_rules
 from flowdeck.embedded.apiserver.builtin.validation import core as core_rules
@@ -102,7 +102,7 @@ _CORE = {
         validate_update=pod_rules.validate_pod_update,
         warnings=pod_rules.pod_warnings,
         on_create=set_pod_status,
-        on_status=keep_quality_of_service,
+        on_status=complete_pod_status,
         status_keeps=("ownerReferences",),
     ),
     "podtemplates": _counted(default=apps.default_pod_template_object, validate=workloads.validate_pod_template_object),

@@ -35,7 +35,7 @@ def _new_pod(job: Job, name: str, index: int | None, replaced: Tree | None) -> T
     owner = {**job.tree, "apiVersion": "batch/v1", "kind": "Job"}
     pod = pod_of(job.tree["spec"]["template"], owner, name=name)
     meta, spec = pod["metadata"], pod["spec"]
-    meta["labels"] = _owner_labels(job) | meta["labels"]
+    meta["generateName"] = f"{name.rpartition('-')[0]}-"
     meta["finalizers"] = [*meta.get("finalizers", ()), TRACKING]
     if index is not None:
         meta["labels"][INDEX] = meta["annotations"][INDEX] = str(index)
@@ -46,17 +46,8 @@ def _new_pod(job: Job, name: str, index: int | None, replaced: Tree | None) -> T
     return pod
 
 
-def _owner_labels(job: Job) -> dict[str, str]:
-    return {
-        "batch.kubernetes.io/controller-uid": job.uid,
-        "batch.kubernetes.io/job-name": job.name,
-        "controller-uid": job.uid,
-        "job-name": job.name,
-    }
-
-
 def _add_index_variable(spec: Tree) -> None:
-    field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{INDEX}']"}
+    field = {"apiVersion": "v1", "fieldPath": f"metadata.labels['{INDEX}']"}
     variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": field}}
     for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
         env = container.get("env") or []
@@ -69,8 +60,7 @@ def _failure_counts(job: Job, replaced: Tree | None) -> dict[str, str]:
     if replaced is not None:
         counts = is_counted(job, replaced)
         counted, ignored = counted + counts, ignored + (not counts)
-    counts_only = {FAILURES: str(counted)}
-    return counts_only | {IGNORED_FAILURES: str(ignored)} if job.pod_failure_policy else counts_only
+    return {FAILURES: str(counted), **({IGNORED_FAILURES: str(ignored)} if ignored else {})}
 
 
 def _free_name(job: Job, index: int | None, taken: set[str]) -> str:
