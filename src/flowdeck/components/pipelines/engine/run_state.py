@@ -36,6 +36,7 @@ from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.plan.types import Container, Plan
+from flowdeck.components.pipelines.values.artifacts import Artifact
 from flowdeck.kube.errors import Conflict, NotFound
 
 TERMINATED = "Run was terminated"
@@ -107,6 +108,10 @@ class RunState:
         if task.state is State.RUNNING and isinstance(task.task.component.body, Container):
             return AdoptPod(cause=task.cause, task=task.id, attempt=task.attempt, pod_name=name)
         return flow.prepare.instruction(task, task.cause)
+
+    def announced(self, task: TaskRun) -> dict[str, list[Artifact]]:
+        """The artifacts that the current attempt of a task is told to make."""
+        return self._flow.prepare.announced(task)
 
     # ---- events ------------------------------------------------------------------------------------------------
 

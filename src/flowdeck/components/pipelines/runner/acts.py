@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.engine.events import (
@@ -31,8 +29,8 @@ from flowdeck.components.pipelines.engine.instructions import (
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.engine.states import HAS_POD, State
 from flowdeck.components.pipelines.engine.task_run import TaskRun
-from flowdeck.components.pipelines.runner import pods
-from flowdeck.components.pipelines.runner.outputs import BadOutput, Collected, outputs_of
+from flowdeck.components.pipelines.runner import folders, pods
+from flowdeck.components.pipelines.runner.outputs import BadOutput, outputs_of
 from flowdeck.components.pipelines.runner.pods import LAUNCHER, Place
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.runs import Run
@@ -60,7 +58,7 @@ class Acts:
         """Carries one instruction out; gives what is known to have happened by then."""
         match instruction:
             case StartPod():
-                return await self._start(run, instruction)
+                return await self._start(run, state, instruction)
             case AdoptPod(task=task, pod_name=pod_name):
                 return await self.seen(run, state, task, pod_name)
             case StopPod(task=task, pod_name=pod_name):
@@ -88,7 +86,7 @@ class Acts:
         cause = f"pod {pod_name} {pod['metadata']['resourceVersion']}"
         match get_in(pod, "status", "phase"):
             case "Succeeded":
-                return [self._ended_well(task, pod, cause)]
+                return [await self._ended_well(state, task, pod, cause)]
             case "Failed" if get_in(pod, "status", "reason") == "NodeLost":
                 return [self._lost(task, f"the node of pod {pod_name} is gone")]
             case "Failed":
@@ -105,27 +103,21 @@ class Acts:
 
     # ---- pods --------------------------------------------------------------------------------------------------
 
-    async def _start(self, run: Run, start: StartPod) -> Sequence[Event]:
+    async def _start(self, run: Run, state: RunState, start: StartPod) -> Sequence[Event]:
         place = Place(run.id, run.namespace, run.service_account, self.artifacts)
-        await asyncio.to_thread(self._lay_out, start)
+        await asyncio.to_thread(folders.lay_out, self._local(pods.folder_of(start)), pods.launch_document(start))
         try:
             await self._ensure_launcher(run.namespace)
             await self.client.create(POD, pods.pod_of(start, place))
         except AlreadyExists:
-            pass  # a crash came between the pod and the note of it
+            # it was made before, and the run then read anew: it may have ended since
+            return await self.seen(run, state, start.task, start.pod_name)
         except _PASSING:
             raise
         except ApiError as error:
             why = f"pod {start.pod_name} could not be made: {error.message}"
             return [Failed(at=self._now(), cause="create", task=start.task, attempt=start.attempt, message=why)]
         return []
-
-    def _lay_out(self, start: StartPod) -> None:
-        folder = self._local(pods.folder_of(start))
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / ".launch.new"
-        fresh.write_bytes(msgspec.json.encode(pods.launch_document(start)))
-        fresh.replace(folder / ".launch.json")
 
     def _local(self, folder: str) -> Path:
         """Where the folder of a task is on this machine."""
@@ -142,13 +134,11 @@ class Acts:
             }
             await self.client.apply(CONFIG_MAP, obj, manager=MANAGER)
 
-    def _ended_well(self, task: TaskRun, pod: Tree, cause: str) -> Event:
-        folder = self._local(pods.folder_in(pod))
+    async def _ended_well(self, state: RunState, task: TaskRun, pod: Tree, cause: str) -> Event:
         try:
-            launch = msgspec.json.decode((folder / ".launch.json").read_bytes())
-            collected = msgspec.json.decode((folder / ".outputs.json").read_bytes(), type=Collected)
-            outputs = outputs_of(task.task.component, launch["executorInput"], collected)
-        except (BadOutput, OSError, msgspec.DecodeError) as error:
+            collected = await asyncio.to_thread(folders.outputs_in, self._local(pods.folder_in(pod)))
+            outputs = outputs_of(task.task.component, state.announced(task), collected)
+        except BadOutput as error:
             return self._failed(task, str(error), cause)
         return Succeeded(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, outputs=outputs)
 

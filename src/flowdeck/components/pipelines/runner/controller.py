@@ -8,12 +8,12 @@ a run that is opened again after a crash goes on where it was.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.engine.events import Event, RunStarted, TimePassed
@@ -35,7 +35,7 @@ from flowdeck.components.pipelines.runner.pods import RUN_LABEL
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.controller.contract import DONE, Feeds, Maps, Result, look_again_in
-from flowdeck.kube.errors import ApiError, NotFound
+from flowdeck.kube.errors import BadRequest, Conflict, NotFound
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of
 from flowdeck.sql.database import Database
@@ -85,6 +85,14 @@ class RunController:
             self.look_at(run)
 
     async def reconcile(self, key: ObjectKey) -> Result:
+        with ExitStack() as on_failure:
+            # the state may be ahead of the log, or an instruction be undone: it is read anew, all of it done again
+            on_failure.callback(self.opened.pop, key, None)
+            result = await self._go_on(key)
+            on_failure.pop_all()
+        return result
+
+    async def _go_on(self, key: ObjectKey) -> Result:
         opened = self.opened.get(key)
         if opened is None:
             opened = await self._open(key)
@@ -140,9 +148,11 @@ class RunController:
         found = await self.database.read(lambda connection: runs.wishes(connection, opened.row.id))
         for number, wish in found:
             try:
-                await self._advance(opened, [wish], wishes=[number])
-            except ApiError:  # it was possible when the user asked: not any more
+                told = opened.state.apply(wish)
+            except (BadRequest, Conflict, NotFound):  # it was possible when the user asked: not any more
                 await self.database.write(partial(runs.take_wishes, numbers=[number]))
+            else:
+                await self._advance(opened, await self._note(opened, [wish], told, wishes=[number]))
 
     def _due(self, opened: Opened) -> list[Event]:
         if opened.wake_at is None or opened.wake_at > self._now():
@@ -150,18 +160,22 @@ class RunController:
         opened.wake_at = None
         return [TimePassed(at=self._now(), cause="timer")]
 
-    async def _advance(self, opened: Opened, happened: Sequence[Event], wishes: Sequence[int] = ()) -> None:
+    async def _advance(self, opened: Opened, happened: Sequence[Event]) -> None:
         """Takes events until nothing follows from them."""
         while happened:
             told = [instruction for event in happened for instruction in opened.state.apply(event)]
-            write = partial(self._write, opened=opened, happened=happened, told=told, wishes=wishes)
-            try:
-                await self.database.write(write)
-            except IntegrityError:
-                del self.opened[ObjectKey(opened.row.namespace, opened.row.id)]
-                raise
-            opened.number += len(happened)
-            happened, wishes = await self._do(opened, told), ()
+            happened = await self._note(opened, happened, told)
+
+    async def _note(
+        self, opened: Opened, happened: Sequence[Event], told: Sequence[Instruction], wishes: Sequence[int] = ()
+    ) -> list[Event]:
+        """Writes down what happened, then does what follows from it; gives what has happened by then.
+
+        Raises `IntegrityError` when another process works on the run.
+        """
+        await self.database.write(partial(self._write, opened=opened, happened=happened, told=told, wishes=wishes))
+        opened.number += len(happened)
+        return await self._do(opened, told)
 
     def _write(
         self,

@@ -3,7 +3,7 @@
 Source: kubeflow/pipelines (backend/src/v2/component/launcher_v2.go)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,6 @@ from flowdeck.components.pipelines.engine.events import Outputs
 from flowdeck.components.pipelines.plan.types import Component
 from flowdeck.components.pipelines.values.artifacts import Artifact
 from flowdeck.components.pipelines.values.parameter_types import ParameterType
-from flowdeck.kube.objects import Tree
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
@@ -21,26 +20,47 @@ class BadOutput(ValueError):
     """What the program wrote is not what its component declares."""
 
 
+class WrittenArtifact(msgspec.Struct, frozen=True):
+    """What the program itself says of an artifact. SDKs spell the path either way."""
+
+    uri: str | None = None
+    metadata: dict[str, Any] | None = None
+    custom_path: str | None = None
+    customPath: str | None = None
+
+
+class WrittenArtifacts(msgspec.Struct, frozen=True):
+    artifacts: list[WrittenArtifact] | None = None
+
+
+class Written(msgspec.Struct, frozen=True, rename="camel"):
+    """What the program wrote to `outputFile`: an ExecutorOutput."""
+
+    parameter_values: dict[str, Any] | None = None
+    artifacts: dict[str, WrittenArtifacts] | None = None
+
+
 class Collected(msgspec.Struct, frozen=True):
     """`.outputs.json`; see `launcher`."""
 
-    output: Any = None
+    output: Written | None = None
     parameters: dict[str, str] = {}
 
 
-def outputs_of(component: Component, executor_input: Tree, collected: Collected) -> Outputs:
-    """The outputs of a pod that ended well. Raises `BadOutput`."""
-    output = collected.output if isinstance(collected.output, dict) else {}
-    values = output.get("parameterValues") or {}
+def outputs_of(component: Component, announced: Mapping[str, list[Artifact]], collected: Collected) -> Outputs:
+    """The outputs of a pod that ended well; `announced` are the artifacts that it was told to make.
+
+    Raises `BadOutput`.
+    """
+    output = collected.output or Written()
+    values, written = output.parameter_values or {}, output.artifacts or {}
     parameters = {
         name: values[name] if name in values else _read(name, type, collected.parameters)
         for name, type in component.output_parameters.items()
     }
-    announced = executor_input["outputs"].get("artifacts") or {}
-    written = output.get("artifacts") or {}
     artifacts = {
-        name: _artifacts(entry["artifacts"], (written.get(name) or {}).get("artifacts"))
-        for name, entry in announced.items()
+        name: _artifacts(name, found, written[name].artifacts if name in written else None)
+        for name, found in announced.items()
     }
     return Outputs(parameters, artifacts)
 
@@ -73,23 +93,24 @@ def _boolean(text: str) -> bool:
     return word in _TRUE
 
 
-def _artifacts(announced: list[Tree], written: list[Tree] | None) -> list[Artifact]:
+def _artifacts(name: str, announced: list[Artifact], written: Sequence[WrittenArtifact] | None) -> list[Artifact]:
     """What was announced, with what the program says of it; a longer list that it wrote replaces it."""
     if written is None:
-        return [_artifact(entry, {}) for entry in announced]
-    base = announced[0] if announced else {}
-    pairs = [(announced[at] if at < len(announced) else {**base, "name": ""}, own) for at, own in enumerate(written)]
-    return [_artifact(entry, own) for entry, own in pairs]
+        return [_artifact(name, artifact, WrittenArtifact()) for artifact in announced]
+    further = msgspec.structs.replace(announced[0], id="") if announced else Artifact(id="", uri="")
+    return [_artifact(name, announced[at] if at < len(announced) else further, own) for at, own in enumerate(written)]
 
 
-def _artifact(announced: Tree, own: Tree) -> Artifact:
-    metadata = {**(announced.get("metadata") or {}), **(own.get("metadata") or {})}
-    tree = {
-        "id": announced.get("name", ""),
-        "uri": own.get("uri") or announced["uri"],
-        "type": announced.get("type") or {},
-        "name": str(metadata.get("display_name") or ""),
-        "metadata": metadata,
-        "customPath": own.get("custom_path") or own.get("customPath") or "",
-    }
-    return msgspec.convert(tree, Artifact)
+def _artifact(name: str, announced: Artifact, own: WrittenArtifact) -> Artifact:
+    metadata = {**announced.metadata, **(own.metadata or {})}
+    uri = own.uri or announced.uri
+    if not uri:
+        raise BadOutput(f'failed to read output artifact "{name}": the program wrote one without a uri')
+    return Artifact(
+        id=announced.id,
+        uri=uri,
+        type=announced.type,
+        name=str(metadata.get("display_name") or ""),
+        metadata=metadata,
+        custom_path=own.custom_path or own.customPath or "",
+    )

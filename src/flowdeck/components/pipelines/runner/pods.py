@@ -62,7 +62,6 @@ def launch_document(start: StartPod) -> Tree:
     artifacts = outputs.get("artifacts") or {}
     return {
         "command": execution.resolved_command([*start.command, *start.args]),
-        "executorInput": start.executor_input,
         "outputFile": outputs["outputFile"],
         "parameters": {name: entry["outputFile"] for name, entry in (outputs.get("parameters") or {}).items()},
         "artifacts": {
