@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from flowdeck.clock import Clock
 from flowdeck.http1.server import HttpServer
 
 RELOAD_S = 10.0
 """How often certificate files are looked at."""
+
+log = structlog.get_logger()
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,13 +43,16 @@ class Certificate:
         return self.certificate.stat().st_mtime_ns, self.key.stat().st_mtime_ns
 
     async def keep(self, clock: Clock) -> None:
-        """Looks at the files until it is cancelled."""
+        """Looks at the files until it is cancelled; what cannot be used, being written just now, is looked at again."""
         known = self.version()
         while True:
             await clock.sleep(RELOAD_S)
-            if (now := self.version()) != known:
-                self.load()
-                known = now
+            try:
+                if (now := self.version()) != known:
+                    self.load()
+                    known = now
+            except OSError as error:  # of SSL, too
+                log.warning("a certificate cannot be used", certificate=str(self.certificate), error=str(error))
 
 
 async def serve(app: Any, listener: socket.socket, clock: Clock, *, certificate: Certificate | None = None) -> None:
@@ -67,15 +74,16 @@ class BodyTooLarge(Exception):
     """A request's body is longer than the application takes."""
 
 
-async def body_of(receive: Receive, *, limit: int) -> bytes:
-    """A request's body. Raises `BodyTooLarge`; `OSError` when the client hangs up."""
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError("the client hung up")
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise BodyTooLarge(f"the body is longer than {limit} bytes")
-        if not message.get("more_body"):
-            return bytes(body)
+async def body_of(receive: Receive, *, limit: int, within_s: float) -> bytes:
+    """A request's body. Raises `BodyTooLarge`; `OSError` when the client hangs up or takes too long."""
+    body = bytearray()
+    async with asyncio.timeout(within_s):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("the client hung up")
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise BodyTooLarge(f"the body is longer than {limit} bytes")
+            if not message.get("more_body"):
+                return bytes(body)

@@ -218,3 +218,40 @@ async def test_an_application_learns_that_its_client_is_gone() -> None:
         client.send("GET / HTTP/1.1\r\n\r\n")
         client.writer.close()
         await asyncio.wait_for(gone.wait(), 5)
+
+
+async def test_who_does_not_take_his_answer_is_hung_up_on() -> None:
+    ended = asyncio.Event()
+
+    async def flood(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": bytes(64 * 1024), "more_body": True})
+        ended.set()
+
+    async with serving(flood, send_s=0.2) as connect:
+        client = await connect()
+        client.send("GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(20):
+            await ended.wait()
+        try:
+            taken = len(await client.rest())
+        except ConnectionResetError:
+            taken = 0
+        assert taken < 1000 * 64 * 1024
+
+
+async def test_rubbish_behind_a_request_does_not_get_into_its_answer() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(slow) as connect:
+        client = await connect()
+        client.send("GET / HTTP/1.1\r\n\r\n")
+        await client.head()
+        assert await client.reader.readexactly(5) == b"begun"
+        client.send("\x00rubbish\r\n\r\n")
+        assert await client.rest() == b""

@@ -25,6 +25,8 @@ from flowdeck.serving import BodyTooLarge, Receive, Scope, Send, answer, body_of
 
 MAX_BODY = 7 * 1024 * 1024
 """An object of 3 MiB, old and new, and what is around them."""
+BODY_S = 10.0
+"""For a review to come in: the API server waits no longer for the verdict."""
 
 log = structlog.get_logger()
 
@@ -53,7 +55,7 @@ class WebhookApp:
             await answer(send, 404, b"not found\n", "text/plain")
             return
         try:
-            told = await self._told(rule, await body_of(receive, limit=MAX_BODY))
+            told = await self._told(rule, await body_of(receive, limit=MAX_BODY, within_s=BODY_S))
             await answer(send, 200, orjson.dumps(told))
         except (_Unreadable, BodyTooLarge) as error:
             await answer(send, 400, f"{error}\n".encode(), "text/plain")
@@ -78,7 +80,7 @@ class WebhookApp:
 def _request_in(body: bytes) -> Tree:
     try:
         review = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _Unreadable(f"the body is not JSON: {error}") from error
     request = get_in(review, "request")
     if get_in(review, "kind") != "AdmissionReview" or not isinstance(request, dict) or "uid" not in request:

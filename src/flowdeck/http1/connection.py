@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.deadline = math.inf
-        """Loop time by which the next request, or the rest of its head, must be there."""
+        """Loop time by which the next request, or the rest of its head, must be there; at the end: be taken."""
         self._transport: Any = None
         self._parts: list[bytes] = []
         self._can_write = asyncio.Event()
@@ -101,9 +101,18 @@ class Connection(asyncio.Protocol):
             self._answering.close_after()
 
     def close(self) -> None:
+        """Ends when the client has taken what was written, which has its time, too."""
         self._is_ending = True
+        self.deadline = self._loop.time() + self._crowd.limits.send_s
         self._flush()
         self._transport.close()
+
+    def late(self) -> None:
+        """Its time is over."""
+        if self._is_ending:
+            self.abort()
+        else:
+            self.close()
 
     # ---- from the parser ------------------------------------------------------------------------------------------
 
@@ -197,8 +206,13 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"".join(parts))
 
     async def drained(self) -> None:
-        if not self._can_write.is_set():
-            await self._can_write.wait()
+        if self._can_write.is_set():
+            return
+        try:
+            async with asyncio.timeout(self._crowd.limits.send_s):
+                await self._can_write.wait()
+        except TimeoutError:
+            self.abort()
 
     def pause_reading(self) -> None:
         self._transport.pause_reading()
@@ -214,7 +228,10 @@ class Connection(asyncio.Protocol):
         return self._crowd.date(self._loop.time())
 
     def _refuse(self, status: int, text: str, *headers: str) -> None:
-        """Answers what is no request that could go its way, and hangs up."""
+        """Answers what is no request that could go its way, unless another answer has begun, and hangs up."""
+        if self._answering is not None and self._answering.has_started:
+            self.close()
+            return
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             "content-type: text/plain; charset=utf-8",

@@ -25,7 +25,7 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None: ...
 
     async def drained(self) -> None:
-        """Returns when the client has taken enough of what was written."""
+        """Returns when the client has taken enough of what was written, or is hung up on because it did not."""
         ...
 
     def pause_reading(self) -> None: ...
@@ -50,13 +50,14 @@ class Exchange:
         self.scope = scope
         self.is_complete = False
         """The answer is whole: what is still to come of the request is dropped."""
+        self.has_started = False
+        """The head of the answer is on its way."""
         self._wire = wire
         self._keep_alive = keep_alive
         self._wants_continue = wants_continue
         self._body = bytearray()
         self._is_read = False
         self._is_gone = False
-        self._has_started = False
         self._is_chunked = False
         self._left = 0
         self._news = asyncio.Event()
@@ -90,7 +91,7 @@ class Exchange:
             await app(self.scope, self.receive, self.send)
         except Exception:
             log.exception("an application failed", path=self.scope["path"])
-            if not self._has_started:
+            if not self.has_started:
                 await self._send_failure()
         finally:
             if not self.is_complete and not self._is_gone:
@@ -105,7 +106,7 @@ class Exchange:
     # ---- ASGI -----------------------------------------------------------------------------------------------------
 
     async def receive(self) -> Message:
-        if self._wants_continue and not self._has_started:
+        if self._wants_continue and not self.has_started:
             self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._wants_continue = False
         if not self._is_gone and not self.is_complete:
@@ -128,7 +129,7 @@ class Exchange:
             self._send_body(message.get("body") or b"", is_last=not message.get("more_body"))
 
     def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._has_started = True
+        self.has_started = True
         length = next((int(value) for name, value in headers if name.lower() == b"content-length"), None)
         may_have_body = self.scope["method"] != "HEAD" and status not in _NO_BODY
         self._left = (length or 0) if may_have_body else 0

@@ -23,6 +23,8 @@ class Limits:
     """For a request's first line and headers, from their first byte (or the connection) on; then it is closed."""
     idle_s: float = 90.0
     """For the next request of a connection; then it is closed."""
+    send_s: float = 60.0
+    """For a client to take what it was sent; then it is hung up on."""
 
 
 @dataclass(eq=False)
@@ -47,4 +49,4 @@ class Crowd:
         """Hangs up on those whose time is over."""
         late: list[Connection] = [each for each in self.connections if getattr(each, "deadline", now) < now]
         for connection in late:
-            connection.close()
+            connection.late()

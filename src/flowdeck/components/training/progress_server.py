@@ -15,7 +15,6 @@ A good answer is the request's body; a bad one is a Kubernetes `Status`. Every r
 Source: kubeflow/trainer (pkg/statusserver)
 """
 
-import asyncio
 import hashlib
 import socket
 from collections import OrderedDict
@@ -201,8 +200,7 @@ def _bearer(scope: Scope) -> str:
 
 async def _read(receive: Receive) -> bytes:
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            return await body_of(receive, limit=MAX_BODY)
+        return await body_of(receive, limit=MAX_BODY, within_s=READ_TIMEOUT_S)
     except BodyTooLarge as error:
         raise RequestEntityTooLarge("Payload too large") from error
     except OSError as error:  # too slow, or hung up
