@@ -125,7 +125,7 @@ def test_a_made_schema_validates():
     obj = {"spec": {"env": [{"name": "a"}, {"name": "a"}], "inner": {}}}
     assert [str(error) for error in schema.validate(obj)][:2] == [
         "spec.env[1]: Duplicate value: {\"name\":\"a\"}",
-        "spec.inner: Invalid value: 1: spec.inner in body should have at least 1 properties",
+        "spec.inner: Invalid value: 0: spec.inner in body should have at least 1 properties",
     ]  # fmt: skip
 
 

@@ -28,7 +28,6 @@ def told(schema, spec, old=None):
     ("tree", "value", "error"),
     [
         (INT, "x", 'Invalid value: "string": spec.f in body must be of type integer: "string"'),
-        (INT, 1.5, 'Invalid value: "number": spec.f in body must be of type integer: "number"'),
         (INT, 2.0, None),
         (TEXT, None, 'Invalid value: "null": spec.f in body must be of type string: "null"'),
         ({**TEXT, "nullable": True}, None, None),
@@ -38,11 +37,6 @@ def told(schema, spec, old=None):
         ({**INT, "minimum": 1, "exclusiveMinimum": True}, 1, "Invalid value: 1: spec.f in body should be greater than 1"),
         ({**INT, "maximum": 5}, 6, "Invalid value: 6: spec.f in body should be less than or equal to 5"),
         ({**INT, "multipleOf": 2}, 3, "Invalid value: 3: spec.f in body should be a multiple of 2"),
-        (
-            {**INT, "format": "int32"},
-            2**31,
-            "Invalid value: 2147483648: Checked value must be of type integer with format int32 in spec.f",
-        ),
         ({**TEXT, "minLength": 2}, "a", 'Invalid value: "a": spec.f in body should be at least 2 chars long'),
         ({**TEXT, "maxLength": 2}, "abc", "Too long: may not be more than 2 bytes"),
         ({**TEXT, "maxLength": 1}, "abc", "Too long: may not be more than 1 byte"),
@@ -81,18 +75,17 @@ def told(schema, spec, old=None):
         (
             {"type": "object", "minProperties": 1, "additionalProperties": INT},
             {},
-            "Invalid value: 1: spec.f in body should have at least 1 properties",
+            "Invalid value: 0: spec.f in body should have at least 1 properties",
         ),
         ({"type": "object", "maxProperties": 1, "additionalProperties": INT}, {"a": 1, "b": 2}, "Too many: 2: must have at most 1 item"),
         ({"x-kubernetes-int-or-string": True}, True, 'Invalid value: "boolean": spec.f in body must be of type integer,string: "boolean"'),
         ({"x-kubernetes-int-or-string": True, "anyOf": [INT, TEXT], "pattern": "^[0-9]+$"}, 5, None),
         ({"x-kubernetes-int-or-string": True, "pattern": "^[0-9]+$"}, "x", "Invalid value: \"x\": spec.f in body should match '^[0-9]+$'"),
-        ({"type": "object", "not": {"required": ["a"]}, "properties": {"a": INT}}, {"a": 1}, 'Invalid value: "": "spec.f" must not validate the schema (not)'),
         ({"x-kubernetes-preserve-unknown-fields": True}, [1, {"a": None}], None),
         (
             {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
             {"kind": "A"},
-            ".apiVersion: Required value: must not be empty",
+            ".apiVersion: Required value",
         ),
     ],
 )  # fmt: skip
@@ -104,6 +97,18 @@ def test_a_value_is_checked(tree, value, error):
         assert found == ["spec.f" + (error if error[0] in ".[" else f": {error}")]
 
 
+@pytest.mark.parametrize(
+    ("tree", "value", "error"),
+    [
+        (INT, 1.5, "Checked value must be of type integer (default format) in spec.f"),
+        ({**INT, "format": "int32"}, 2147483648, "Checked value must be of type integer with format int32 in spec.f"),
+        ({"type": "object", "not": {"required": ["a"]}, "properties": {"a": INT}}, {"a": 1}, '"spec.f" must not validate the schema (not)'),
+    ],
+)  # fmt: skip
+def test_some_errors_do_not_say_where_they_are(tree, value, error):
+    assert f'<nil>: Invalid value: "": {error}' in told(of(f=tree), {"f": value})
+
+
 def test_one_of_several_schemas_must_fit():
     tree = {
         "type": "object",
@@ -112,11 +117,11 @@ def test_one_of_several_schemas_must_fit():
     }
     none = told(of(f=tree), {"f": {}})
     assert (
-        none[0] == 'spec.f: Invalid value: "": "spec.f" must validate one and only one schema (oneOf). Found none valid'
+        none[0] == '<nil>: Invalid value: "": "spec.f" must validate one and only one schema (oneOf). Found none valid'
     )
     both = told(of(f=tree), {"f": {"a": 1, "b": 1}})
     assert both == [
-        'spec.f: Invalid value: "": "spec.f" must validate one and only one schema (oneOf). Found 2 valid alternatives'
+        '<nil>: Invalid value: "": "spec.f" must validate one and only one schema (oneOf). Found 2 valid alternatives'
     ]
     assert told(of(f=tree), {"f": {"a": 1}}) == []
 
@@ -171,7 +176,7 @@ def test_an_embedded_object_keeps_its_own_metadata():
         f={"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}}
     )
     obj = {"spec": {"f": {"apiVersion": "v1", "kind": "K", "metadata": {"name": "x", "y": 1}, "z": 1}}}
-    assert schema.prune(obj) == ["spec.f.metadata.y", "spec.f.z"]
+    assert schema.prune(obj) == ["spec.f.z", "spec.f.metadata.y"]
 
 
 def test_defaults_are_filled_in_also_inside_of_defaults_and_lists():

@@ -192,6 +192,8 @@ def _told(text: str) -> str:
         return f"no such key: {match[1]}"
     if "Iteration budget exceeded" in text:
         return COST_EXCEEDED
+    if "divide by zero" in text:
+        return "division by zero"
     if "No matching overloads" in text or "SELECT to non-message" in text:
         return "no such overload"
     return re.sub(r"^[A-Z_]+: ", "", _cleaned(text))

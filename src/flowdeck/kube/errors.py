@@ -28,10 +28,8 @@ class Cause:
     field: str = ""
 
     def to_tree(self) -> Tree:
-        tree: Tree = {"reason": self.reason, "message": self.message}
-        if self.field:
-            tree["field"] = self.field
-        return tree
+        tree: Tree = {"reason": self.reason, "message": self.message, "field": self.field}
+        return {name: text for name, text in tree.items() if text}
 
 
 @dataclass
@@ -68,8 +66,9 @@ class ApiError(Exception):
             details["kind"] = self.kind
         if self.uid:
             details["uid"] = self.uid
-        if self.causes:
-            details["causes"] = [cause.to_tree() for cause in self.causes]
+        causes = self.causes or self._own_causes()
+        if causes:
+            details["causes"] = [cause.to_tree() for cause in causes]
         if self.retry_after_s:
             details["retryAfterSeconds"] = self.retry_after_s
         status: Tree = {
@@ -86,8 +85,13 @@ class ApiError(Exception):
         status["code"] = self.code
         return status
 
+    def _own_causes(self) -> Sequence[Cause]:
+        """An internal error says once more what it is."""
+        start, _, told = self.message.partition(": ")
+        return [Cause("", told)] if start == "Internal error occurred" else ()
 
-_WITH_DETAILS = (404, 405, 422)
+
+_WITH_DETAILS = (403, 404, 405, 422)
 """Answers that have details even where there is nothing to tell in them, as upstream."""
 
 

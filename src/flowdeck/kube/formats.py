@@ -18,9 +18,11 @@ _DURATION_WORDS = re.compile(
     r"|h|hrs?|hours?|d|days?|w|wks?|weeks?)"
 )
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})")
+_LETTER, _WORD = r"[^\W\d_]", r"[^\W_]"
 _HOSTNAME = re.compile(
-    r"(?=.{1,255}\Z)[a-zA-Z0-9_](?:[-a-zA-Z0-9_]{0,61}[a-zA-Z0-9_])?(?:\.[a-zA-Z0-9_](?:[-a-zA-Z0-9_]{0,61}[a-zA-Z0-9_])?)*\.?"
+    rf"(?=.{{1,255}}\Z)(?:{_WORD}(?:-?{_WORD}){{0,62}}|(?:{_WORD}(?:[-\w]{{0,61}}{_WORD})?\.)+{_LETTER}{{2,63}})"
 )
+"""A single label, or labels with a top-level domain of letters, two or more."""
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 

@@ -247,9 +247,10 @@ def _checked_step(schema: Schema, item: Any, index: int, path: str) -> str:
         if type(item) is not dict:
             raise InternalError(f"{path}: element {index}: associative list with keys may not have non-map elements")
         if not any(key in item for key in schema.map_keys) and not _keys(schema, item):
+            keys = " ".join(f'"{key}"' for key in schema.map_keys)
             raise InternalError(
-                f"{path}: element {index}: associative list with keys has an element that omits key field "
-                f'"{schema.map_keys[0]}" (and doesn\'t have default value)'
+                f"{path}: element {index}: associative list with keys has an element that omits all key fields "
+                f"[{keys}] (and doesn't have default values for any key fields)"
             )
     return step_of(schema, item)
 

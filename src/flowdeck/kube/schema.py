@@ -223,7 +223,7 @@ class Schema:
         """
         found: list[str] = []
         pruning.prune_object(self, obj, None, found, old or {})
-        return found
+        return found if self.is_openapi or len(found) < 2 else sorted(found, key=_metadata_last)
 
     def unknown(self, obj: Tree) -> str:
         """The path of the first field that the schema does not know; `""` when it knows all. Changes nothing."""
@@ -279,12 +279,14 @@ class Schema:
         for name, value in obj.items():
             if value is None:
                 child = self.property(name)
-                if child is not None and not child.is_nullable and not child.keeps_unknown:
+                if child is not None and not child.is_nullable and not (child.keeps_unknown and self.is_openapi):
                     nulls = [*(nulls or ()), name]
             elif type(value) is dict or type(value) is list:
                 child = known.get(name, values)
                 if child is not None:
                     child._default(value)
+            elif type(value) is float and value.is_integer() and not self.is_openapi:
+                obj[name] = int(value)  # Go writes it so
         for name in nulls or ():
             del obj[name]
 
@@ -376,7 +378,12 @@ class Schema:
         if self.is_openapi:
             return decoding.type_errors(self, obj)
         meta = self.property("metadata") if self.is_root else None
-        return decoding.type_errors(meta, obj.get("metadata"), "ObjectMeta", "metadata") if meta else []
+        return decoding.type_errors(meta, obj.get("metadata"), "ObjectMeta") if meta else []
+
+
+def _metadata_last(path: str) -> tuple[bool, str]:
+    """Upstream reads metadata when the rest is done."""
+    return path.startswith("metadata.") or ".metadata." in path, path
 
 
 class SchemaSet:

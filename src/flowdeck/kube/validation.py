@@ -121,6 +121,8 @@ def wrong_type(schema: "Schema", value: Any, path: Path, errors: list[FieldError
     expected = "integer,string" if schema.is_int_or_string else schema.type
     actual = type_of(value)
     errors.append(type_invalid(text_of(path), actual, f'{_in_body(path)} must be of type {expected}: "{actual}"'))
+    if actual == "number" and expected == "integer":
+        errors.append(_out_of_format(path, f"with format {schema.format}" if schema.format else "(default format)"))
 
 
 def check_list(
@@ -200,6 +202,9 @@ def checks_of(schema: "Schema") -> Checks:
         found.append(_combined(schema))
     elif schema.is_int_or_string and "allOf" in tree:
         found += [check for part in tree["allOf"] if "anyOf" not in part for check in checks_of(schema.branch(part))]
+    texts = [make(tree) for word, make in _OF_TEXTS.items() if word in tree]
+    if texts:
+        found.append(texts[0] if len(texts) == 1 else _first_of(texts))
     for word, make in _MAKERS.items():
         if word in tree:
             found.append(make(tree))
@@ -208,6 +213,19 @@ def checks_of(schema: "Schema") -> Checks:
     if schema.type == "integer" and tree.get("format") in _INT_RANGE:
         found.append(_range(tree["format"]))
     return found
+
+
+def _first_of(checks: Checks) -> Check:
+    """Of a text no more than one thing is said."""
+
+    def check(value: Any, path: Path, errors: list[FieldError]) -> None:
+        before = len(errors)
+        for each in checks:
+            each(value, path, errors)
+            if len(errors) > before:
+                return
+
+    return check
 
 
 def _max_length(tree: Tree) -> Check:
@@ -257,10 +275,14 @@ def _range(name: str) -> Check:
 
     def check(value: Any, path: Path, errors: list[FieldError]) -> None:
         if type(value) is int and not low <= value <= high:
-            detail = f"Checked value must be of type integer with format {name} in {text_of(path)}"
-            errors.append(invalid(text_of(path), value, detail))
+            errors.append(_out_of_format(path, f"with format {name}"))
 
     return check
+
+
+def _out_of_format(path: Path, format_: str) -> FieldError:
+    """Upstream does not say of this error where it is."""
+    return invalid("<nil>", "", f"Checked value must be of type integer {format_} in {text_of(path)}")
 
 
 def _number(word: str, exclusive: str, fits: Callable[[Any, Any, bool], bool], told: str) -> Callable[[Tree], Check]:
@@ -307,9 +329,8 @@ def _min_size(word: str, kind: type[list[Any]] | type[dict[str, Any]], noun: str
 
         def check(value: Any, path: Path, errors: list[FieldError]) -> None:
             if isinstance(value, kind) and len(value) < limit:
-                shown = limit if kind is dict else len(value)
                 detail = f"{_in_body(path)} should have at least {limit} {noun}"
-                errors.append(invalid(text_of(path), shown, detail))
+                errors.append(invalid(text_of(path), len(value), detail))
 
         return check
 
@@ -341,11 +362,7 @@ def _required(tree: Tree) -> Check:
 
 def _check_embedded(value: Any, path: Path, errors: list[FieldError]) -> None:
     if type(value) is dict:
-        errors += [
-            required(text_of((path, name)), "must not be empty")
-            for name in ("apiVersion", "kind")
-            if not value.get(name)
-        ]
+        errors += [required(text_of((path, name))) for name in ("apiVersion", "kind") if not value.get(name)]
 
 
 def _shortest(found: list[list[FieldError]]) -> list[FieldError]:
@@ -375,8 +392,7 @@ def _combined(schema: "Schema") -> Check:
         if parts["allOf"]:
             failed = [error for one in _tried(parts["allOf"], value, path) for error in one]
             if failed:
-                errors.append(_must(path, "must validate all the schemas (allOf)"))
-                errors += failed
+                errors += [*failed, _must(path, "must validate all the schemas (allOf)")]
         if refused is not None and not _tried([refused], value, path)[0]:
             errors.append(_must(path, "must not validate the schema (not)"))
 
@@ -393,18 +409,20 @@ def _tried(branches: "Sequence[Schema]", value: Any, path: Path) -> list[list[Fi
 
 
 def _must(path: Path, text: str) -> FieldError:
-    told = text_of(path)
-    return invalid(told, "", f'"{told if path else ""}" {text}')
+    """Upstream does not say of this error where it is."""
+    return invalid("<nil>", "", f'"{text_of(path) if path else ""}" {text}')
 
 
 def _go_number(value: float) -> str:
     return str(int(value)) if isinstance(value, int) or value.is_integer() else repr(value)
 
 
-_MAKERS: Mapping[str, Callable[[Tree], Check]] = {
+_OF_TEXTS: Mapping[str, Callable[[Tree], Check]] = {
     "maxLength": _max_length,
     "minLength": _min_length,
     "pattern": _pattern,
+}
+_MAKERS: Mapping[str, Callable[[Tree], Check]] = {
     "maximum": _number("maximum", "exclusiveMaximum", lambda v, b, strict: v < b if strict else v <= b, "less"),
     "minimum": _number("minimum", "exclusiveMinimum", lambda v, b, strict: v > b if strict else v >= b, "greater"),
     "multipleOf": _multiple,

@@ -70,7 +70,8 @@ def union(clock: FakeClock, *, allow_anonymous: bool = True) -> Union:
     [
         ({}, "system:anonymous"),
         ({"authorization": "Bearer s3cret"}, "admin"),
-        ({"authorization": "bearer  s3cret"}, "admin"),
+        ({"authorization": "bearer s3cret"}, "admin"),
+        ({"authorization": "bearer  s3cret"}, "system:anonymous"),
         ({"authorization": "Basic abc"}, "system:anonymous"),
         (
             {

@@ -133,7 +133,7 @@ async def test_the_answer_says_why(world: World) -> None:
         (SAR, {"resourceAttributes": PODS}, Invalid),
         (SAR, {"user": "bob"}, Invalid),
         (SELF, {"resourceAttributes": PODS, "nonResourceAttributes": {}}, Invalid),
-        (LOCAL, {"user": "bob", "resourceAttributes": PODS}, BadRequest),
+        (LOCAL, {"user": "bob", "resourceAttributes": PODS}, Invalid),
         ("tokenreviews.authentication.k8s.io", {}, BadRequest),
         ("selfsubjectrulesreviews.authorization.k8s.io", {}, BadRequest),
     ],

@@ -110,9 +110,9 @@ def _with_group(user: User) -> User:
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+    scheme, *rest = headers.get("authorization", "").split(" ")
     if scheme.lower() == "bearer":
-        return token.strip()
+        return rest[0] if rest else ""
     for protocol in headers.get("sec-websocket-protocol", "").split(","):
         encoded = protocol.strip().removeprefix(WEBSOCKET_PREFIX)
         if encoded != protocol.strip():

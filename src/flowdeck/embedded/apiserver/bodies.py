@@ -70,14 +70,14 @@ def sent_object(info: RequestInfo, kind: Kind) -> Any:
 
 def _unrecognized(body: Any) -> str:
     if not isinstance(body, dict):
-        return f"json: cannot unmarshal {json_type(body)} into Go value of type {_TYPE_META}"
+        return f"json: cannot unmarshal {json_type(body)} into Go value of type {TYPE_META}"
     wrong = next((name for name in ("apiVersion", "kind") if not isinstance(body.get(name) or "", str)), "")
     if not wrong:
         return ""
     return f"json: cannot unmarshal {json_type(body[wrong])} into Go struct field .{wrong} of type string"
 
 
-_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _SUMMARY_BYTES = 30
 
 

@@ -21,7 +21,7 @@ from flowdeck.kube.objects import Kind, Tree, get_in, is_being_deleted
 from flowdeck.kube.schema import Schema
 
 _SCALE = Kind("autoscaling", "v1", "Scale", "")
-_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _SUB_VERBS = ("get", "patch", "update")
 
 

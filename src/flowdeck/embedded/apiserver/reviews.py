@@ -5,7 +5,7 @@ Source: kubernetes (pkg/registry/authentication, pkg/registry/authorization).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowdeck.embedded.apiserver.authentication import AUTHENTICATED, BearerTokens
 from flowdeck.embedded.apiserver.bodies import object_of
@@ -67,9 +67,12 @@ class Reviews:
     async def local_subject_access_review(self, info: RequestInfo) -> Answer:
         spec = _spec(info)
         namespace = info.key.namespace if info.key else ""
-        asked = spec.get("resourceAttributes")
-        if asked is None or asked.get("namespace", "") != namespace:
-            raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
+        asked, path = spec.get("resourceAttributes"), "spec.resourceAttributes.namespace"
+        if spec.get("nonResourceAttributes") is not None:
+            told = "disallowed on this kind of request"
+            _check(info, [invalid("spec.nonResourceAttributes", _in_go(spec["nonResourceAttributes"]), told)])
+        if asked is not None and asked.get("namespace", "") != namespace:
+            _check(info, [invalid(path, asked.get("namespace", ""), "must match metadata.namespace")])
         return self._access(info, spec)
 
     async def self_subject_access_review(self, info: RequestInfo) -> Answer:
@@ -156,14 +159,22 @@ def _answer(info: RequestInfo, spec: Tree | None, status: Tree) -> Answer:
 
 def _check(info: RequestInfo, errors: list[FieldError]) -> None:
     if errors:
-        raise invalid_object(_kind(info), "", errors)
+        # upstream does not say of which kind
+        raise invalid_object(replace(_kind(info), kind=""), "", errors)
+
+
+def _in_go(attributes: Tree) -> Tree:
+    """As Go names the fields."""
+    return {"Path": attributes.get("path", ""), "Verb": attributes.get("verb", "")}
 
 
 def _attribute_errors(spec: Tree) -> list[FieldError]:
     asked, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if asked is not None and path is not None:
         return [
-            invalid("spec.nonResourceAttributes", path, "cannot be specified in combination with resourceAttributes")
+            invalid(
+                "spec.nonResourceAttributes", _in_go(path), "cannot be specified in combination with resourceAttributes"
+            )
         ]
     if asked is None and path is None:
         return [

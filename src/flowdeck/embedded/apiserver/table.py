@@ -34,6 +34,7 @@ _PRINTERS: Mapping[str, Printer] = {
     **workloads.PRINTERS,
 }
 _Convert = Callable[[Any, datetime], Any]
+_COLUMN = "Custom resource definition column (in JSONPath format)"
 _AGE: Tree = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
@@ -109,7 +110,7 @@ def _custom(columns: Sequence[Tree]) -> Printer:
             column.get("type", "string"),
             column.get("priority", 0),
             column.get("format", ""),
-            column.get("description", ""),
+            column.get("description") or f"{_COLUMN}: {column['jsonPath']}",
         )
         for column in definitions
     ]

@@ -69,7 +69,10 @@ def _check_type(resource: Resource, obj: Tree) -> None:
     obj |= {"kind": sent, "apiVersion": version}
     if (sent, version) == (kind.kind, kind.api_version):
         return
-    if resource.is_custom and sent == kind.kind:
+    if resource.is_custom and sent != kind.kind:
+        name = (obj.get("metadata") or {}).get("name") or ""
+        raise invalid_object(replace(kind, kind=sent), name, [invalid("kind", sent, f"must be {kind.kind}")])
+    if resource.is_custom:
         told = f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
         raise BadRequest(told)
     what = f'{sent} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}'

@@ -146,13 +146,12 @@ class TestLimits:
             (
                 {"type": "Pod", "max": {"cpu": "1"}},
                 a_pod(containers=[{"name": n, "resources": {"limits": {"cpu": "600m"}}} for n in "ab"]),
-                "[maximum cpu usage per Pod is 1, but limit is 1200m, "
-                "maximum cpu usage per Pod is 1, but request is 1200m]",
+                "maximum cpu usage per Pod is 1, but limit is 1200m",
             ),
             (
                 {"maxLimitRequestRatio": {"cpu": "2"}},
                 with_resources({"cpu": "100m"}, {"cpu": "300m"}),
-                "cpu max limit to request ratio per Container is 2, but provided ratio is 3",
+                "cpu max limit to request ratio per Container is 2, but provided ratio is 3.000000",
             ),
         ],
     )  # fmt: skip

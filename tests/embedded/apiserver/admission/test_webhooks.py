@@ -178,7 +178,7 @@ async def test_a_delete_can_be_refused(tmp_path: Path) -> None:
     ("answer", "more", "text"),
     [
         (None, {"timeoutSeconds": 0.1}, "context deadline exceeded"),
-        (b"nonsense", {}, "received invalid webhook response: couldn't get version/kind; json parse error"),
+        (b"nonsense", {}, "failed to call webhook: couldn't get version/kind; json parse error"),
         ({"allowed": True, "uid": "other"}, {}, "received invalid webhook response: expected response.uid="),
         (
             None,
@@ -188,7 +188,7 @@ async def test_a_delete_can_be_refused(tmp_path: Path) -> None:
         (
             None,
             {"clientConfig": {"service": {"name": "ghost", "namespace": "team"}}},
-            'failed calling webhook "hook.acme.com": failed to call webhook: service "ghost" not found',
+            'failed to call webhook: Post "https://ghost.team.svc:443/?timeout=10s": service "ghost" not found',
         ),
     ],
 )

@@ -11,9 +11,13 @@ from typing import Any
 
 import orjson
 
+from flowdeck.embedded.apiserver.bodies import TYPE_META
 from flowdeck.embedded.apiserver.contract import AdmissionRequest
+from flowdeck.embedded.apiserver.deletion import SCHEME
 from flowdeck.embedded.apiserver.reviews import user_tree
+from flowdeck.kube.go_json import syntax_error
 from flowdeck.kube.objects import Kind, Tree
+from flowdeck.kube.patches import json_type
 
 _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 
@@ -73,39 +77,60 @@ def review_body(request: AdmissionRequest, uid: str, asked: Kind) -> bytes:
 
 def read_verdict(body: bytes, uid: str) -> Verdict:
     """The answer of a webhook to the review with that uid. Raises `BadAnswer`."""
-    try:
-        review = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadAnswer(f"couldn't get version/kind; json parse error: {error}") from error
-    response = review.get("response") if isinstance(review, Mapping) else None
+    review = _review(body)
+    response = review.get("response")
     if not isinstance(response, Mapping):
-        raise BadAnswer("webhook response is absent")
-    if review.get("kind") != "AdmissionReview" or review.get("apiVersion") != "admission.k8s.io/v1":
-        raise BadAnswer(
-            "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got "
-            f"{review.get('apiVersion')}, Kind={review.get('kind')}"
-        )
+        raise BadAnswer("received invalid webhook response: webhook response was absent")
+    if not isinstance(allowed := response.get("allowed", False), bool):
+        told = f"json: cannot unmarshal {json_type(allowed)} into Go struct field AdmissionResponse.response.allowed"
+        raise BadAnswer(f"failed to call webhook: {told} of type bool")
     if response.get("uid") != uid:
-        raise BadAnswer(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+        got = response.get("uid", "")
+        raise BadAnswer(f'received invalid webhook response: expected response.uid="{uid}", got "{got}"')
     return Verdict(
-        allowed=response.get("allowed") is True,
+        allowed=allowed,
         status=response.get("status"),
         patch=_patch(response),
-        warnings=[str(text) for text in response.get("warnings") or ()],
+        warnings=[text for text in map(str, response.get("warnings") or ()) if text and text.isprintable()],
     )
 
 
+def _review(body: bytes) -> Mapping[str, Any]:
+    try:
+        review = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        wrong = syntax_error(body)
+        raise BadAnswer(f"failed to call webhook: couldn't get version/kind; json parse error: {wrong}") from None
+    if not isinstance(review, Mapping):
+        wrong = f"json: cannot unmarshal {json_type(review)} into Go value of type {TYPE_META}"
+        raise BadAnswer(f"failed to call webhook: couldn't get version/kind; json parse error: {wrong}")
+    kind, version = review.get("kind"), review.get("apiVersion")
+    if (kind, version) != ("AdmissionReview", "admission.k8s.io/v1"):
+        told = f'no kind "{kind}" is registered for version "{version}" in scheme "{SCHEME}"'
+        raise BadAnswer(f"failed to call webhook: {told}")
+    return review
+
+
 def _patch(response: Mapping[str, Any]) -> Sequence[Any]:
-    patch = response.get("patch")
+    patch, sort = response.get("patch"), response.get("patchType")
     if not patch:
         return ()
-    if response.get("patchType") != "JSONPatch":
-        raise BadAnswer(f'unsupported patch type "{response.get("patchType", "")}"')
+    if not sort:
+        told = "webhook returned response.patch but not response.patchType"
+        raise BadAnswer(f"received invalid webhook response: {told}")
+    if sort != "JSONPatch":
+        raise BadAnswer(f'unsupported patch type "{sort}"')
     try:
-        operations = orjson.loads(base64.b64decode(patch))
-    except (binascii.Error, orjson.JSONDecodeError, TypeError) as error:
-        raise BadAnswer(f"the patch cannot be read: {error}") from error
-    return operations if isinstance(operations, list) else [operations]
+        text = base64.b64decode(patch)
+        operations = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadAnswer(f"received undecodable patch in webhook response: {syntax_error(text)}") from None
+    except (binascii.Error, TypeError) as error:
+        raise BadAnswer(f"failed to call webhook: {error}") from error
+    if not isinstance(operations, list):
+        told = f"json: cannot unmarshal {json_type(operations)} into Go value of type jsonpatch.Patch"
+        raise BadAnswer(f"received undecodable patch in webhook response: {told}")
+    return operations
 
 
 def _typed(request: AdmissionRequest, obj: Tree | None) -> Tree | None:

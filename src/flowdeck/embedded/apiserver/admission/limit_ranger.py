@@ -5,7 +5,6 @@ Source: kubernetes (plugin/pkg/admission/limitranger).
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import ClassVar
 
 from flowdeck.embedded.apiserver.admission.plugin import Plugin, is_for, is_new_pod, joined, object_of, refusal, spec_of
@@ -108,7 +107,7 @@ def _below(name: str, type_: str, bound: Quantity, request: Quantity | None, lim
         yield f"{told}.  No request is specified"
     elif request < bound:
         yield f"{told}, but request is {request}"
-    if limit is not None and limit < bound:
+    elif limit is not None and limit < bound:
         yield f"{told}, but limit is {limit}"
 
 
@@ -118,7 +117,7 @@ def _over(name: str, type_: str, bound: Quantity, request: Quantity | None, limi
         yield f"{told}.  No limit is specified"
     elif bound < limit:
         yield f"{told}, but limit is {limit}"
-    if request is not None and bound < request:
+    elif request is not None and bound < request:
         yield f"{told}, but request is {request}"
 
 
@@ -137,4 +136,4 @@ def _ratio(name: str, type_: str, ratio: Quantity, request: Quantity | None, lim
     elif limit is None or not limit.value:
         yield f"{told}, but no limit is specified or limit is 0"
     elif limit.value / request.value > ratio.value:
-        yield f"{told}, but provided ratio is {Decimal(limit.value / request.value):f}"[:200]
+        yield f"{told}, but provided ratio is {float(limit.value / request.value):f}"

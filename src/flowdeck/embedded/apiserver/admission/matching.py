@@ -97,7 +97,7 @@ def matches_selectors(tree: Tree, request: AdmissionRequest, storage: Storage) -
     if objects:
         selector = label_selector_of(objects)
         versions = [obj for obj in (request.obj, request.old) if obj is not None]
-        if not any(selector.matches(labels_of(obj)) for obj in versions):
+        if not any("metadata" in obj and selector.matches(labels_of(obj)) for obj in versions):
             return False
     namespaces = tree.get("namespaceSelector")
     if not namespaces:

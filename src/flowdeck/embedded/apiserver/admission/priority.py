@@ -43,7 +43,11 @@ class Priority(Plugin):
         spec["priority"], spec["preemptionPolicy"] = priority, policy
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if not is_for(request, PRIORITY_CLASS.plural, PRIORITY_CLASS.group) or request.operation == "DELETE":
+        if not is_for(request, PRIORITY_CLASS.plural, PRIORITY_CLASS.group):
+            return
+        if request.operation == "DELETE":
+            if request.key.name in SYSTEM_CLASSES:
+                raise refusal(request, "this is a system priority class and cannot be deleted")
             return
         if object_of(request).get("globalDefault"):
             other = self._default()

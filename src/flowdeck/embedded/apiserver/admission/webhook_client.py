@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flowdeck.kube.objects import Tree
 
@@ -37,7 +38,7 @@ class WebhookClient:
         import httpx
 
         timeout_s = hook.get("timeoutSeconds") or DEFAULT_TIMEOUT_S
-        url, address, server_name = self._target(hook.get("clientConfig") or {})
+        url, address, server_name = self._target(hook.get("clientConfig") or {}, timeout_s)
         shown = f"{url}?timeout={timeout_s}s"
         try:
             client = self._client((hook.get("clientConfig") or {}).get("caBundle") or "")
@@ -52,12 +53,16 @@ class WebhookClient:
         except TimeoutError as error:
             raise CallFailed(f'failed to call webhook: Post "{shown}": context deadline exceeded') from error
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise CallFailed(f'failed to call webhook: Post "{shown}": {error or type(error).__name__}') from error
-        if answer.status_code != 200:
-            raise CallFailed(f"failed to call webhook: the server responded with status code {answer.status_code}")
+            raise CallFailed(f'failed to call webhook: Post "{shown}": {_why(error, address)}') from error
+        if not answer.is_success:
+            raise CallFailed(f"failed to call webhook: {_told(answer.status_code)}")
+        if not answer.content:
+            media = answer.headers.get("content-type", "")
+            told = f"0-length response with status code: {answer.status_code} and content type: {media}"
+            raise CallFailed(f"failed to call webhook: {told}")
         return answer.content
 
-    def _target(self, config: Tree) -> tuple[str, str, str]:
+    def _target(self, config: Tree, timeout_s: int) -> tuple[str, str, str]:
         """The URL to tell, the one to connect to, and the name that the certificate must have."""
         service = config.get("service")
         if not service:
@@ -70,7 +75,7 @@ class WebhookClient:
         try:
             return url, f"https://{self.resolve(namespace, name, port)}/{path}", server_name
         except LookupError as error:
-            raise CallFailed(f"failed to call webhook: {error.args[0]}") from error
+            raise CallFailed(f'failed to call webhook: Post "{url}?timeout={timeout_s}s": {error.args[0]}') from error
 
     def _client(self, ca_bundle: str) -> "httpx.AsyncClient":
         import httpx
@@ -89,4 +94,29 @@ class WebhookClient:
         self._clients.clear()
 
 
+def _told(status: int) -> str:
+    """What upstream's client says of an answer without a Status."""
+    if status == 404:
+        return "the server could not find the requested resource"
+    if status == 500:
+        return 'an error on the server ("unknown") has prevented the request from succeeding'
+    if status == 503:
+        return "the server is currently unable to handle the request"
+    return f"the server responded with the status code {status} but did not return more information"
+
+
+def _why(error: Exception, address: str) -> str:
+    """The words of Go for what is seen often."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError):
+            return f"dial tcp {urlsplit(address).netloc}: connect: connection refused"
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code in _UNKNOWN_AUTHORITY:
+            return "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
+
+
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+"""OpenSSL's numbers: nobody whom we trust has signed it."""
 _JSON = {"Content-Type": "application/json"}

@@ -104,7 +104,7 @@ class Caller:
         try:
             return read_verdict(answer, uid)
         except BadAnswer as error:
-            raise CallFailed(f"received invalid webhook response: {error}") from error
+            raise CallFailed(str(error)) from error
 
 
 class MutatingWebhooks(Plugin):
@@ -159,10 +159,12 @@ class MutatingWebhooks(Plugin):
         return True
 
     def _change(self, hook: Tree, request: AdmissionRequest, obj: Tree) -> None:
-        request.obj = {**obj, "apiVersion": request.resource.kind.api_version}
+        request.obj = {"metadata": {}, **obj, "apiVersion": request.resource.kind.api_version}
+        if (request.obj["metadata"].get("namespace") or request.key.namespace) != request.key.namespace:
+            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
         errors = request.resource.schema.type_errors(request.obj)
         if errors:
-            raise InternalError(f'Internal error occurred: admission webhook "{hook["name"]}": {"; ".join(errors)}')
+            raise InternalError(f"Internal error occurred: {'; '.join(errors)}")
         request.resource.schema.prune(request.obj)
         request.resource.strategy.default(request.obj)
 
@@ -203,12 +205,14 @@ class ValidatingWebhooks(Plugin):
 def denied(name: str, status: Tree | None) -> ApiError:
     """The error that a client sees when a webhook said no, with the webhook's own code and reason."""
     told = dict(status or {})
-    if int(told.get("code") or 0) < 400:
-        told["code"] = 400
+    code, reason = int(told.get("code") or 0), str(told.get("reason") or "")
+    told["code"] = code if code >= 400 else 400
     start = f'admission webhook "{name}" denied the request'
-    why = told.get("message") or told.get("reason")
+    why = told.get("message") or reason
     told["message"] = f"{start}: {why}" if why else f"{start} without explanation"
-    return from_status(told)
+    error = from_status(told)
+    error.__class__ = type("Denied", (type(error),), {"code": told["code"], "reason": reason})
+    return error
 
 
 def _ignores_failure(hook: Tree) -> bool:

@@ -21,6 +21,7 @@ from flowdeck.embedded.apiserver.builtin.defaults import (
 from flowdeck.embedded.apiserver.builtin.definitions import Names
 from flowdeck.embedded.apiserver.builtin.pods import complete_pod_status, set_pod_status
 from flowdeck.embedded.apiserver.builtin.strategy import Rules, Validate, ValidateUpdate
+from flowdeck.embedded.apiserver.builtin.validation import admission as admission_rules
 from flowdeck.embedded.apiserver.builtin.validation import batch as batch_rules
 from flowdeck.embedded.apiserver.builtin.validation import core as core_rules
 from flowdeck.embedded.apiserver.builtin.validation import definitions as definition_rules
@@ -135,6 +136,7 @@ _CORE = {
         name=dns_subdomain,
         validate=core_rules.validate_quota,
         validate_update=core_rules.validate_quota_update,
+        validate_status=core_rules.validate_quota_status,
     ),
     "persistentvolumes": Rules(
         name=dns_subdomain,
@@ -292,16 +294,16 @@ _STORAGE = {
 
 _ADMISSION = {
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _counted(
-        default=admission.default_mutating_webhooks, validate=policy_rules.validate_webhooks
+        default=admission.default_mutating_webhooks, validate=admission_rules.validate_webhooks
     ),
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _counted(
-        default=admission.default_validating_webhooks, validate=policy_rules.validate_webhooks
+        default=admission.default_validating_webhooks, validate=admission_rules.validate_webhooks
     ),
     "validatingadmissionpolicies.admissionregistration.k8s.io": _counted(
-        default=admission.default_policy, validate=policy_rules.validate_policy
+        default=admission.default_policy, validate=admission_rules.validate_policy
     ),
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": _counted(
-        default=admission.default_policy_binding, validate=policy_rules.validate_policy_binding
+        default=admission.default_policy_binding, validate=admission_rules.validate_policy_binding
     ),
     "customresourcedefinitions.apiextensions.k8s.io": _counted(
         default=admission.default_definition,

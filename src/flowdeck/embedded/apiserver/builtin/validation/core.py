@@ -18,6 +18,20 @@ from flowdeck.kube.quantity import parse_quantity
 
 _MAX_BYTES = 1024 * 1024
 """Of a ConfigMap's and of a Secret's data."""
+_COUNTED = frozenset(
+    {
+        "configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "resourcequotas", "secrets",
+        "services", "services.loadbalancers", "services.nodeports",
+    }
+)  # fmt: skip
+_MEASURED = frozenset(
+    {
+        "cpu", "memory", "storage", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.storage",
+        "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
+    }
+)  # fmt: skip
+"""What quotas know by a short name."""
+_CONFLICTING = ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"})
 _FIXED = "field is immutable when `immutable` is set"
 
 
@@ -108,7 +122,10 @@ _SCOPES = (
 
 def validate_quota(quota: Tree) -> Errors:
     spec = quota.get("spec") or {}
-    errors = validate_amounts(spec.get("hard"), "spec.hard")
+    errors = validate_amounts(spec.get("hard"), "spec.hard") + _counted(spec.get("hard"), "spec.hard")
+    scopes = spec.get("scopes") or ()
+    if any(pair <= set(scopes) for pair in _CONFLICTING):
+        errors.append(invalid("spec.scopes", list(scopes), "conflicting scopes"))
     for scope in spec.get("scopes") or ():
         if scope not in _SCOPES:
             errors.append(invalid("spec.scopes", spec["scopes"], "unsupported scope"))
@@ -120,6 +137,29 @@ def validate_quota(quota: Tree) -> Errors:
         if expression.get("operator") in ("In", "NotIn") and not values:
             text = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
             errors.append(required(f"{path}.values", text))
+    return errors
+
+
+def validate_quota_status(new: Tree, old: Tree) -> Errors:
+    errors: Errors = []
+    for name in ("hard", "used"):
+        amounts = (new.get("status") or {}).get(name)
+        errors += validate_amounts(amounts, f"status.{name}") + _counted(amounts, f"status.{name}")
+    return errors
+
+
+def _counted(amounts: Mapping[str, str] | None, path: str) -> Errors:
+    """Names that a quota knows, and whole numbers of what can only be counted."""
+    errors: Errors = []
+    for name, amount in (amounts or {}).items():
+        if "/" not in name and name not in _COUNTED and name not in _MEASURED and not name.startswith("hugepages-"):
+            for text in (
+                "must be a standard resource type or fully qualified",
+                "must be a standard resource for quota",
+            ):
+                errors.append(invalid(f"{path}[{name}]", name, text))
+        if name in _COUNTED and parse_quantity(amount).value % 1:
+            errors.append(invalid(f"{path}[{name}]", amount, "must be an integer"))
     return errors
 
 
@@ -138,6 +178,8 @@ def validate_limit_range(limit_range: Tree) -> Errors:
     for index, item in enumerate((limit_range.get("spec") or {}).get("limits") or ()):
         path, kind = f"spec.limits[{index}]", item.get("type") or ""
         errors += [invalid(f"{path}.type", kind, text) for text in qualified_name(kind)]
+        if kind and "/" not in kind and kind not in _LIMIT_TYPES:
+            errors.append(invalid(f"{path}.type", kind, "must be a standard limit type or fully qualified"))
         if kind in seen:
             errors.append(FieldError("FieldValueDuplicate", f"{path}.type", f'Duplicate value: "{kind}"'))
         seen.add(kind)
@@ -147,29 +189,49 @@ def validate_limit_range(limit_range: Tree) -> Errors:
                 for name in ("default", "defaultRequest")
                 if item.get(name)
             ]
-        errors += _limit_order(item, path)
+        if kind == "PersistentVolumeClaim" and not any("storage" in (item.get(name) or {}) for name in ("min", "max")):
+            told = "either minimum or maximum storage value is required, but neither was provided"
+            errors.append(required(f"{path}.limits", told))
+        for name in dict.fromkeys(name for word in _LIMIT_WORDS for name in item.get(word) or ()):
+            errors += _limit_order(item, name, path)
     return errors
 
 
+_LIMIT_TYPES = ("Container", "PersistentVolumeClaim", "Pod")
+_LIMIT_WORDS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
 _ORDER = (
-    ("min", "max"),
-    ("min", "defaultRequest"),
-    ("defaultRequest", "default"),
-    ("default", "max"),
-    ("defaultRequest", "max"),
+    ("min", "max", "min", "min", "max"),
+    ("min", "defaultRequest", "defaultRequest", "min", "default request"),
+    ("defaultRequest", "max", "defaultRequest", "default request", "max"),
+    ("defaultRequest", "default", "defaultRequest", "default request", "default limit"),
+    ("min", "default", "min", "min", "default"),
+    ("default", "max", "max", "default", "max"),
 )
+"""What may not be more than what; whose amount the error shows; what the two are called in it."""
 
 
-def _limit_order(item: Tree, path: str) -> Errors:
+def _limit_order(item: Tree, name: str, path: str) -> Errors:
     errors: Errors = []
-    for low, high in _ORDER:
-        for name, amount in (item.get(low) or {}).items():
-            bound = (item.get(high) or {}).get(name)
-            if bound is not None and parse_quantity(amount).value > parse_quantity(bound).value:
-                what = {"min": "min", "defaultRequest": "default request", "default": "default"}[low]
-                text = f"{what} value {amount} is greater than {high} value {bound}"
-                errors.append(invalid(f"{path}.{low}[{name}]", amount, text))
+    amounts = {word: (item.get(word) or {}).get(name) for word in _LIMIT_WORDS}
+    for low, high, shown, low_word, high_word in _ORDER:
+        less, more = amounts[low], amounts[high]
+        if less is not None and more is not None and parse_quantity(less).value > parse_quantity(more).value:
+            at = high if low == "min" and high != "max" else low
+            text = f"{low_word} value {less} is greater than {high_word} value {more}"
+            errors.append(invalid(f"{path}.{at}[{name}]", amounts[shown], text))
+    if (ratio := amounts["maxLimitRequestRatio"]) is not None:
+        errors += _ratio_error(ratio, amounts["min"], amounts["max"], f"{path}.maxLimitRequestRatio[{name}]")
     return errors
+
+
+def _ratio_error(ratio: str, low: str | None, high: str | None, path: str) -> Errors:
+    value = parse_quantity(ratio).value
+    if value < 1:
+        return [invalid(path, ratio, f"ratio {ratio} is less than 1")]
+    if low is None or high is None or not (divisor := parse_quantity(low).value):
+        return []
+    most = parse_quantity(high).value / divisor
+    return [invalid(path, ratio, f"ratio {ratio} is greater than max/min = {float(most):f}")] if value > most else []
 
 
 def validate_event(event: Tree) -> Errors:

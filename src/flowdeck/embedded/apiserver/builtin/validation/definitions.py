@@ -1,4 +1,4 @@
-"""Rules for CustomResourceDefinitions: names, versions, structural schemas, columns, subresources.
+"""Rules for CustomResourceDefinitions: names, versions, columns, subresources.
 
 Source: k8s.io/apiextensions-apiserver (pkg/apis/apiextensions/validation, pkg/apiserver/schema).
 """
@@ -6,7 +6,7 @@ Source: k8s.io/apiextensions-apiserver (pkg/apis/apiextensions/validation, pkg/a
 from collections.abc import Iterator
 from typing import Any
 
-from flowdeck.kube import rules
+from flowdeck.embedded.apiserver.builtin.validation.definition_schemas import validate_schemas
 from flowdeck.kube.errors import FieldError, forbidden, invalid, not_supported, required
 from flowdeck.kube.json_path import compile_path
 from flowdeck.kube.names import dns_1035_label, dns_subdomain
@@ -15,14 +15,13 @@ from flowdeck.kube.objects import Tree, annotations_of, get_in
 Errors = list[FieldError]
 
 _APPROVAL = "api-approved.kubernetes.io"
-_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _SELECTABLE = ("boolean", "integer", "string")
 
 
 def validate_definition(definition: Tree) -> Errors:
     spec = definition["spec"]
-    return [*_names(definition, spec), *_versions(spec), *_schemas(spec), *_conversion(spec)]
+    return [*_names(definition, spec), *_versions(spec), *validate_schemas(spec), *_conversion(spec)]
 
 
 def validate_definition_update(definition: Tree, old: Tree) -> Errors:
@@ -117,7 +116,7 @@ def _versions(spec: Tree) -> Iterator[FieldError]:
             yield invalid("spec.versions", [v.get("name") for v in versions], "must contain unique version names")
         seen.add(name)
         if not get_in(version, "schema", "openAPIV3Schema"):
-            yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
+            yield required(f"{path}.schema.openAPIV3Schema")
         yield from _columns(version, path)
         yield from _subresources(version, path)
         yield from _selectable(version, path)
@@ -204,89 +203,3 @@ def _conversion(spec: Tree) -> Iterator[FieldError]:
         yield required("spec.conversion.webhookClientConfig", "required when strategy is set to Webhook")
     if strategy == "None" and conversion.get("webhook"):
         yield forbidden("spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook")
-
-
-# -- structural schemas
-
-
-def _schemas(spec: Tree) -> Iterator[FieldError]:
-    """Equal schemas of all versions are told of once, at the place where upstream keeps them then."""
-    if spec.get("preserveUnknownFields"):
-        yield invalid("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema")
-    schemas = [get_in(version, "schema", "openAPIV3Schema") for version in spec.get("versions") or ()]
-    if schemas and schemas[0] and all(schema == schemas[0] for schema in schemas):
-        yield from _root(schemas[0], "spec.validation.openAPIV3Schema")
-        return
-    for index, schema in enumerate(schemas):
-        if schema:
-            yield from _root(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
-
-
-def _root(schema: Tree, path: str) -> Iterator[FieldError]:
-    type_ = schema.get("type") or ""
-    if not type_:
-        yield required(f"{path}.type", "must not be empty at the root")
-    elif type_ != "object":
-        yield invalid(f"{path}.type", type_, "must be object at the root")
-    yield from _structural(schema, path, "")
-    yield from rules.problems(schema, path)
-
-
-_WHERE = {
-    "properties": "must not be empty for specified object fields",
-    "items": "must not be empty for specified array items",
-    "additionalProperties": "must not be empty for specified object fields",
-}
-
-
-def _structural(schema: Tree, path: str, where: str) -> Iterator[FieldError]:
-    type_ = schema.get("type") or ""
-    is_free = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string")
-    if type_ and type_ not in _TYPES:
-        yield not_supported(f"{path}.type", type_, _TYPES)
-    if not type_ and where and not is_free:
-        yield required(f"{path}.type", _WHERE[where])
-    if type_ and schema.get("x-kubernetes-int-or-string"):
-        yield invalid(f"{path}.type", type_, "must be empty if x-kubernetes-int-or-string is true")
-    yield from _forbidden_words(schema, path)
-    yield from _lists(schema, path, type_)
-    for name, field in (schema.get("properties") or {}).items():
-        yield from _structural(field, f"{path}.properties[{name}]", "properties")
-    values = schema.get("additionalProperties")
-    if isinstance(values, dict):
-        yield from _structural(values, f"{path}.additionalProperties", "additionalProperties")
-    items = schema.get("items")
-    if isinstance(items, dict):
-        yield from _structural(items, f"{path}.items", "items")
-
-
-def _forbidden_words(schema: Tree, path: str) -> Iterator[FieldError]:
-    if schema.get("$ref"):
-        yield forbidden(f"{path}.$ref", "$ref is not supported")
-    if schema.get("uniqueItems"):
-        yield forbidden(
-            f"{path}.uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        )
-    if schema.get("additionalProperties") is False:
-        yield forbidden(f"{path}.additionalProperties", "additionalProperties cannot be set to false")
-    if schema.get("additionalProperties") and schema.get("properties"):
-        yield forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
-    if schema.get("x-kubernetes-preserve-unknown-fields") is False:
-        yield invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
-
-
-def _lists(schema: Tree, path: str, type_: str) -> Iterator[FieldError]:
-    if type_ == "array" and not schema.get("items"):
-        yield required(f"{path}.items", "must be specified")
-    if isinstance(schema.get("items"), list):
-        yield forbidden(f"{path}.items", "items must be a schema object and not an array")
-    list_type, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys")
-    if list_type not in (None, "atomic", "set", "map"):
-        yield not_supported(f"{path}.x-kubernetes-list-type", list_type, ("atomic", "set", "map"))
-    if list_type == "map" and not keys:
-        yield required(f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
-    if keys and list_type != "map":
-        yield forbidden(f"{path}.x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty")
-    for key in keys or ():
-        if list_type == "map" and key not in get_in(schema, "items", "properties", default={}):
-            yield invalid(f"{path}.x-kubernetes-list-map-keys", key, "entries must all be names of item properties")

@@ -12,7 +12,7 @@ from flowdeck.embedded.apiserver.builtin.validation.single_values import (
 )
 from flowdeck.kube.errors import invalid, not_supported, required
 from flowdeck.kube.names import dns_subdomain, path_segment
-from flowdeck.kube.objects import Tree, get_in
+from flowdeck.kube.objects import Tree
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -79,11 +79,11 @@ def _binding(binding: Tree, kinds: tuple[str, ...]) -> Errors:
     else:
         errors += [invalid("roleRef.name", role["name"], text) for text in path_segment(role["name"])]
     for index, subject in enumerate(binding.get("subjects") or ()):
-        errors += _subject(subject, f"subjects[{index}]")
+        errors += _subject(subject, f"subjects[{index}]", is_namespaced="Role" in kinds)
     return errors
 
 
-def _subject(subject: Tree, path: str) -> Errors:
+def _subject(subject: Tree, path: str, *, is_namespaced: bool) -> Errors:
     errors: Errors = [] if subject.get("name") else [required(f"{path}.name")]
     kind, group = subject.get("kind") or "", subject.get("apiGroup") or ""
     match kind:
@@ -92,7 +92,7 @@ def _subject(subject: Tree, path: str) -> Errors:
                 errors += [invalid(f"{path}.name", subject["name"], text) for text in dns_subdomain(subject["name"])]
             if group:
                 errors.append(not_supported(f"{path}.apiGroup", group, ("",)))
-            if not subject.get("namespace"):
+            if not subject.get("namespace") and not is_namespaced:
                 errors.append(required(f"{path}.namespace"))
         case "User" | "Group":
             if group != _RBAC:
@@ -182,110 +182,7 @@ def validate_budget(budget: Tree) -> Errors:
     return errors
 
 
-# -- webhooks and policies
-
-
-def validate_webhooks(configuration: Tree) -> Errors:
-    errors: Errors = []
-    names: set[str] = set()
-    for index, webhook in enumerate(configuration.get("webhooks") or ()):
-        path, name = f"webhooks[{index}]", webhook.get("name") or ""
-        errors += _webhook(webhook, path)
-        if name in names:
-            errors.append(invalid(f"{path}.name", name, "must be unique"))
-        names.add(name)
-    return errors
-
-
-def _webhook(webhook: Tree, path: str) -> Errors:
-    name = webhook.get("name") or ""
-    errors: Errors = []
-    if not name:
-        errors.append(required(f"{path}.name"))
-    elif len(name.split(".")) < 3:
-        errors.append(
-            invalid(f"{path}.name", name, "should be a domain with at least three segments separated by dots")
-        )
-    if not webhook.get("sideEffects"):
-        errors.append(required(f"{path}.sideEffects", "must specify one of None, NoneOnDryRun"))
-    elif webhook["sideEffects"] not in ("None", "NoneOnDryRun"):
-        errors.append(not_supported(f"{path}.sideEffects", webhook["sideEffects"], ("None", "NoneOnDryRun")))
-    versions = webhook.get("admissionReviewVersions") or []
-    if not versions:
-        errors.append(required(f"{path}.admissionReviewVersions", "must specify one of v1, v1beta1"))
-    elif not {"v1", "v1beta1"} & set(versions):
-        text = "must include at least one of v1, v1beta1"
-        errors.append(invalid(f"{path}.admissionReviewVersions", versions, text))
-    errors += one_of(webhook.get("failurePolicy"), f"{path}.failurePolicy", ("Fail", "Ignore"))
-    seconds = webhook.get("timeoutSeconds", 10)
-    if not 1 <= seconds <= 30:
-        errors.append(invalid(f"{path}.timeoutSeconds", seconds, "the timeout value must be between 1 and 30 seconds"))
-    errors += label_selector(webhook.get("namespaceSelector"), f"{path}.namespaceSelector")
-    errors += label_selector(webhook.get("objectSelector"), f"{path}.objectSelector")
-    return errors + _client(webhook.get("clientConfig") or {}, f"{path}.clientConfig") + _webhook_rules(webhook, path)
-
-
-def _client(client: Tree, path: str) -> Errors:
-    url, service = client.get("url"), client.get("service")
-    if bool(url) == bool(service):
-        return [required(path, "exactly one of url or service is required")]
-    if url and not url.startswith("https://"):
-        return [
-            invalid(f"{path}.url", url, "'https' is the only allowed URL scheme; desired format: https://host[/path]")
-        ]
-    errors: Errors = [
-        required(f"{path}.service.{name}") for name in ("name", "namespace") if service and not service.get(name)
-    ]
-    return errors
-
-
-_OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
-
-
-def _webhook_rules(webhook: Tree, path: str) -> Errors:
-    errors: Errors = []
-    for index, rule in enumerate(webhook.get("rules") or ()):
-        at = f"{path}.rules[{index}]"
-        errors += [
-            required(f"{at}.{name}")
-            for name in ("operations", "apiGroups", "apiVersions", "resources")
-            if not rule.get(name)
-        ]
-        for number, operation in enumerate(rule.get("operations") or ()):
-            if operation not in _OPERATIONS:
-                errors.append(not_supported(f"{at}.operations[{number}]", operation, _OPERATIONS))
-    return errors
-
-
-def validate_policy(policy: Tree) -> Errors:
-    spec = policy.get("spec") or {}
-    errors: Errors = []
-    if not spec.get("validations") and not spec.get("auditAnnotations"):
-        text = "validations or auditAnnotations must be non-empty; at least one required"
-        errors += [required("spec.validations", text), required("spec.auditAnnotations", text)]
-    if spec.get("matchConstraints") is None:
-        errors.append(required("spec.matchConstraints"))
-    elif not get_in(spec, "matchConstraints", "resourceRules"):
-        errors.append(required("spec.matchConstraints.resourceRules"))
-    for index, validation in enumerate(spec.get("validations") or ()):
-        if not (validation.get("expression") or "").strip():
-            errors.append(required(f"spec.validations[{index}].expression", "expression is not specified"))
-    return errors
-
-
-def validate_policy_binding(binding: Tree) -> Errors:
-    spec = binding.get("spec") or {}
-    errors: Errors = [] if spec.get("policyName") else [required("spec.policyName")]
-    actions = spec.get("validationActions") or []
-    if not actions:
-        errors.append(required("spec.validationActions", "at least one validation action is required"))
-    for index, action in enumerate(actions):
-        if action not in ("Audit", "Deny", "Warn"):
-            errors.append(not_supported(f"spec.validationActions[{index}]", action, ("Audit", "Deny", "Warn")))
-    if "Deny" in actions and "Warn" in actions:
-        text = "must not contain both Deny and Warn (repeating the same validation failure information in the API "
-        errors.append(invalid("spec.validationActions", actions, text + "response and headers serves no purpose)"))
-    return errors
+# -- certificates
 
 
 def validate_signing_request(request: Tree) -> Errors:
