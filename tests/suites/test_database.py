@@ -265,3 +265,35 @@ async def test_predicates_choose(runs: Database, predicate: Predicate, ids: str)
 async def test_a_field_that_is_none_is_refused(runs: Database) -> None:
     with pytest.raises(BadRequest, match="no such field: 'colour'"):
         await listed(runs, ListQuery(20, "colour", False))
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        Predicate("name", Op.EQUALS, 1),
+        Predicate("name", Op.IN, ("a", 1)),
+        Predicate("name", Op.EQUALS, None),
+        Predicate("created_at", Op.EQUALS, "a"),
+        Predicate("created_at", Op.IS_SUBSTRING, "a"),
+        Predicate("created_at", Op.LESS_THAN, 2**62),
+    ],
+)
+async def test_a_value_of_another_type_is_refused(runs: Database, predicate: Predicate) -> None:
+    with pytest.raises(BadRequest, match="cannot be compared with"):
+        await listed(runs, ListQuery(20, "created_at", False, (predicate,)))
+
+
+@pytest.mark.parametrize(("sort", "value"), [("name", 1), ("created_at", "a"), ("created_at", 2**63)])
+async def test_a_page_after_a_row_that_cannot_be_is_refused(runs: Database, sort: str, value: int | str) -> None:
+    with pytest.raises(BadRequest, match="cannot be compared with"):
+        await listed(runs, ListQuery(20, sort, False, after=After(value, "r0")))
+
+
+async def test_a_text_with_nul_is_kept_or_refused(store: Database) -> None:
+    writing = store.write(lambda c: add_run(c, "odd", "a\0b"))
+    if store.is_sqlite:
+        await writing
+        assert await store.read(lambda c: c.execute(select(RUNS.c.name)).scalars().all()) == ["a\0b"]
+    else:
+        with pytest.raises(BadRequest, match="cannot be kept"):
+            await writing

@@ -75,7 +75,11 @@ def test_what_was_encoded_twice_is_read_and_what_was_encoded_once_stays() -> Non
         pytest.param({"operation": 9, "key": "name", "int_value": 1}, id="substring-of-number"),
         pytest.param({"operation": 1, "key": "name", "string_value": 1}, id="number-as-text"),
         pytest.param({"operation": 1, "key": "name", "int_value": "x"}, id="text-as-number"),
+        pytest.param({"operation": 1, "key": "name", "int_value": str(2**63)}, id="more-than-64-bits"),
+        pytest.param({"operation": 1, "key": "name", "int_value": "9" * 5000}, id="a-number-without-end"),
+        pytest.param({"operation": 1, "key": "name", "int_value": 1.5}, id="half-a-number"),
         pytest.param({"operation": 1, "key": "name", "timestamp_value": "yesterday"}, id="no-time"),
+        pytest.param({"operation": 1, "key": "name", "timestamp_value": "2026-01-01T00:00:00"}, id="whose-time"),
     ],
 )
 def test_what_is_refused(predicate: Any) -> None:

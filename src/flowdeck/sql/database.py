@@ -21,9 +21,9 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
-from flowdeck.kube.errors import ServiceUnavailable
+from flowdeck.kube.errors import BadRequest, ServiceUnavailable
 from flowdeck.sql.engines import is_sqlite, make_engine, parse_url
 
 T = TypeVar("T")
@@ -60,13 +60,14 @@ class Database:
         return is_sqlite(self.url)
 
     async def read(self, work: Work[T]) -> T:
-        """Runs a unit of work that changes nothing. Raises `ServiceUnavailable` when the database cannot be had."""
+        """Runs a unit of work that changes nothing. Raises what `write` does."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._run, work, False)
 
     async def write(self, work: Work[T]) -> T:
         """Runs a unit of work. Once this returns, it is on disk.
 
-        Raises what the work raises (`IntegrityError` for a key that is there already) and `ServiceUnavailable`.
+        Raises what the work raises (`IntegrityError` for a key that is there already), `ServiceUnavailable` when the
+        database cannot be had, and `BadRequest` for a value that it cannot keep (PostgreSQL: a text with NUL).
         """
         return await asyncio.get_running_loop().run_in_executor(self._writers, self._run, work, True)
 
@@ -98,4 +99,6 @@ def _told(error: DBAPIError, database: str) -> Exception:
     """What the caller gets to see: a database that cannot be had is told in words, all else as it is."""
     if isinstance(error, OperationalError) or error.connection_invalidated:
         return ServiceUnavailable(f"the database {database} does not answer: {str(error.orig).strip()}")
+    if isinstance(error, DataError):
+        return BadRequest(f"Invalid input error: a value cannot be kept: {str(error.orig).strip()}")
     return error

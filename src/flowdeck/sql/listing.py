@@ -11,6 +11,8 @@ from flowdeck.sql.types import Moment
 from flowdeck.web.listing import After, ListQuery, Op, Page, Predicate, Scalar
 
 T = TypeVar("T")
+_NUMBERS = range(-(2**63), 2**63)
+"""What both databases can keep."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,17 @@ class Listed:
         return type_coerce(column, BigInteger) if isinstance(column.type, Moment) else column
 
     def value(self, key: str, value: Scalar) -> Scalar:
-        """What to compare the column with: predicates tell times in seconds."""
+        """What to compare the column with: predicates tell times in seconds. Raises `BadRequest`."""
         is_time = isinstance(self.columns[key].type, Moment)
-        return round(value * 1_000_000) if is_time and isinstance(value, int | float) else value
+        return self.kept(key, round(value * 1_000_000) if is_time and isinstance(value, int | float) else value)
+
+    def kept(self, key: str, value: Scalar) -> Scalar:
+        """A value as the column keeps it. Raises `BadRequest` for one of another type: databases differ about those."""
+        type_ = self.columns[key].type
+        wanted = int if isinstance(type_, Moment) else type_.python_type
+        if type(value) is not wanted or (isinstance(value, int) and value not in _NUMBERS):
+            raise BadRequest(f"Invalid input error: {key!r} cannot be compared with {str(value)[:100]!r}")
+        return value
 
 
 def page(
@@ -48,7 +58,8 @@ def page(
     order = (sort.desc(), listed.id.desc()) if query.descending else (sort.asc(), listed.id.asc())
     rows = rows.add_columns(sort.label("_sort"), listed.id.label("_id")).order_by(*order).limit(query.size + 1)
     if query.after is not None:
-        rows = rows.where(_beyond(sort, listed.id, query.after, descending=query.descending))
+        after = After(listed.kept(query.sort, query.after.value), query.after.id)
+        rows = rows.where(_beyond(sort, listed.id, after, descending=query.descending))
     found = connection.execute(rows).mappings().all()
     shown = found[: query.size]
     last = After(shown[-1]["_sort"], shown[-1]["_id"]) if len(found) > query.size else None

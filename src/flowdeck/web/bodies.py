@@ -1,7 +1,8 @@
 """Reads what a request brings, within limits."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import TypeVar
 
 import msgspec
@@ -9,22 +10,24 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from flowdeck.kube.errors import BadRequest, RequestEntityTooLarge
+from flowdeck.kube.errors import BadRequest, RequestEntityTooLarge, Timeout
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a JSON body, unless a route says otherwise."""
 FORM = 64 * 1024
 """Bytes of a form around its file, and of its largest field."""
+BODY_S = 300.0
+"""For a body to come in."""
 
 T = TypeVar("T")
 
 
 async def raw(request: Request, *, limit: int = MAX_BODY) -> bytes:
-    """The body; read once, also when several ask. Raises `RequestEntityTooLarge` before it is read whole."""
+    """The body; read once, also when several ask. Raises `RequestEntityTooLarge` before it is read whole, `Timeout`."""
     kept: bytes | None = getattr(request.state, "body", None)
     if kept is not None:
         return kept
-    body = b"".join([chunk async for chunk in _chunks(request, limit)])
+    body = await _in_time(request, _joined(_chunks(request, limit)))
     request.state.body = body
     return body
 
@@ -42,10 +45,13 @@ async def decoded(request: Request, type: type[T], *, limit: int = MAX_BODY) -> 
 
 @contextlib.asynccontextmanager
 async def form(request: Request, *, limit: int) -> AsyncGenerator[FormData, None]:
-    """A form of at most one file; a large one is kept on disk. Raises `BadRequest`, `RequestEntityTooLarge`."""
+    """A form of at most one file; a large one is kept on disk. Raises `BadRequest`, `RequestEntityTooLarge`,
+    `Timeout`.
+    """
     chunks = _chunks(request, limit)
     try:
-        found = await MultiPartParser(request.headers, chunks, max_files=1, max_part_size=FORM).parse()
+        parser = MultiPartParser(request.headers, chunks, max_files=1, max_part_size=FORM)
+        found = await _in_time(request, parser.parse())
     except (MultiPartException, KeyError) as error:
         why = error.message if isinstance(error, MultiPartException) else "it is no multipart/form-data"
         raise BadRequest(f"the form cannot be read: {why}") from error
@@ -53,6 +59,18 @@ async def form(request: Request, *, limit: int) -> AsyncGenerator[FormData, None
         yield found
     finally:
         await found.close()
+
+
+async def _in_time(request: Request, reading: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await reading
+    except TimeoutError as error:
+        raise Timeout(f"the body of {request.method} {request.url.path} did not come within {BODY_S:g} s") from error
+
+
+async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:

@@ -31,7 +31,8 @@ _VALUES: Mapping[str, str] = {
     "int_values": "ints", "intValues": "ints", "long_values": "ints", "longValues": "ints",
     "string_values": "strs", "stringValues": "strs",
 }  # fmt: skip
-_WORDS = {"str": "text", "int": "number", "time": "RFC 3339 time"}
+_WORDS = {"str": "text", "int": "64-bit number", "time": "RFC 3339 time"}
+_NUMBERS = range(-(2**63), 2**63)
 MAX_PREDICATES = 20
 MAX_VALUES = 1000
 
@@ -104,19 +105,18 @@ def _value(type: str, given: Any, key: str) -> Scalar | tuple[Scalar, ...]:
 def _scalar(type: str, given: Any, key: str) -> Scalar:
     if type == "str" and isinstance(given, str):
         return given
-    if type == "int" and not isinstance(given, bool):
-        try:
+    try:
+        if type == "int" and isinstance(given, int | str) and not isinstance(given, bool) and int(given) in _NUMBERS:
             return int(given)
-        except (TypeError, ValueError):
-            pass
-    if type == "time" and isinstance(given, str):
-        try:
-            return int(datetime.fromisoformat(given).timestamp())
-        except ValueError:
-            pass
-    raise _bad(
-        f"the value of {key!r} is no {'text' if type == 'str' else 'number' if type == 'int' else 'time'}: {given!r}"
-    )
+        if type == "time" and isinstance(given, str) and (moment := datetime.fromisoformat(given)).tzinfo is not None:
+            return int(moment.timestamp())
+    except ValueError as error:
+        raise _no_value(type, given, key) from error
+    raise _no_value(type, given, key)
+
+
+def _no_value(type: str, given: Any, key: str) -> BadRequest:
+    return _bad(f"the value of {key!r} is no {_WORDS[type]}: {str(given)[:100]!r}")
 
 
 def _bad(why: str) -> BadRequest:
