@@ -53,7 +53,8 @@ def _webhook(webhook: Tree, path: str) -> Errors:
     errors += _review_versions(versions, f"{path}.admissionReviewVersions")
     errors += one_of(webhook.get("failurePolicy"), f"{path}.failurePolicy", ("Fail", "Ignore"))
     errors += one_of(webhook.get("matchPolicy"), f"{path}.matchPolicy", ("Equivalent", "Exact"))
-    errors += one_of(webhook.get("reinvocationPolicy"), f"{path}.reinvocationPolicy", ("IfNeeded", "Never"))
+    if "reinvocationPolicy" in webhook:  # of mutating webhooks alone
+        errors += one_of(webhook["reinvocationPolicy"], f"{path}.reinvocationPolicy", ("IfNeeded", "Never"))
     seconds = webhook.get("timeoutSeconds", 10)
     if not 1 <= seconds <= 30:
         errors.append(invalid(f"{path}.timeoutSeconds", seconds, "the timeout value must be between 1 and 30 seconds"))
