@@ -47,11 +47,13 @@ async def test_it_fails_as_its_annotation_says(bench: Bench) -> None:
     assert (pod["status"]["phase"], ended(pod)["exitCode"], ended(pod)["reason"]) == ("Failed", 3, "Error")
 
 
-async def test_a_number_that_is_none_is_refused_in_words(bench: Bench) -> None:
-    await bench.run(annotated(a_pod("true"), run_s="soon"))
+@pytest.mark.parametrize("run_s", ["soon", "-1", "nan", "inf", "1e300"])
+async def test_a_number_that_is_none_is_refused_in_words(bench: Bench, run_s: str) -> None:
+    await bench.run(annotated(a_pod("true"), run_s=run_s))
     pod = await bench.finished("p")
     assert pod["status"]["reason"] == "InvalidPod"
-    assert pod["status"]["message"] == f"Pod was rejected: annotation {RUN_S} must be a number, not 'soon'"
+    why = f"annotation {RUN_S} must be a number from 0 to 1000000000, not {run_s!r}"
+    assert pod["status"]["message"] == f"Pod was rejected: {why}"
 
 
 async def test_init_containers_end_and_sidecars_last_as_long_as_the_pod(bench: Bench) -> None:

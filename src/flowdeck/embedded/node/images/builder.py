@@ -16,7 +16,7 @@ from pathlib import Path
 import uv
 
 from flowdeck.embedded.node.contract import ImageError, Progress
-from flowdeck.embedded.node.images.installers import installer_env
+from flowdeck.embedded.node.images.installers import installer_env, without_credentials
 from flowdeck.embedded.node.images.recipes import PLATFORM_PYTHON, Recipe
 from flowdeck.embedded.node.images.settings import ImageSettings
 
@@ -123,7 +123,8 @@ class _Uv:
             raise self._failure(args, " ".join(line.strip(" ×╰─▶│├") for line in lines[-8:] if line.strip()))
 
     def _failure(self, args: Sequence[str], said: str) -> ImageError:
-        text = f"cannot install {told(self.recipe)}: {said} -- to see it yourself: {self._try_it(args)}"
+        text = f"cannot install {told(self.recipe)}: {without_credentials(said)}"
+        text += f" -- to see it yourself: {self._try_it(args)}"
         if _UNREACHABLE.search(said):
             return Unreachable("ErrImagePull", text + _WAYS)
         return ImageError("ErrImagePull", text)
@@ -131,7 +132,8 @@ class _Uv:
     def _try_it(self, args: Sequence[str]) -> str:
         command = shlex.join(["uv", "venv", "--python", self.recipe.python, "/tmp/try"])
         if args[0] == "pip":
-            settings = [f"{name}={shlex.quote(self.env[name])}" for name in _TOLD_SETTINGS if self.env.get(name)]
+            given = {name: without_credentials(self.env.get(name, "")) for name in _TOLD_SETTINGS}
+            settings = [f"{name}={shlex.quote(value)}" for name, value in given.items() if value]
             install = shlex.join(["uv", "pip", "install", "--python", "/tmp/try/bin/python", *self.recipe.packages])
             command += " && " + " ".join([*settings, install])
         return command

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,9 @@ _NOT_OURS = (
 )
 
 
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s,]+@")
+
+
 def installer_env(settings: ImageSettings) -> dict[str, str]:
     """The environment variables with which uv is run."""
     machine = settings.machine_env
@@ -57,9 +61,15 @@ def installer_env(settings: ImageSettings) -> dict[str, str]:
 
 
 def sources(settings: ImageSettings) -> dict[str, str]:
-    """Where uv is told to take packages from: other sources, other environments."""
+    """Where uv is told to take packages from: other sources, other environments. Pods can read it."""
     env = installer_env(settings)
-    return {name: env[name] for name in (*_SAYS_WHERE_FROM, "UV_FIND_LINKS") if env.get(name) and name != "UV_OFFLINE"}
+    names = [name for name in (*_SAYS_WHERE_FROM, "UV_FIND_LINKS") if env.get(name) and name != "UV_OFFLINE"]
+    return {name: without_credentials(env[name]) for name in names}
+
+
+def without_credentials(text: str) -> str:
+    """The same with `****` in the place of users and passwords in URLs: for what others read."""
+    return _CREDENTIALS.sub("****@", text)
 
 
 def _wants_cpu_torch(env: Mapping[str, str]) -> bool:

@@ -32,8 +32,9 @@ class ImageSettings:
 def shared_folder(env: Mapping[str, str], *, is_root: bool) -> Path:
     """Where the environments of all platforms of a user are: `flowdeck` in the place for caches.
 
-    For root that is /var/cache, where other users can read: pods run as such.
+    For root that is /var/cache, where other users can read: pods run as such. Whoever has no home has his entry in the
+    system's list of users, and never a folder in which others can write.
     """
     if base := env.get("XDG_CACHE_HOME"):
         return Path(base) / "flowdeck"
-    return Path("/var/cache/flowdeck") if is_root else Path(env.get("HOME") or "/tmp") / ".cache" / "flowdeck"
+    return Path("/var/cache/flowdeck") if is_root else Path(env.get("HOME") or Path.home()) / ".cache" / "flowdeck"

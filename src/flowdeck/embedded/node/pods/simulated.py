@@ -25,6 +25,7 @@ from flowdeck.kube.times import parse_time
 
 RUN_S = "simulated.flowdeck.dev/run-seconds"
 """Annotation of a pod: for how long its containers run; default: the node's setting, for ever where they restart."""
+LONGEST_RUN_S = 10**9
 EXIT_CODE = "simulated.flowdeck.dev/exit-code"
 """Annotation of a pod: how its containers end; default 0."""
 TERMINATED = 143
@@ -43,12 +44,15 @@ class Simulation:
     _addresses: "Addresses" = field(default_factory=lambda: Addresses())
 
     def refusal(self, pod: Tree) -> tuple[str, str] | None:
-        for name, number in ((RUN_S, float), (EXIT_CODE, int)):
+        for name, number, most in ((RUN_S, float, LONGEST_RUN_S), (EXIT_CODE, int, 255)):
             text = annotations_of(pod).get(name, "0")
             try:
-                number(text)
+                is_good = 0 <= number(text) <= most
             except ValueError:
-                return "InvalidPod", f"Pod was rejected: annotation {name} must be a number, not {text!r}"
+                is_good = False
+            if not is_good:
+                why = f"annotation {name} must be a number from 0 to {most}, not {text!r}"
+                return "InvalidPod", f"Pod was rejected: {why}"
         return None
 
     def begin(self, pod: Tree) -> "Act[SimulatedKeeper]":
@@ -174,7 +178,7 @@ class SimulatedKeeper:
         if self.container in init_containers(self.pod):
             return None if is_sidecar(self.container) else 0.0
         if wanted := annotations_of(self.pod).get(RUN_S):
-            return max(0.0, float(wanted))
+            return float(wanted)
         return None if restart_policy(self.pod) == "Always" else self.run_s
 
     def _exit_code(self) -> int:
