@@ -329,9 +329,7 @@ def test_kubectl_takes_over_what_it_applied_client_side():
         pytest.param(
             {**a_deployment(), "metadata": {"name": "d", "managedFields": []}}, BadRequest, "must be nil", id="managed"
         ),
-        pytest.param(
-            {**a_deployment(), "kind": "Pod"}, BadRequest, "invalid object type: apps/v1", id="kind"
-        ),
+        pytest.param({**a_deployment(), "kind": "Pod"}, BadRequest, "invalid object type: apps/v1", id="kind"),
         pytest.param({**a_deployment(), "metadata": {}}, BadRequest, "name must be provided", id="nameless"),
         pytest.param(
             a_deployment(replicas="2"),
@@ -354,7 +352,7 @@ def test_an_item_without_its_key_cannot_be_applied():
     items = {"type": "object", "properties": {"k": {"type": "string"}}}
     keyed = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": items}
     schema = Schema.compile({"type": "object", "properties": {"l": keyed}})
-    with pytest.raises(InternalError, match=r'element 0: associative list with keys .* omits all key fields'):
+    with pytest.raises(InternalError, match=r"element 0: associative list with keys .* omits all key fields"):
         apply(None, {"metadata": {"name": "d"}, "l": [{}]}, schema, by("me"))
 
 

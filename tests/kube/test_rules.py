@@ -99,7 +99,7 @@ def test_numbers_are_doubles_and_odd_names_are_escaped():
 
 def test_rules_are_not_run_on_an_object_that_does_not_fit_its_types():
     found = told(ruled({"rule": "self.a > 1"}, a=INT), {"a": "x"})
-    assert found[1].startswith('<nil>: Invalid value: null: some validation rules were not checked')
+    assert found[1].startswith("<nil>: Invalid value: null: some validation rules were not checked")
 
 
 def test_an_error_while_a_rule_runs_is_told():

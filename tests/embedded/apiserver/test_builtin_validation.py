@@ -341,7 +341,7 @@ def test_services(service: Tree, wanted: list[str]) -> None:
 
 def test_configuration() -> None:
     big = {"metadata": {}, "data": {"a": "x" * (1024 * 1024 + 1)}}
-    assert told(core.validate_config_map(big)) == ['[]: Too long: may not be more than 1048576 bytes']
+    assert told(core.validate_config_map(big)) == ["[]: Too long: may not be more than 1048576 bytes"]
     [error] = core.validate_config_map({"metadata": {}, "data": {"a/b": ""}})
     assert str(error).startswith('data[a/b]: Invalid value: "a/b": a valid config key must consist of')
     old = {"metadata": {}, "immutable": True, "data": {"a": "b"}}
