@@ -1,11 +1,13 @@
 """Installing, again, upgrading and going away, on the embedded API server; tests/kubernetes/install uses a real one."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from flowdeck.cluster.install import (
+    ESTABLISHED_S,
     Change,
     Found,
     Installer,
@@ -21,6 +23,7 @@ from flowdeck.cluster.names import KEY, NAMESPACE, PODS
 from flowdeck.cluster.settings import ClusterSettings
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
 from flowdeck.kube import kinds
+from flowdeck.kube.errors import Timeout
 from flowdeck.kube.objects import ObjectKey, Tree, copy_of
 from tests.world.world import World
 
@@ -89,6 +92,19 @@ async def test_job_sets_own_controller_is_left_its_work(world: World) -> None:
     await install(world, Manifests(settings=fitted(ClusterSettings(), found)))
     assert "labels" not in (await world.get(kinds.CUSTOM_RESOURCE_DEFINITION, crd["metadata"]["name"]))["metadata"]
     assert (await look(world.client)).has_own_job_sets
+
+
+async def test_a_definition_whose_names_another_one_has_is_not_waited_for_ever(world: World) -> None:
+    (crd,) = [crd for crd in Manifests().definitions() if crd["metadata"]["name"].startswith("trainjobs")]
+    other = copy_of(crd)
+    other["metadata"] = {"name": f"others.{crd['spec']['group']}"}
+    other["spec"]["names"] |= {"plural": "others", "singular": "other", "shortNames": []}
+    await world.create(other)
+    installing = asyncio.create_task(install(world))
+    for _ in range(10):
+        await world.advance(seconds=ESTABLISHED_S / 5)
+    with pytest.raises(Timeout, match=r"trainjobs.trainer.kubeflow.org is not served after 60 s: .*already in use"):
+        await installing
 
 
 async def test_upstreams_trainer_is_seen_while_it_runs(world: World) -> None:

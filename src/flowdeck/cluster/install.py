@@ -14,8 +14,8 @@ from flowdeck.cluster.names import INSTALLER, KEY, NAMESPACE, is_ours
 from flowdeck.cluster.settings import ClusterSettings
 from flowdeck.cluster.settings_text import read_settings
 from flowdeck.kube import kinds
-from flowdeck.kube.conditions import is_true
-from flowdeck.kube.errors import NotFound
+from flowdeck.kube.conditions import find_condition, is_true
+from flowdeck.kube.errors import NotFound, Timeout
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of
 
@@ -25,6 +25,8 @@ UPSTREAM = ObjectKey(NAMESPACE, "kubeflow-trainer-controller-manager")
 OLDEST = (1, 34)
 """The Kubernetes that we are made for."""
 LOOK_S = 0.5
+ESTABLISHED_S = 60.0
+"""How long a definition may take until its kind is served."""
 REPLACED = (kinds.SERVICE, kinds.MUTATING_WEBHOOK_CONFIGURATION, kinds.VALIDATING_WEBHOOK_CONFIGURATION)
 """Where somebody else's (upstream's) is in the place of ours, it goes: applied over it, ours would select its pods as
 well as our own, and keep its webhooks, behind which nobody is."""
@@ -91,7 +93,10 @@ class Installer:
     manifests: Manifests
 
     async def apply(self) -> AsyncIterator[Change]:
-        """Makes everything as the manifests say; definitions are waited for before objects of theirs are applied."""
+        """Makes everything as the manifests say; definitions are waited for before objects of theirs are applied.
+
+        Raises `Timeout` where a definition's kind is never served: another one has its names.
+        """
         definitions = self.manifests.definitions()
         for crd in definitions:
             yield await self._apply(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
@@ -126,7 +131,12 @@ class Installer:
         return Change(kind, key, "unchanged" if same else "changed")
 
     async def _wait_established(self, key: ObjectKey) -> None:
-        while not is_true(await self.client.get(kinds.CUSTOM_RESOURCE_DEFINITION, key), "Established"):
+        end = self.clock.monotonic() + ESTABLISHED_S
+        while not is_true(crd := await self.client.get(kinds.CUSTOM_RESOURCE_DEFINITION, key), "Established"):
+            if self.clock.monotonic() > end:
+                accepted = find_condition(crd, "NamesAccepted") or {}
+                why = accepted.get("message") or "its API server says nothing of it"
+                raise Timeout(f"the kind of {key.name} is not served after {ESTABLISHED_S:g} s: {why}")
             await self.clock.sleep(LOOK_S)
 
     async def waits(self) -> Sequence[str]:
