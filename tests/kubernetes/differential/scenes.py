@@ -23,6 +23,7 @@ FOO_DEFINITION = "customresourcedefinitions/foos.{ns}.example.com"
 def served(schema: Tree | None = None, **version: Any) -> Sequence[Step]:
     """`Foo` as `definition()` has it, and its objects can be asked for at `FOOS`."""
     return [
-        *made("customresourcedefinitions", definition(schema=schema, **version)),
+        create("customresourcedefinitions", definition(schema=schema, **version)),
+        until(FOO_DEFINITION, "status.conditions.1.status", "True").unseen(),
         until_status(200, get(FOOS)).unseen(),
     ]

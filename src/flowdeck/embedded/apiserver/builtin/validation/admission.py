@@ -13,6 +13,7 @@ from flowdeck.kube.errors import duplicate, forbidden, invalid, not_supported, r
 from flowdeck.kube.names import dns_1035_label, dns_subdomain, qualified_name
 from flowdeck.kube.objects import Tree, get_in
 
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _VARIABLES = ("object", "oldObject", "request")
 """What the conditions of webhooks see; `authorizer` is found missing when they are asked."""
 
@@ -180,8 +181,20 @@ def validate_policy(policy: Tree) -> Errors:
     elif not get_in(spec, "matchConstraints", "resourceRules"):
         errors.append(required("spec.matchConstraints.resourceRules"))
     for index, validation in enumerate(spec.get("validations") or ()):
-        if not (validation.get("expression") or "").strip():
-            errors.append(required(f"spec.validations[{index}].expression", "expression is not specified"))
+        errors += _validation(validation, f"spec.validations[{index}]", has_params="paramKind" in spec)
+    return errors
+
+
+def _validation(validation: Tree, path: str, *, has_params: bool) -> Errors:
+    expression, reason = (validation.get("expression") or "").strip(), validation.get("reason")
+    names = (*_VARIABLES, "namespaceObject", "variables", *(("params",) if has_params else ()))
+    errors: Errors = []
+    if not expression:
+        errors.append(required(f"{path}.expression", "expression is not specified"))
+    elif "authorizer" not in expression and (problem := problem_with(expression, names)):
+        errors.append(invalid(f"{path}.expression", expression, problem))
+    if reason is not None and reason not in _REASONS:
+        errors.append(not_supported(f"{path}.reason", reason, _REASONS))
     return errors
 
 
