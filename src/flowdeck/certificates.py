@@ -89,6 +89,23 @@ def make_leaf(leaf: Leaf, authority: str, *, now: datetime, life: timedelta) -> 
     return _pem(builder.sign(ca_key, hashes.SHA256()), key)
 
 
+def make_request(leaf: Leaf, key_pem: str) -> str:
+    """A request for a certificate (PKCS #10), which the key signs."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+    key = serialization.load_pem_private_key(key_pem.encode(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    names = x509.SubjectAlternativeName([_general_name(name) for name in leaf.names])
+    request = (
+        x509.CertificateSigningRequestBuilder(_name(leaf.common_name, leaf.organizations))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What a certificate says."""

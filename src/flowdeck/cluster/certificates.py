@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from flowdeck import private_files
 from flowdeck.certificates import Leaf, expiry, make_authority, make_leaf, read_certificate, split_all, split_pem
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
@@ -146,10 +147,6 @@ def _texts(data: Mapping[str, str]) -> dict[str, str]:
 
 
 def _put(path: Path, text: str) -> None:
-    """Puts a private file in place, whole or not at all, and only when it says something new."""
-    if path.exists() and path.read_text() == text:
-        return
-    draft = path.with_suffix(".new")
-    draft.touch(mode=0o600)
-    draft.write_text(text)
-    draft.replace(path)
+    """Leaves alone a file that says so already: TLS reads it again when it changes."""
+    if not path.exists() or path.read_text() != text:
+        private_files.put(path, text)

@@ -17,7 +17,6 @@ thanks to them a start that has nothing to make needs no cryptography, and takes
 import base64
 import hashlib
 import json
-import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from flowdeck import private_files
 from flowdeck.certificates import Leaf, expiry, make_authority, make_key_pem, make_leaf, split_pem
 from flowdeck.kube.times import format_time, parse_time
 
@@ -100,9 +100,9 @@ def prepare(folder: Path, *, node: str, now: datetime, names: Sequence[str] = ()
     issuer = _fingerprint(pki.ca)
     for leaf in _leaves(node, tuple(names)):
         if not _is_good(folder / leaf.file, leaf, issuer, now):
-            _write(folder / leaf.file, _make_leaf(leaf, folder / "ca.pem", issuer, now))
+            private_files.put(folder / leaf.file, _make_leaf(leaf, folder / "ca.pem", issuer, now))
     if not pki.service_account.exists():
-        _write(pki.service_account, make_key_pem())
+        private_files.put(pki.service_account, make_key_pem())
     return pki
 
 
@@ -154,7 +154,7 @@ def write_kubeconfig(path: Path, *, server: str, pki: Pki, certificate: Path, us
     )
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, text)
+        private_files.put(path, text)
 
 
 _KUBECONFIG = """\
@@ -210,26 +210,14 @@ def _subject_line(leaf: Leaf) -> str:
     return ",".join([f"CN={leaf.common_name}", *(f"O={name}" for name in leaf.organizations)])
 
 
-def _write(path: Path, text: str) -> None:
-    """Puts a private file in place, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
 def _prepare_ca(pki: Pki, now: datetime) -> None:
     both = pki.folder / "ca.pem"
     not_after = _told(both).get("Not-After")
     if not_after is None or parse_time(not_after) - now < RENEW_BEFORE:
-        _write(both, _make_ca(now))
+        private_files.put(both, _make_ca(now))
     certificate = split_pem(both.read_text())[0]
     if not pki.ca.exists() or pki.ca.read_text() != certificate:
-        _write(pki.ca, certificate)
+        private_files.put(pki.ca, certificate)
 
 
 def _make_ca(now: datetime) -> str:

@@ -4,6 +4,7 @@ each for what the cluster lets them do with this node.
 Source: kubernetes/kubernetes (cmd/kubelet/app/auth.go, pkg/kubelet/server/auth.go).
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,10 +44,12 @@ class TokenReviews:
 
     client: Client
     clock: Clock
-    _known: dict[str, tuple[Authenticated, datetime]] = field(default_factory=dict)
+    _known: dict[bytes, tuple[Authenticated, datetime]] = field(default_factory=dict)
+    """By the token's digest: tokens are not kept."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
-        known = self._known.get(token)
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._known.get(digest)
         if known is not None and known[1] > self.clock.now():
             return known[0]
         review: Tree = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}}
@@ -57,7 +60,7 @@ class TokenReviews:
         if len(self._known) >= MOST_ANSWERS:
             self._known.clear()
         found = Authenticated(_user(status.get("user") or {}))
-        self._known[token] = (found, self.clock.now() + TOKEN_LIFE)
+        self._known[digest] = (found, self.clock.now() + TOKEN_LIFE)
         return found
 
 

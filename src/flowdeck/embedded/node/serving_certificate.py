@@ -11,27 +11,22 @@ Source: kubernetes/kubernetes (pkg/kubelet/certificate/kubelet.go).
 """
 
 import base64
-import ipaddress
-import os
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
-from flowdeck.certificates import Leaf, make_authority, make_key_pem, make_leaf
+from flowdeck import private_files
+from flowdeck.certificates import Leaf, make_authority, make_key_pem, make_leaf, make_request, read_certificate
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import CERTIFICATE_SIGNING_REQUEST
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 SIGNER = "kubernetes.io/kubelet-serving"
 OWN_LIFE = timedelta(days=365)
@@ -95,23 +90,27 @@ class ServingCertificate:
         now = self.clock.now()
         leaf = Leaf("own.pem", f"{self.node}@{int(now.timestamp())}", usage="server", names=tuple(self.names))
         authority = make_authority(leaf.common_name, now=now, life=OWN_LIFE)
-        _write(self._own, make_leaf(leaf, authority, now=now, life=OWN_LIFE))
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_files.put(self._own, make_leaf(leaf, authority, now=now, life=OWN_LIFE))
 
     def _is_good(self, file: Path) -> bool:
         if not file.exists():
             return False
-        names, _, end = _told(file)
-        return end > self.clock.now() and names == frozenset(self.names)
+        held = read_certificate(file.read_text())
+        return held.ends > self.clock.now() and set(held.names) == set(self.names)
 
     def _seconds_left(self) -> float:
         """Until a signed one is to be asked for."""
         if not self._is_good(self._signed):
             return 0.0
-        _, start, end = _told(self._signed)
-        return max(0.0, (start + (end - start) * 2 / 3 - self.clock.now()).total_seconds())
+        held = read_certificate(self._signed.read_text())
+        return max(0.0, (held.begins + (held.ends - held.begins) * 2 / 3 - self.clock.now()).total_seconds())
 
     async def _renew(self) -> None:
         key = make_key_pem()
+        leaf = Leaf(
+            "signed.pem", f"system:node:{self.node}", ("system:nodes",), usage="server", names=tuple(self.names)
+        )
         request = {
             "apiVersion": "certificates.k8s.io/v1",
             "kind": "CertificateSigningRequest",
@@ -119,12 +118,12 @@ class ServingCertificate:
             "spec": {
                 "signerName": SIGNER,
                 "usages": ["digital signature", "server auth"],
-                "request": base64.b64encode(_request(key, self.node, self.names)).decode(),
+                "request": base64.b64encode(make_request(leaf, key).encode()).decode(),
             },
         }
         made = await self.client.create(CERTIFICATE_SIGNING_REQUEST, request)
         signed = await self._wait(key_of(made))
-        _write(self._signed, signed.decode() + key)
+        private_files.put(self._signed, signed.decode() + key)
         if not self._is_good(self._signed):
             raise Refused("the signed certificate is not for the names of this node, or has ended already")
 
@@ -150,48 +149,3 @@ def _answer(request: Tree) -> bytes:
         if condition := find_condition(request, verdict):
             raise Refused(f"{verdict}: {condition.get('message') or condition.get('reason') or key_of(request).name}")
     return base64.b64decode(get_in(request, "status", "certificate", default=""))
-
-
-def _request(key_pem: str, node: str, names: Sequence[str]) -> bytes:
-    """PKCS #10, as the signer wants it: this very subject."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.x509.oid import NameOID
-
-    key = serialization.load_pem_private_key(key_pem.encode(), None)
-    assert isinstance(key, EllipticCurvePrivateKey)
-    who = [(NameOID.ORGANIZATION_NAME, "system:nodes"), (NameOID.COMMON_NAME, f"system:node:{node}")]
-    builder = x509.CertificateSigningRequestBuilder(
-        x509.Name([x509.NameAttribute(oid, value) for oid, value in who])
-    ).add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
-def _told(file: Path) -> tuple[frozenset[str], datetime, datetime]:
-    """Names, begin and end of the certificate in a file."""
-    from cryptography import x509
-
-    certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    names = (extension.value for extension in certificate.extensions)
-    told = {str(name.value) for value in names if isinstance(value, x509.SubjectAlternativeName) for name in value}
-    return frozenset(told), certificate.not_valid_before_utc, certificate.not_valid_after_utc
-
-
-def _general_name(name: str) -> "x509.GeneralName":
-    from cryptography import x509
-
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _write(path: Path, text: str) -> None:
-    """Puts a private file in place, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)
