@@ -13,7 +13,7 @@ import orjson
 from flowdeck.kube.objects import Tree
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_HASH = re.compile(rf"(?<=[-\"])[{_LETTERS}]{{8,10}}(?=[-\" ])")
+_HASH = re.compile(rf"(?<![a-z0-9])[{_LETTERS}]{{7,10}}(?![a-z0-9])")
 _RANDOM = re.compile(rf"-[{_LETTERS}]{{5}}\b")
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -34,7 +34,9 @@ def events_of(events: Sequence[Tree], namespace: str) -> list[Any]:
 
 
 def _without_noise(obj: Tree) -> Tree:
-    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name not in _UNTOLD}}
+    """A slice of endpoints counts its writes as generations; how many it took is chance."""
+    untold = (*_UNTOLD, "generation") if "addressType" in obj else _UNTOLD
+    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name not in untold}}
 
 
 def _told(event: Tree) -> Tree:
@@ -57,7 +59,7 @@ def _plain(value: Any, namespace: str) -> Any:
 
 def _ordered(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {key: _ordered(item, key) for key, item in value.items()}
+        return {key: _ordered(item, key) for key, item in value.items() if key != "resourceVersion"}
     if isinstance(value, list):
         items = [_ordered(item) for item in value]
         return _sorted(items) if name in _UNORDERED else items

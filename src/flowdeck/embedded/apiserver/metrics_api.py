@@ -49,7 +49,7 @@ class MetricsApi:
 
     async def _of_pods(self, info: RequestInfo) -> Answer:
         pods = [pod for pod in self._asked_for(info, POD) if (pod.get("status") or {}).get("phase") == "Running"]
-        summaries = await self._summaries({pod["spec"]["nodeName"] for pod in pods})
+        summaries = await self._summaries({node for pod in pods if (node := pod["spec"].get("nodeName"))})
         used = {pod["podRef"]["uid"]: pod for summary in summaries.values() for pod in summary["pods"]}
         items = [
             self._item(POD_METRICS, pod, {"containers": _containers(used[uid])})

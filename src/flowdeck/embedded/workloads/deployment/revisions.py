@@ -111,7 +111,7 @@ def build_new(deployment: Tree, revision: int, size: int) -> Tree:
         },
         "spec": {
             "replicas": size,
-            "minReadySeconds": int(spec.get("minReadySeconds") or 0),
+            **({"minReadySeconds": int(spec["minReadySeconds"])} if spec.get("minReadySeconds") else {}),
             "selector": selector,
             "template": template,
         },

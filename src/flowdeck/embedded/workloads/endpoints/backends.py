@@ -47,11 +47,11 @@ def has_selector(service: Tree) -> bool:
 
 def backends_of(service: Tree, selected: Iterable[Tree], zones: Mapping[str, str]) -> list[Backend]:
     """A backend for each pod with an address that has not finished; `zones` is node name -> zone."""
-    return [
-        Backend(_endpoint(service, pod, zones), ports_of(service, pod))
-        for pod in selected
-        if get_in(pod, "status", "podIP") and not pods.is_finished(pod)
-    ]
+    return [Backend(_endpoint(service, pod, zones), ports_of(service, pod)) for pod in selected if is_backend(pod)]
+
+
+def is_backend(pod: Tree) -> bool:
+    return bool(get_in(pod, "status", "podIP")) and not pods.is_finished(pod)
 
 
 def _endpoint(service: Tree, pod: Tree, zones: Mapping[str, str]) -> Tree:
@@ -115,7 +115,8 @@ def _sidecars(pod: Tree) -> Iterable[Tree]:
 
 def trigger_time(selected: Iterable[Tree]) -> str:
     """When the last of these pods changed its readiness; `""` where none did."""
-    times = [str((find_condition(pod, "Ready") or {}).get("lastTransitionTime", "")) for pod in selected]
+    conditions = [find_condition(pod, "Ready") or {} for pod in selected if is_backend(pod)]
+    times = [str(condition.get("lastTransitionTime") or "") for condition in conditions]
     return max(times, default="")
 
 

@@ -100,25 +100,27 @@ class EndpointsController:
         for backend in backends:
             by_ports[backend.ports_key].append(backend)
         groups = [Group(same[0].ports, [backend.endpoint for backend in same]) for same in by_ports.values()]
-        when = trigger_time(selected)
+        existing = await self.client.owned(ENDPOINT_SLICE, service)
+        when = trigger_time(selected) or ("" if existing else service["metadata"]["creationTimestamp"])
         identity = Identity(
             owner=service,
             service_name=key_of(service).name,
             labels={slices.MANAGED_BY: SLICE_MANAGER, **inherited_labels(service)},
             annotations={TRIGGER_TIME: when} if when else {},
         )
-        existing = await self.client.owned(ENDPOINT_SLICE, service)
         await write_changes(self.client, pack(identity, groups, existing))
 
     async def _write_endpoints(self, service: Tree, selected: Sequence[Tree], backends: Sequence[Backend]) -> None:
-        subsets, is_cut = legacy.truncated(legacy.subsets_of(backends))
+        with_ports = [each for each in backends if each.ports or not service["spec"].get("ports")]
+        subsets, is_cut = legacy.truncated(legacy.subsets_of(with_ports))
         labels = {**inherited_labels(service), legacy.MANAGED_BY: "endpoint-controller"}
         found = await self.client.find(ENDPOINTS, key_of(service))
         same = found is not None and (found.get("subsets") or []) == subsets
         if found and same and labels_of(found) == labels:
             return
         annotations = dict(annotations_of(found)) if found else {}
-        if when := trigger_time(selected):
+        annotations.pop(TRIGGER_TIME, None)
+        if when := trigger_time(selected) or ("" if found else service["metadata"]["creationTimestamp"]):
             annotations[TRIGGER_TIME] = when
         annotations.pop(legacy.OVER_CAPACITY, None)
         if is_cut:

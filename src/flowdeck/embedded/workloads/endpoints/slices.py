@@ -107,7 +107,7 @@ def _filled(identity: Identity, group: Group, endpoints: Sequence[Tree], found: 
     if found and labels == slice_["metadata"]["labels"]:
         slice_["metadata"]["labels"] = labels
     same = found is not None and (found.get("endpoints") or []) == list(endpoints)
-    if identity.annotations and not same:
+    if not same:
         slice_["metadata"]["annotations"] = dict(identity.annotations)
     slice_["addressType"] = group.address_type
     if not same or found is None:

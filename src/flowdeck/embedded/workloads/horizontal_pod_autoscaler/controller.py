@@ -54,7 +54,7 @@ class Report:
         return {
             "observedGeneration": self.autoscaler["metadata"].get("generation"),
             "lastScaleTime": format_time(self.now) if self.scaled else before.get("lastScaleTime"),
-            "currentReplicas": self.current,
+            "currentReplicas": self.current or None,
             "desiredReplicas": self.desired,
             "currentMetrics": before.get("currentMetrics") if self.metrics is None else self.metrics,
             "conditions": self.conditions,
@@ -125,6 +125,7 @@ class HorizontalPodAutoscalerController:
             try:
                 why = await self._by_metrics(report, target)
             except NoMetrics as error:
+                report.desired = get_in(report.autoscaler, "status", "desiredReplicas", default=0)
                 text = f"failed to compute desired number of replicas based on listed metrics for {_named(target)}: "
                 return [Happening("Warning", "FailedComputeMetricsReplicas", f"{text}{error}")]
         return await self._rescale(report, target, why) if report.desired != target.replicas else []
@@ -181,6 +182,7 @@ class HorizontalPodAutoscalerController:
                 name, proposal = await self._proposal(report, target, metric, listed.items)
             except Unusable as error:
                 failures.append(error)
+                report.metrics.append({"type": ""})
             else:
                 proposals.append((name, proposal))
                 report.metrics.append(_metric_status(metric, proposal))

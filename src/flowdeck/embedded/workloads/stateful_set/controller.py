@@ -108,7 +108,7 @@ class StatefulSetController:
             await self.client.patch(POD, key_of(pod), {"metadata": {"uid": uid_of(pod), "labels": missing}})
 
     async def _create(self, stateful_set: Tree, revision: Tree, ordinal: int) -> None:
-        subject = f"create Pod {pod_name(stateful_set, ordinal)} in StatefulSet {key_of(stateful_set).name}"
+        subject = f"Create Pod {pod_name(stateful_set, ordinal)} in StatefulSet {key_of(stateful_set).name}"
         try:
             pod = await self.client.create(POD, build_pod(stateful_set, revision, ordinal))
         except ApiError as error:
@@ -119,7 +119,7 @@ class StatefulSetController:
         await own_claims(self.client, stateful_set, pod)
 
     async def _delete(self, stateful_set: Tree, pod: Tree) -> None:
-        subject = f"delete Pod {key_of(pod).name} in StatefulSet {key_of(stateful_set).name}"
+        subject = f"Delete Pod {key_of(pod).name} in StatefulSet {key_of(stateful_set).name}"
         try:
             await self.client.delete(POD, key_of(pod), uid=uid_of(pod))
         except NotFound:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from flowdeck.embedded.workloads.revisions import REVISION_LABEL, template_of
-from flowdeck.embedded.workloads.templates import pod_of
+from flowdeck.embedded.workloads.templates import name_prefix, pod_of
 from flowdeck.kube.objects import Tree, copy_of, get_in, labels_of
 
 POD_NAME = "statefulset.kubernetes.io/pod-name"
@@ -69,6 +69,7 @@ def build_pod(stateful_set: Tree, revision: Tree, ordinal: int) -> Tree:
     """The pod of an ordinal as a revision has it, with its names and volumes."""
     name = pod_name(stateful_set, ordinal)
     pod = pod_of(template_of(revision), stateful_set, name=name)
+    pod["metadata"]["generateName"] = name_prefix(stateful_set["metadata"]["name"])
     pod["metadata"]["labels"] |= {
         POD_NAME: name,
         POD_INDEX: str(ordinal),

@@ -26,7 +26,7 @@ async def make_claims(client: Client, events: Events, stateful_set: Tree, ordina
         key = key_of(claim)
         if await client.find(PERSISTENT_VOLUME_CLAIM, key) is not None:
             continue
-        subject = f"create Claim {key.name} Pod {pod_name(stateful_set, ordinal)} in StatefulSet {owner_name}"
+        subject = f"Create Claim {key.name} Pod {pod_name(stateful_set, ordinal)} in StatefulSet {owner_name}"
         try:
             await client.create(PERSISTENT_VOLUME_CLAIM, claim)
         except AlreadyExists:

@@ -24,6 +24,8 @@ def default_autoscaler(autoscaler: Tree) -> None:
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
     behavior = spec.get("behavior")
+    if status := autoscaler.get("status"):
+        status.setdefault("currentMetrics", None)
     if behavior:
         _complete(behavior, "scaleUp", _UP)
         _complete(behavior, "scaleDown", _DOWN)

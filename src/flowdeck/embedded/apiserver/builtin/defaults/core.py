@@ -52,6 +52,8 @@ def default_secret(secret: Tree) -> None:
 
 
 def default_endpoints(endpoints: Tree) -> None:
+    if not endpoints.get("subsets"):
+        endpoints.pop("subsets", None)
     for subset in endpoints.get("subsets") or ():
         for port in subset.get("ports") or ():
             port.setdefault("protocol", "TCP")

@@ -28,6 +28,8 @@ def default_service(service: Tree) -> None:
 
 
 def default_endpoint_slice(endpoint_slice: Tree) -> None:
+    for name in ("endpoints", "ports"):
+        endpoint_slice[name] = endpoint_slice.get(name) or None
     for port in endpoint_slice.get("ports") or ():
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")

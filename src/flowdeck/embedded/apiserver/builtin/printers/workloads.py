@@ -181,7 +181,7 @@ def _autoscaler(obj: Tree, now: datetime) -> Sequence[Any]:
     return (
         name_of(obj),
         f"{target.get('kind', '')}/{target.get('name', '')}",
-        _targets(spec.get("metrics") or [], get_in(obj, "status", "currentMetrics", default=[])),
+        _targets(spec.get("metrics") or [], get_in(obj, "status", "currentMetrics") or []),
         str(spec["minReplicas"]) if spec.get("minReplicas") is not None else UNSET,
         spec.get("maxReplicas", 0),
         _number(obj, "status", "currentReplicas"),
