@@ -91,6 +91,8 @@ def test_a_value_has_one_text(value: Any, text: str) -> None:
         ("1e3", T.NUMBER_DOUBLE, 1000.0),
         ("True", T.BOOLEAN, True),
         ("false", T.BOOLEAN, False),
+        ("1\n", T.BOOLEAN, True),
+        ("0", T.BOOLEAN, False),
         ('[1, "a"]', T.LIST, [1, "a"]),
         ("{}", T.STRUCT, {}),
     ],

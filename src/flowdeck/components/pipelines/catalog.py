@@ -111,13 +111,6 @@ class Catalog:
         """By its id."""
         return _with_uid((await self.client.list(PIPELINE_VERSION)).items, uid, "PipelineVersion")
 
-    async def latest_version(self, pipeline_uid: str) -> Tree:
-        """The newest of a pipeline."""
-        versions = await self.versions(pipeline_uid)
-        if not versions:
-            raise NotFound(f"ResourceNotFoundError: PipelineVersion of pipeline {pipeline_uid} not found.")
-        return max(versions, key=lambda version: (version["metadata"]["creationTimestamp"], uid_of(version)))
-
     async def create_version(self, pipeline: Tree, new: NewVersion) -> Tree:
         """Names of versions are unique within their pipeline. Raises `InvalidPipeline`."""
         await asyncio.to_thread(compile_plan, new.document)

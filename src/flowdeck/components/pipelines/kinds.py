@@ -26,7 +26,6 @@ PIPELINE_ID_LABEL: Final = "pipelines.kubeflow.org/pipeline-id"
 """On a version: the uid of its pipeline."""
 NAME_ANNOTATION: Final = "pipelines.flowdeck.dev/name"
 """The name on the REST wire, where the object's own name cannot be it."""
-VERSION_CONDITION: Final = "PipelineVersionStatus"
 
 
 class _Wire(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):

@@ -28,8 +28,6 @@ OUTPUTS_FOLDER: Final = "/tmp/kfp/outputs"
 """Where a container leaves its output parameters, a file each."""
 IMPORTED: Final = "artifact"
 """The output of an importer."""
-PVC_NAME: Final = "name"
-"""The output of createpvc."""
 _WORKSPACE_MARK: Final = "_kfp_workspace"
 
 

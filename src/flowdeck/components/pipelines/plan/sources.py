@@ -71,10 +71,6 @@ class Scope:
         if key not in component.output_artifacts:
             raise InvalidPipeline(f"{what} is taken from task {producer!r}, which has no output artifact {key!r}")
 
-    def check_task(self, name: str, what: str) -> None:
-        """That there is such a task; raises `InvalidPipeline`."""
-        self._check_producer(name, what)
-
     def _runtime_value(self, value: ir.ValueOrRuntimeParameter, selector: str, what: str) -> ParameterSource:
         if value.constant is not UNSET:
             return Constant(canonical(value.constant), selector)

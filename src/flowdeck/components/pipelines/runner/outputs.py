@@ -11,9 +11,7 @@ import msgspec
 from flowdeck.components.pipelines.engine.events import Outputs
 from flowdeck.components.pipelines.plan.types import Component
 from flowdeck.components.pipelines.values.artifacts import Artifact
-from flowdeck.components.pipelines.values.parameter_types import ParameterType
-
-_TRUE, _FALSE = ("true", "1"), ("false", "0")
+from flowdeck.components.pipelines.values.parameter_types import ParameterType, TypeMismatch, from_text
 
 
 class BadOutput(ValueError):
@@ -68,29 +66,10 @@ def outputs_of(component: Component, announced: Mapping[str, list[Artifact]], co
 def _read(name: str, type: ParameterType, texts: Mapping[str, str]) -> Any:
     if name not in texts:
         raise BadOutput(f'failed to read output parameter "{name}": the program wrote no value for it')
-    text = texts[name]
     try:
-        match type:
-            case ParameterType.STRING:
-                return text
-            case ParameterType.BOOLEAN:
-                return _boolean(text)
-            case ParameterType.NUMBER_INTEGER:
-                return int(text)
-            case ParameterType.NUMBER_DOUBLE:
-                return float(text)
-        return msgspec.json.decode(text)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BadOutput(
-            f'failed to read output parameter "{name}": {text[:100]!r} is no {type.name}; write a value of that type'
-        ) from error
-
-
-def _boolean(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in (*_TRUE, *_FALSE):
-        raise ValueError(text)
-    return word in _TRUE
+        return from_text(texts[name], type)
+    except TypeMismatch as error:
+        raise BadOutput(f'failed to read output parameter "{name}": {error}') from error
 
 
 def _artifacts(name: str, announced: list[Artifact], written: Sequence[WrittenArtifact] | None) -> list[Artifact]:

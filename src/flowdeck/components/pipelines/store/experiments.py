@@ -31,10 +31,6 @@ class Experiment:
     last_run_created_at: datetime
     storage_state: str
 
-    @property
-    def is_archived(self) -> bool:
-        return self.storage_state == ARCHIVED
-
 
 _C = EXPERIMENTS.c
 LISTED = Listed(

@@ -13,6 +13,8 @@ from flowdeck.components.pipelines.values.texts import to_text
 MAX_INTEGER = 2**53
 """Beyond it, a number of JSON is not exact."""
 
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
+
 
 class ParameterType(IntEnum):
     """`parameterType` of an input or output."""
@@ -65,8 +67,8 @@ def from_text(text: str, kind: ParameterType) -> Any:
     if kind is ParameterType.STRING:
         return text
     try:
-        value = msgspec.json.decode(text.strip().lower() if kind is ParameterType.BOOLEAN else text)
-    except msgspec.DecodeError as error:
+        value = _WORDS[text.strip().lower()] if kind is ParameterType.BOOLEAN else msgspec.json.decode(text)
+    except (msgspec.DecodeError, KeyError, RecursionError) as error:
         shown = text if len(text) <= 80 else f"{text[:77]}..."
         raise TypeMismatch(f"expect {kind.name}, got the text {shown!r}") from error
     return checked(value, kind)

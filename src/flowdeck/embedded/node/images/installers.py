@@ -28,6 +28,8 @@ _SAYS_WHERE_FROM = (
     "UV_OFFLINE",
 )
 _NOT_OURS = (
+    "FLOWDECK_DATABASE",
+    "FLOWDECK_ARTIFACTS",
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
     "PYTHONPATH",
@@ -42,7 +44,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s,]+@")
 
 
 def installer_env(settings: ImageSettings) -> dict[str, str]:
-    """The environment variables with which uv is run."""
+    """The environment variables with which uv is run. Code of the packages that it builds sees them."""
     machine = settings.machine_env
     env = {**_translated(_pip_options(machine)), **machine}
     for name in _NOT_OURS:
