@@ -160,8 +160,9 @@ def _what_is_not_ready(settings: Settings, start: int) -> str:
     logs = settings.data / "logs"
     if read_state(settings.data) is None:
         return f"the API server is not up:\n{_last_lines(_read_from(logs / 'flowdeck.log', start))}"
-    told = _last_lines((logs / "node.log").read_text(errors="replace")) or "(its log is empty)"
-    return f"the API server is up, its node is not ready. The end of {logs / 'node.log'}:\n{told}"
+    node_log = logs / "node.log"
+    told = _last_lines(node_log.read_text(errors="replace") if node_log.exists() else "") or "(its log is empty)"
+    return f"the API server is up, its node is not ready. The end of {node_log}:\n{told}"
 
 
 def _last_lines(text: str) -> str:
