@@ -10,7 +10,7 @@ import pytest
 
 from flowdeck.certificates import Leaf, make_authority, make_leaf, split_pem
 from flowdeck.clock import FakeClock, SystemClock
-from flowdeck.serving import RELOAD_S, BodyTooLarge, Certificate, body_of
+from flowdeck.serving import RELOAD_S, BodyTooLarge, CertificateFiles, body_of
 
 
 def a_certificate(name: str) -> str:
@@ -22,7 +22,7 @@ def a_certificate(name: str) -> str:
 async def test_a_file_that_is_half_written_is_looked_at_again(tmp_path: Path) -> None:
     file, clock = tmp_path / "serving.pem", FakeClock()
     file.write_text(a_certificate("old"))
-    certificate = Certificate(file, file)
+    certificate = CertificateFiles(file, file)
     keeping = asyncio.create_task(certificate.keep(clock))
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=certificate.context)
     address = server.sockets[0].getsockname()

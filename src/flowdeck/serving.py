@@ -24,7 +24,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass
-class Certificate:
+class CertificateFiles:
     """A server's certificate and key in PEM files, read again when they change; open connections go on."""
 
     certificate: Path
@@ -55,7 +55,9 @@ class Certificate:
                 log.warning("a certificate cannot be used", certificate=str(self.certificate), error=str(error))
 
 
-async def serve(app: Any, listener: socket.socket, clock: Clock, *, certificate: Certificate | None = None) -> None:
+async def serve(
+    app: Any, listener: socket.socket, clock: Clock, *, certificate: CertificateFiles | None = None
+) -> None:
     """Serves an ASGI application until it is cancelled; over HTTPS with a certificate."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(HttpServer(app, listener, certificate.context if certificate else None).run())

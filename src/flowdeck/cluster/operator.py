@@ -30,7 +30,7 @@ from flowdeck.kube.errors import ApiError
 from flowdeck.kube.kinds import MUTATING_WEBHOOK_CONFIGURATION, VALIDATING_WEBHOOK_CONFIGURATION
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from flowdeck.plugins import components
-from flowdeck.serving import Certificate, serve
+from flowdeck.serving import CertificateFiles, serve
 from flowdeck.stores import Stores
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Operator:
         with _listening(self.settings.host, self.settings.webhook_port) as listener:
             self.health.is_ready = True
             serving = self.certificates.serving
-            await serve(app, listener, self.clock, certificate=Certificate(serving, serving))
+            await serve(app, listener, self.clock, certificate=CertificateFiles(serving, serving))
 
     async def _keep_certificates(self) -> None:
         async with asyncio.TaskGroup() as tasks:

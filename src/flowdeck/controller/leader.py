@@ -121,4 +121,4 @@ class LeaderElection:
 
 
 class LostLease(Exception):
-    """Leading ended because the Lease could not be renewed: the process should end and start again."""
+    """Leading ended because the Lease could not be renewed; `lead` was ended, and one may stand for election again."""

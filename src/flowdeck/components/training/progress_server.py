@@ -42,7 +42,7 @@ from flowdeck.kube.errors import (
 )
 from flowdeck.kube.kinds import TOKEN_REVIEW
 from flowdeck.kube.objects import ObjectKey, Tree, get_in
-from flowdeck.serving import BodyTooLarge, Certificate, Receive, Scope, Send, answer, body_of, serve
+from flowdeck.serving import BodyTooLarge, CertificateFiles, Receive, Scope, Send, answer, body_of, serve
 
 MANAGER = "trainer-status"
 MAX_BODY = 64 * 1024
@@ -164,7 +164,7 @@ class ProgressServer:
         listener = socket.create_server((settings.progress_host, settings.progress_port), backlog=2048)
         await self.publish(FRONT, settings.progress_host, listener.getsockname()[1])
         app = ProgressApp(self.client, Tokens(self.client, self.clock))
-        await serve(app, listener, self.clock, certificate=Certificate(settings.tls_certificate, settings.tls_key))
+        await serve(app, listener, self.clock, certificate=CertificateFiles(settings.tls_certificate, settings.tls_key))
 
 
 def certificates_in(path: Path) -> str:
