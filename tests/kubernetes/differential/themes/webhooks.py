@@ -235,7 +235,15 @@ SCENARIOS: Sequence[Scenario] = [
             _hook(
                 answering(allowed=False),
                 "status.example.com",
-                rules=[{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["*/status"]}],
+                rules=[
+                    {
+                        "apiGroups": ["*"],
+                        "apiVersions": ["*"],
+                        "operations": ["UPDATE"],
+                        "resources": ["*/status"],
+                        "scope": "Namespaced",
+                    }
+                ],
             ),
             _hook(
                 answering(allowed=False),
