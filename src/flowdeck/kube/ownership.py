@@ -90,6 +90,8 @@ def _compare_maps(schema: Schema | None, old: Tree, new: Tree) -> tuple[Fields |
         before = old.get(name, _MISSING)
         child = schema.property(name) if schema else None
         if before is _MISSING:
+            if value is None and child is not None and child.tree.get("type") == "array":
+                continue  # Go's zero object has the list as well: it is null there
             if name not in always_there:
                 changed[f"f:{name}"] = everything(child, value)
                 continue

@@ -40,8 +40,9 @@ FOO_SCHEMA: Tree = {
 
 
 def some(chance: Random, fields: Mapping[str, Callable[[], Any]], share: float = 0.6) -> Tree:
-    """Some of the fields, each made when it is taken."""
-    return {name: make() for name, make in fields.items() if chance.random() < share}
+    """Some of the fields, each made when it is taken; none that is an empty map or list."""
+    found = {name: make() for name, make in fields.items() if chance.random() < share}
+    return {name: value for name, value in found.items() if value not in ({}, [])}
 
 
 def word(chance: Random) -> str:

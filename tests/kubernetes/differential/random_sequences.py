@@ -36,7 +36,7 @@ def sequences(seed: int, steps: int) -> Sequence[Scenario]:
 
 def _sequence(chance: Random, name: str) -> Scenario:
     paths = chance.sample(list(KINDS), 2)
-    scene = served(FOO_SCHEMA) if FOOS in paths else ()
+    scene = [step.unseen() for step in served(FOO_SCHEMA)] if FOOS in paths else []
     steps: list[Step] = []
     while len(steps) < LENGTH:
         steps += _next(chance, chance.choice(paths), steps)

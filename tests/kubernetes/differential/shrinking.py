@@ -31,10 +31,14 @@ class Shrinker:
         return _unlisted(played)
 
     async def shrink(self, scenario: Scenario) -> Scenario:
-        """Fewer and fewer steps are left out at a time; what is left out stays so if the rest still differs."""
-        size = len(scenario.steps) // 2
+        """Fewer and fewer steps are left out at a time; what is left out stays so if the rest still differs.
+
+        The quiet steps at the beginning, the scene, always stay.
+        """
+        scene = sum(step.quiet for step in scenario.steps)
+        size = (len(scenario.steps) - scene + 1) // 2
         while size:
-            at = 0
+            at = scene
             while at < len(scenario.steps) and self.replays < REPLAYS:
                 shorter = replace(scenario, steps=[*scenario.steps[:at], *scenario.steps[at + size :]])
                 if await self.differences(shorter):

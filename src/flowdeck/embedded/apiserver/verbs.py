@@ -19,6 +19,7 @@ from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.writes import (
     WriteOptions,
     check_update,
+    empty_metadata,
     finalizer_errors,
     is_same,
     keep_identity,
@@ -26,6 +27,7 @@ from flowdeck.embedded.apiserver.writes import (
     read_object,
     refuse,
     undecodable,
+    without_empty_metadata,
 )
 from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
@@ -250,7 +252,9 @@ class Verbs:
     ) -> tuple[Tree, bool]:
         if isinstance(config, dict) and isinstance(config.get("metadata") or {}, dict):
             apply.check_config(config, resource.kind, resource.schema, key.name)
+        empty = empty_metadata(config)
         config = read_object(resource, key.namespace, key.name, config, options)
+        config = {**config, "metadata": {**config["metadata"], **empty}}
         resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
             if self.store.head(_store_key(resource, key)) is None:
@@ -268,7 +272,9 @@ class Verbs:
             async def build(head: Entry) -> Tree:
                 current = self.in_version(resource, head.tree)
                 writer = self._writer(resource, options, self.clock.now(), subresource)
-                return apply.apply(current, config, resource.schema, writer, force=options.force)
+                return without_empty_metadata(
+                    apply.apply(current, config, resource.schema, writer, force=options.force)
+                )
 
             return (
                 await self.change(resource, key, build, options, subresource=subresource, applied=True),
@@ -278,7 +284,7 @@ class Verbs:
 
     async def _create_applied(self, resource: Resource, config: Tree, options: WriteOptions) -> Tree:
         obj = apply.apply(None, config, resource.schema, self._writer(resource, options, self.clock.now()))
-        return await self._create(resource, obj, options, applied=True)
+        return await self._create(resource, without_empty_metadata(obj), options, applied=True)
 
     def _writer(self, resource: Resource, options: WriteOptions, now: datetime, subresource: str = "") -> apply.Writer:
         has_status = "status" in resource.subresources

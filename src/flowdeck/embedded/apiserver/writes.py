@@ -56,7 +56,7 @@ def read_object(
     tree: Tree = {**obj, "metadata": fresh}
     _check_type(resource, tree)
     _check_fields(resource, tree, options, old)
-    _check_place(resource, namespace, name, tree["metadata"])
+    _check_place(resource, namespace, name, tree)
     return tree if resource.conversion is None else resource.conversion.to_storage(tree)
 
 
@@ -92,10 +92,24 @@ def _check_fields(resource: Resource, obj: Tree, options: WriteOptions, old: Tre
 _LEFT_OUT_WHEN_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
-def _check_place(resource: Resource, namespace: str, name: str, meta: Tree) -> None:
-    for field_name in _LEFT_OUT_WHEN_EMPTY:
-        if field_name in meta and not meta[field_name]:
-            del meta[field_name]
+def empty_metadata(obj: Any) -> Tree:
+    """The empty fields of metadata that are not stored; who applies them owns them all the same."""
+    meta = obj.get("metadata") if isinstance(obj, dict) else None
+    if not isinstance(meta, dict):
+        return {}
+    return {name: meta[name] for name in _LEFT_OUT_WHEN_EMPTY if meta.get(name) in ({}, [])}
+
+
+def without_empty_metadata(obj: Tree) -> Tree:
+    """The object, changed: without those."""
+    for name in _LEFT_OUT_WHEN_EMPTY:
+        if name in obj["metadata"] and not obj["metadata"][name]:
+            del obj["metadata"][name]
+    return obj
+
+
+def _check_place(resource: Resource, namespace: str, name: str, obj: Tree) -> None:
+    meta = without_empty_metadata(obj)["metadata"]
     if resource.kind.namespaced:
         if meta.get("namespace", namespace) not in ("", namespace):
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")

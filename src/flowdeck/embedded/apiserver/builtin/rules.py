@@ -115,6 +115,7 @@ _CORE = {
         default=services.default_service,
         validate=service_rules.validate_service,
         validate_update=service_rules.validate_service_update,
+        warnings=service_rules.service_warnings,
         initial_status={"loadBalancer": {}},
     ),
     "endpoints": Rules(name=dns_subdomain, default=core.default_endpoints, validate=service_rules.validate_endpoints),

@@ -32,6 +32,13 @@ def _ip(value: str, path: str) -> Errors:
     return []
 
 
+def service_warnings(service: Tree, old: Tree | None) -> list[str]:
+    spec = service.get("spec") or {}
+    if spec.get("clusterIP") == "None" and spec.get("sessionAffinity") == "ClientIP":
+        return ["spec.SessionAffinity is ignored for headless services"]
+    return []
+
+
 def validate_service(service: Tree) -> Errors:
     spec = service["spec"]
     kind, is_headless = spec.get("type"), spec.get("clusterIP") == "None"
@@ -95,7 +102,8 @@ def _ports(spec: Tree, kind: str, is_headless: bool) -> Errors:
         if port.get("nodePort") and kind not in ("NodePort", "LoadBalancer"):
             errors.append(forbidden(f"{path}.nodePort", f"may not be used when `type` is '{kind}'"))
         if (protocol, number) in pairs:
-            errors.append(duplicate(path, {"protocol": protocol, "port": number}))
+            found = {"Name": "", "Protocol": protocol, "AppProtocol": None, "Port": number}
+            errors.append(duplicate(path, {**found, "TargetPort": 0, "NodePort": 0}))
         pairs.add((protocol, number))
     return errors
 
