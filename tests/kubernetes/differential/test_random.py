@@ -11,7 +11,7 @@ from tests.kubernetes.differential.suite import Pair
 from tests.kubernetes.rig.control_plane import RealCluster
 
 SEED = 7
-STEPS = 400
+STEPS = 80
 
 
 @pytest.mark.timeout(300)

@@ -228,6 +228,8 @@ class Verbs:
         """Changes parts of an object; says also whether it was created (only apply does)."""
         if content == "application/apply-patch+yaml":
             return await self._apply(resource, key, patch, options, subresource)
+        if resource.is_custom and "strategic" in content:
+            raise unsupported_patch(_CUSTOM_PATCHES)
 
         async def build(head: Entry) -> Tree:
             current = self.in_version(resource, head.tree)
@@ -236,8 +238,6 @@ class Verbs:
                     new = patches.apply_json_patch(current, patch)
                 case "application/merge-patch+json":
                     new = patches.apply_merge_patch(current, patch)
-                case _ if resource.is_custom:
-                    raise unsupported_patch(_CUSTOM_PATCHES)
                 case _:
                     new = strategic.apply_strategic_patch(current, patch, resource.schema)
             try:
