@@ -3,6 +3,7 @@
 Asserted is what becomes of the run. The API server and SQL are real; nothing runs in pods.
 """
 
+import inspect
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,15 +17,16 @@ from flowdeck.components.pipelines.engine.events import RetryRequested
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner import launcher
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
-from flowdeck.components.pipelines.runner.pods import folder_in
+from flowdeck.components.pipelines.runner.pods import LAUNCHER, folder_in
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.controller.contract import Controller
 from flowdeck.kube.errors import ServiceUnavailable
-from flowdeck.kube.kinds import POD
+from flowdeck.kube.kinds import CONFIG_MAP, POD
 from flowdeck.kube.objects import Kind, Tree, key_of
 from flowdeck.sql.database import Database, Work
 from tests.pipelines.makers import a_component, a_pipeline, a_task
@@ -163,6 +165,15 @@ async def test_a_pod_that_could_not_be_made_just_now_is_made_later(scene: Scene)
     assert (await scene.go(run)).state == "RUNNING"
     await scene.end(await scene.pod(), b'{"parameters": {"word": "hello"}}')
     assert (await scene.go(run)).state == "SUCCEEDED"
+
+
+async def test_the_launcher_of_an_earlier_version_is_replaced(scene: Scene) -> None:
+    meta = {"name": LAUNCHER, "namespace": "default"}
+    old = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"launcher.py": "old"}}
+    await scene.world.create(old)
+    await scene.go(await scene.submit(ONE_TASK))
+    found = await scene.world.get(CONFIG_MAP, LAUNCHER)
+    assert found["data"]["launcher.py"] == inspect.getsource(launcher)
 
 
 async def test_a_retry_is_carried_out_although_a_pod_could_not_be_made_just_then(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from flowdeck.client.base import Client
@@ -42,6 +43,12 @@ from flowdeck.sql.database import Database
 MANAGER = "flowdeck-pipelines"
 _PASSING = (InternalError, ServiceUnavailable, Timeout, TooManyRequests)
 """Errors of the API server that say nothing about what was asked: the run is looked at again."""
+
+
+@cache
+def _launcher() -> str:
+    """The program's text."""
+    return Path(pods.__file__).with_name("launcher.py").read_text()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +131,12 @@ class Acts:
         return self.artifacts / folder.removeprefix("/minio/")
 
     async def _ensure_launcher(self, namespace: str) -> None:
-        if await self.client.find(CONFIG_MAP, ObjectKey(namespace, LAUNCHER)) is None:
-            program = Path(pods.__file__).with_name("launcher.py").read_text()
-            obj = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": LAUNCHER, "namespace": namespace},
-                "data": {"launcher.py": program},
-            }
+        """There, and of this version."""
+        data = {"launcher.py": _launcher()}
+        found = await self.client.find(CONFIG_MAP, ObjectKey(namespace, LAUNCHER))
+        if get_in(found, "data") != data:
+            meta = {"name": LAUNCHER, "namespace": namespace}
+            obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
             await self.client.apply(CONFIG_MAP, obj, manager=MANAGER)
 
     async def _ended_well(self, state: RunState, task: TaskRun, pod: Tree, cause: str) -> Event:
