@@ -123,3 +123,16 @@ async def test_the_rule_is_asked_before_the_handler() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://surface") as client:
         assert (await client.get("/x")).status_code == 401
     assert reached == []
+
+
+async def test_nobody_is_told_what_there_is() -> None:
+    async def namespace_of_what_is_not_there(request: Request) -> str:
+        raise NotFound("there is no such run")
+
+    door = Door(HeaderIdentity("kubeflow-userid"), OnlyAnna(), "g", "v1")
+    app = application(
+        [Route("GET", "/x", hello, Needs("get", "runs", namespace_of_what_is_not_there))], door, rpc_error
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://surface") as client:
+        assert (await client.get("/x")).status_code == 401
+        assert (await client.get("/x", headers=ANNA)).status_code == 404

@@ -69,6 +69,7 @@ class Needs:
     namespace: Namespace = no_namespace
 
     async def check(self, request: Request, door: "Door") -> None:
+        await door.user(request)  # nobody's body is read, and nobody is told what there is
         await door.check(request, self.verb, self.resource, await self.namespace(request))
 
 
