@@ -39,7 +39,7 @@ async def test_a_field_that_is_none_or_left_out_is_taken_away(world):
     pod = await world.create(a_pod())
     pod = await write_status(world.client, POD, pod, {"phase": "Failed", "reason": "Evicted", "message": "no room"})
     pod = await write_status(world.client, POD, pod, {"phase": "Failed", "reason": None})
-    assert pod["status"] == {"phase": "Failed"}
+    assert pod["status"] == {"phase": "Failed", "qosClass": "BestEffort"}
 
 
 async def test_a_status_that_must_stand_on_what_was_read_is_refused_when_somebody_was_faster(world):
@@ -48,9 +48,8 @@ async def test_a_status_that_must_stand_on_what_was_read_is_refused_when_somebod
     with pytest.raises(Conflict):
         await write_status(world.client, POD, pod, {"phase": "Failed"}, if_unchanged=True)
     now = await world.get(POD, "p")
-    assert (await write_status(world.client, POD, now, {"phase": "Failed"}, if_unchanged=True))["status"] == {
-        "phase": "Failed"
-    }
+    written = await write_status(world.client, POD, now, {"phase": "Failed"}, if_unchanged=True)
+    assert written["status"]["phase"] == "Failed"
 
 
 async def test_the_status_of_what_is_gone_is_not_found(world):

@@ -188,7 +188,6 @@ async def test_a_claim_that_lost_its_volume_says_so(world: World) -> None:
     await world.settle()
     await world.client.patch(PERSISTENT_VOLUME, ObjectKey("", "v"), {"metadata": {"finalizers": None}})
     await world.client.delete(PERSISTENT_VOLUME, ObjectKey("", "v"))
-    await world.client.patch(PERSISTENT_VOLUME, ObjectKey("", "v"), {"metadata": {"finalizers": None}})
     await world.settle()
     assert (await claim(world))["status"]["phase"] == "Lost"
 
