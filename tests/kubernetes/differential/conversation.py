@@ -1,6 +1,7 @@
 """Plays one scenario on one server, and writes down what was answered."""
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,6 +45,7 @@ POLL_S = 0.1
 STABLE_S = 2.5
 """How long nothing may change before a state counts as the end."""
 AGENT = "differential"
+LARGE_BODY = 1 << 20
 
 _COMPARED = ("content-type", "warning", "retry-after", "cache-control", "location", "www-authenticate", "allow")
 _PRESENT = ("audit-id", "etag", "content-encoding")
@@ -216,7 +218,12 @@ class Conversation:
         url = URL(self.server.url + path + (f"?{query}" if query else ""), encoded=True)
         session = self.server.stranger if step.is_stranger else self.server.session
         async with session.request(
-            step.method, url, data=data, headers=headers, allow_redirects=False, skip_auto_headers=("Content-Type",)
+            step.method,
+            url,
+            data=_sendable(data),
+            headers=headers,
+            allow_redirects=False,
+            skip_auto_headers=("Content-Type",),
         ) as response:
             yield response
 
@@ -312,3 +319,8 @@ def _parsed(body: bytes, content_type: str) -> Any:
     except (orjson.JSONDecodeError, yaml_text.YamlError):
         return text
     return text
+
+
+def _sendable(data: bytes | None) -> bytes | io.BytesIO | None:
+    """aiohttp warns of large bodies that are bytes."""
+    return io.BytesIO(data) if data is not None and len(data) > LARGE_BODY else data

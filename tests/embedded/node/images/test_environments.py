@@ -28,7 +28,8 @@ print("built", built.path, (built.path / "flowdeck.json").stat().st_ino)
 
 
 def environments(folder: Path, clock: SystemClock | FakeClock | None = None, **settings: object) -> Environments:
-    given: dict = {"folder": folder, "archives": folder, "table": folder / "images.toml", "offline": True, **settings}
+    given: dict = {"folder": folder, "archives": folder, "table": folder / "images.toml", "offline": True}
+    given |= {"machine_env": {"UV_CACHE_DIR": os.environ["UV_CACHE_DIR"]}, **settings}
     return Environments(ImageSettings(**given), clock or SystemClock())
 
 

@@ -1,6 +1,7 @@
 """What a user sees of images: known ones run, unknown ones say at once how to make them run."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from tests.embedded.node.images.indexes import package_index
 
 
 def images_in(folder: Path, **settings: object) -> LocalImages:
-    """A fresh store of images that needs no network (pip comes with the interpreter)."""
+    """A fresh store of images that needs no network (pip is in the session's package cache)."""
     given: dict = {
         "folder": folder / "images", "archives": folder / "archives", "table": folder / "images.toml",
-        "offline": True, **settings,
+        "offline": True, "machine_env": {"UV_CACHE_DIR": os.environ["UV_CACHE_DIR"]}, **settings,
     }  # fmt: skip
     return LocalImages(ImageSettings(**given), SystemClock())
 
