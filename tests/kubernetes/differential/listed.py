@@ -10,6 +10,7 @@ An entry that no longer differs fails the suite, so the list cannot grow old.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -50,6 +51,7 @@ def _matches(pattern: str, text: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
+@cache
 def load() -> Sequence[Entry]:
     return [
         Entry(" ".join(entry["reason"].split()), [Pattern(*map(str, line)) for line in entry["at"]])

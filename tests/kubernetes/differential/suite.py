@@ -45,8 +45,10 @@ class Report:
     def requests(self) -> int:
         return sum(one.requests for one in self.played)
 
-    def unlisted(self) -> Sequence[Difference]:
-        return listed.unlisted(self.differences, listed.load())
+    def unlisted(self, scenario: str = "") -> Sequence[Difference]:
+        """Of one scenario, or of all."""
+        found = [each for one in self.played if scenario in ("", one.scenario.name) for each in one.differences]
+        return listed.unlisted(found, listed.load())
 
     def outlived(self) -> Sequence[listed.Pattern]:
         names = [one.scenario.name for one in self.played]

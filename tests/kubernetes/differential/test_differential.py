@@ -36,7 +36,7 @@ def whole(real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def assert_alike(report: Report, scenario: Scenario) -> None:
-    differences = [found for found in report.unlisted() if found.scenario == scenario.name]
+    differences = report.unlisted(scenario.name)
     assert not differences, "\n" + told(differences)
 
 
