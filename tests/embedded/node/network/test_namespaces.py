@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -138,7 +139,8 @@ async def test_what_is_gone_leaves_nothing_behind(world: World) -> None:
     assert (await world.network._board.info()).pods == {}
     await world.network.remove()
     assert str(world.folder) not in _mounts()
-    assert set(os.listdir("/sys/class/net")) <= links_before
+    links = {name for name in os.listdir("/sys/class/net") if not re.fullmatch("fd[0-9a-f]{10}", name)}
+    assert links <= links_before  # uplinks aside: other platforms of this machine come and go
 
 
 async def test_an_address_rests_before_it_is_used_again(world: World) -> None:
