@@ -3,14 +3,13 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 
 Row = tuple[str, str, str, int, bytes]
 """Resource, namespace, name, revision, the object as JSON."""
 Key = tuple[str, str, str]
-Done = Callable[[Exception | None], None]
+Done = Callable[[BaseException | None], None]
 
 _ROWS = 256
 """How many objects one statement writes: SQLite takes 32,766 values."""
@@ -33,14 +32,11 @@ class Disk:
         )
         self._db.execute("CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER)")
         self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, 1)")
-        self._batches: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name="store", daemon=True)
-        self._thread.start()
+        self._thread = ThreadPoolExecutor(1, "store")
 
     def close(self) -> None:
         """Returns when all batches are written."""
-        self._batches.put(None)
-        self._thread.join()
+        self._thread.shutdown()
         self._db.close()
 
     def rows(self) -> Iterator[Row]:
@@ -56,20 +52,11 @@ class Disk:
         """Writes all or nothing; then the event loop calls `done` with what went wrong, if anything did."""
         loop = asyncio.get_running_loop()
 
-        def work() -> None:
-            error: Exception | None = None
-            try:
-                self._write(puts, deletions, revision)
-            except Exception as caught:  # noqa: BLE001 - whatever it is, the writers are told
-                error = caught
+        def tell(written: Future[None]) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(done, error)
+                loop.call_soon_threadsafe(done, written.exception())
 
-        self._batches.put(work)
-
-    def _work(self) -> None:
-        while (work := self._batches.get()) is not None:
-            work()
+        self._thread.submit(self._write, puts, deletions, revision).add_done_callback(tell)
 
     def _write(self, puts: Sequence[Row], deletions: Sequence[Key], revision: int) -> None:
         """Each statement lets go of the interpreter, and waits for a busy event loop to get it back: few of them."""
@@ -83,10 +70,9 @@ class Disk:
             self._db.executemany("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", deletions)
             self._db.execute("UPDATE revision SET value = ?", (revision,))
             self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # a full disk has ended it already
+        finally:
+            if self._db.in_transaction:  # it did not get to COMMIT; a full disk has ended it by itself
                 self._db.execute("ROLLBACK")
-            raise
 
     def _put(self, rows: Sequence[Row]) -> None:
         places = ",".join(["(?, ?, ?, ?, ?)"] * len(rows))

@@ -298,7 +298,7 @@ class Store:
         deletions = [c.entry.key for c in final if c.is_deletion]
         self._disk.write(puts, deletions, batch[-1][0].revision, lambda error: self._finish_commit(batch, error))
 
-    def _finish_commit(self, batch: list[tuple[Change, "asyncio.Future[None]"]], error: Exception | None) -> None:
+    def _finish_commit(self, batch: list[tuple[Change, "asyncio.Future[None]"]], error: BaseException | None) -> None:
         """Publishes a batch, or takes it (and all that was built on it) back."""
         if error is not None:
             batch, self._queue = batch + self._queue, []
