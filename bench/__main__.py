@@ -48,17 +48,20 @@ def _measure(part: str, platform: RunningPlatform) -> Sequence[Row]:
     return asyncio.run(pods.measure_scale(platform))
 
 
-def _own(parts: Sequence[str]) -> Sequence[Row]:
-    """What is measured on one platform, part by part."""
-    with Progress() as progress, _platform() as platform:
-        task = progress.add_task("measuring", total=len(parts) + 1)
-        rows = [start.starts(platform)]
-        progress.advance(task)
-        for part in parts:
-            progress.update(task, description=part)
-            rows += _measure(part, platform)
+def _own(parts: Sequence[str]) -> None:
+    """Measures on one platform, part by part; what was measured is shown even if a part fails."""
+    rows: list[Row] = []
+    try:
+        with Progress() as progress, _platform() as platform:
+            task = progress.add_task("measuring", total=len(parts) + 1)
+            rows.append(start.starts(platform))
             progress.advance(task)
-    return rows
+            for part in parts:
+                progress.update(task, description=part)
+                rows += _measure(part, platform)
+                progress.advance(task)
+    finally:
+        show(rows)
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def main() -> None:
     given = parser.parse_args()
     chosen = given.only or choices
     if own := [part for part in chosen if part in PARTS]:
-        show(_own(own))
+        _own(own)
     if "kubernetes" in chosen:
         try:
             show_both(kubernetes.measure(given.train_jobs or TRAIN_JOBS))

@@ -60,4 +60,11 @@ def at_rest(platform: RunningPlatform, *, seconds: float = 10, what: str = "idle
 
 def _tree(pid: int) -> Sequence[psutil.Process]:
     process = psutil.Process(pid)
-    return [process, *(child for child in process.children(recursive=True) if "flowdeck" in " ".join(child.cmdline()))]
+    return [process, *(child for child in process.children(recursive=True) if _is_ours(child))]
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    try:
+        return "flowdeck" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended meanwhile
+        return False
