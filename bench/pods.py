@@ -26,6 +26,8 @@ BUILD_S = 600
 """For the image's environment to be built."""
 WARM_UP_S = 20
 """For a server to import everything."""
+SETTLE_S = 15
+"""For the last pods to be taken down."""
 PRINT_TIME = "import time; print(time.time(), flush=True)"
 HEAVY_IMAGE = "ghcr.io/kubeflow/trainer/xgboost-runtime:v2.1.0"
 IMPORT_AND_PRINT = f"import numpy, xgboost; {PRINT_TIME}"
@@ -104,6 +106,7 @@ async def measure_scale(platform: RunningPlatform) -> Sequence[Row]:
         for number in range(KEPT):
             await client.create(TRAIN_JOB, train_job(f"asleep-{number}", suspend=True))
         await _finish(client)
+    await asyncio.sleep(SETTLE_S)
     return [row for row in at_rest(platform, what=f"{KEPT} finished and {KEPT} suspended TrainJobs") if row.unit == "%"]
 
 
