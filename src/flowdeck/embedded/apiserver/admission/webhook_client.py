@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from flowdeck.embedded.apiserver.pods_network import ToPod, reached_directly
 from flowdeck.kube.objects import Tree
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ ResolveService = Callable[[str, str, int], str]
 """`(namespace, name, port)` of a Service -> `host:port` where it answers. Raises `LookupError` with the reason."""
 
 DEFAULT_TIMEOUT_S = 10
+KEPT = 20
+"""Idle connections to webhooks that have the same authority."""
 
 
 class CallFailed(Exception):
@@ -31,6 +34,7 @@ class WebhookClient:
     """Posts reviews; one connection pool for each set of trusted certificates."""
 
     resolve: ResolveService
+    to_pod: ToPod = reached_directly
     _clients: dict[str, "httpx.AsyncClient"] = field(default_factory=dict)
 
     async def post(self, hook: Tree, body: bytes) -> bytes:
@@ -80,11 +84,14 @@ class WebhookClient:
     def _client(self, ca_bundle: str) -> "httpx.AsyncClient":
         import httpx
 
+        from flowdeck.embedded.apiserver.pods_transport import Transport
+
         client = self._clients.get(ca_bundle)
         if client is None:
             cadata = base64.b64decode(ca_bundle).decode() if ca_bundle else None
             context = ssl.create_default_context(cadata=cadata)
-            client = httpx.AsyncClient(verify=context, timeout=None, follow_redirects=False, trust_env=False)
+            transport = Transport(context, self.to_pod, kept=KEPT)
+            client = httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=False, trust_env=False)
             self._clients[ca_bundle] = client
         return client
 
