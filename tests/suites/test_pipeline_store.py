@@ -120,7 +120,7 @@ async def test_a_removed_run_takes_its_document_with_it_unless_others_have_it(st
 async def test_an_archived_experiment_archives_its_runs_and_keeps_them_archived(store: Database) -> None:
     experiment = await an_experiment(store)
     await a_run(store, "a", experiment)
-    await store.write(lambda connection: experiments.archive(connection, experiment))
+    await store.write(lambda connection: experiments.archive(connection, experiment, START))
     assert (await store.read(lambda connection: runs.get(connection, "a"))).storage_state == "ARCHIVED"
     with pytest.raises(FailedPrecondition):
         await store.write(lambda connection: runs.unarchive(connection, "a"))

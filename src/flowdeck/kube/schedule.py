@@ -1,7 +1,7 @@
-"""When a schedule is due: five fields, `@daily` and the like, `@every 90s`; in a time zone.
+"""When a schedule is due: five fields or six, `@daily` and the like, `@every 90s`; in a time zone.
 
 Times that a clock change skips are skipped, times that it repeats come twice. Source: robfig/cron v3, which Kubernetes
-uses.
+uses, for five fields; v1, which Kubeflow Pipelines uses, for six.
 """
 
 import itertools
@@ -40,7 +40,7 @@ class Schedule:
     """A schedule that was read."""
 
     expression: str
-    """Five fields; `""` for `@every`."""
+    """Five fields, or six with seconds first; `""` for `@every`."""
     every: timedelta
     zone: tzinfo
 
@@ -82,23 +82,37 @@ class Schedule:
         return due[-1], len(due)
 
 
-def read_schedule(text: str, time_zone: str | None) -> Schedule:
-    """Without a zone: in UTC. Raises `BadSchedule`, `BadTimeZone`."""
+def read_schedule(text: str, time_zone: str | None, *, with_seconds: bool = False) -> Schedule:
+    """Without a zone: in UTC. Raises `BadSchedule`, `BadTimeZone`.
+
+    `with_seconds`: six fields, seconds first; the last one, the day of the week, may be left out.
+    """
     zone = read_zone(time_zone) if time_zone else UTC
     text = text.strip()
     if text.startswith("@every "):
         return Schedule("", _duration(text.removeprefix("@every ").strip()), zone)
     if text.startswith("@") and text not in _WORDS:
         raise BadSchedule(f"unrecognized descriptor: {text}")
-    fields = _WORDS.get(text, text).replace("?", "*").split()
-    if len(fields) != 5:
-        raise BadSchedule(f"expected exactly 5 fields, found {len(fields)}: [{text}]")
-    expression = " ".join([*fields[:2], _stepped(fields[2], "1-31"), fields[3], _stepped(fields[4], "0-6")])
+    expression = _six_fields(text) if with_seconds and text not in _WORDS else _five_fields(_WORDS.get(text, text))
     try:
         CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         raise BadSchedule(str(error)) from error
     return Schedule(expression, timedelta(0), zone)
+
+
+def _five_fields(text: str) -> str:
+    fields = text.replace("?", "*").split()
+    if len(fields) != 5:
+        raise BadSchedule(f"expected exactly 5 fields, found {len(fields)}: [{text}]")
+    return " ".join([*fields[:2], _stepped(fields[2], "1-31"), fields[3], _stepped(fields[4], "0-6")])
+
+
+def _six_fields(text: str) -> str:
+    fields = text.replace("?", "*").split()
+    if len(fields) not in (5, 6):
+        raise BadSchedule(f"expected 5 to 6 fields, found {len(fields)}: [{text}]")
+    return " ".join(fields if len(fields) == 6 else [*fields, "*"])
 
 
 def read_zone(name: str) -> tzinfo:

@@ -107,6 +107,14 @@ class Catalog:
         """Of a pipeline."""
         return (await self.client.list(PIPELINE_VERSION, labels=f"{PIPELINE_ID_LABEL}={pipeline_uid}")).items
 
+    async def latest_version(self, pipeline_uid: str) -> Tree:
+        """The newest one of a pipeline."""
+        found = await self.versions(pipeline_uid)
+        if not found:
+            await self.pipeline(pipeline_uid)
+            raise NotFound(f"ResourceNotFoundError: Pipeline {pipeline_uid} has no version: not found.")
+        return max(found, key=lambda obj: (obj["metadata"]["creationTimestamp"], uid_of(obj)))
+
     async def version(self, uid: str) -> Tree:
         """By its id."""
         return _with_uid((await self.client.list(PIPELINE_VERSION)).items, uid, "PipelineVersion")

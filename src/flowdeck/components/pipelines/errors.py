@@ -9,3 +9,7 @@ class InvalidPipeline(BadRequest):
 
 class InvalidParameters(BadRequest):
     """The parameters of a run do not fit its pipeline."""
+
+
+class InvalidTrigger(BadRequest):
+    """Nobody can say when a recurring run is due."""

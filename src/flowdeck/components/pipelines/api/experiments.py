@@ -74,7 +74,8 @@ class Experiments:
         return reply()
 
     async def archive(self, request: Request) -> Response:
-        await self.database.write(lambda connection: experiments.archive(connection, _id(request)))
+        now = self.clock.now()
+        await self.database.write(lambda connection: experiments.archive(connection, _id(request), now))
         return reply()
 
     async def unarchive(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from flowdeck.components.pipelines.store.tables import EXPERIMENTS, RUNS
+from flowdeck.components.pipelines.store.tables import EXPERIMENTS, RECURRING_RUNS, RUNS
 from flowdeck.kube.errors import AlreadyExists, NotFound
 from flowdeck.sql.listing import Listed, page
 from flowdeck.web.listing import ListQuery, Page
@@ -92,11 +92,13 @@ def listed(connection: Connection, namespace: str, query: ListQuery) -> Page[Exp
     return page(connection, select(EXPERIMENTS).where(_C.namespace == namespace), LISTED, query, _made)
 
 
-def archive(connection: Connection, id: str) -> None:
-    """The experiment and all its runs. Raises `NotFound`."""
+def archive(connection: Connection, id: str, now: datetime) -> None:
+    """The experiment and all its runs; its recurring runs are disabled. Raises `NotFound`."""
     get(connection, id)
     connection.execute(update(EXPERIMENTS).where(_C.id == id).values(storage_state=ARCHIVED))
     connection.execute(update(RUNS).where(RUNS.c.experiment_id == id).values(storage_state=ARCHIVED))
+    recurring = update(RECURRING_RUNS).where(RECURRING_RUNS.c.experiment_id == id, RECURRING_RUNS.c.is_enabled)
+    connection.execute(recurring.values(is_enabled=False, updated_at=now))
 
 
 def unarchive(connection: Connection, id: str) -> None:

@@ -1,7 +1,7 @@
 """Runs, their documents, their events and tasks. Functions of a connection."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,15 @@ from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus, State
 from flowdeck.components.pipelines.ir.document import Document, from_wire
 from flowdeck.components.pipelines.store.experiments import ARCHIVED, AVAILABLE, NEVER
-from flowdeck.components.pipelines.store.tables import DOCUMENTS, EVENTS, EXPERIMENTS, RUNS, TASKS, WISHES
+from flowdeck.components.pipelines.store.tables import (
+    DOCUMENTS,
+    EVENTS,
+    EXPERIMENTS,
+    RECURRING_RUNS,
+    RUNS,
+    TASKS,
+    WISHES,
+)
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import Tree
 from flowdeck.sql.listing import Listed, page
@@ -86,10 +94,14 @@ LISTED = Listed(
 # ---- documents ---------------------------------------------------------------------------------------------------
 
 
+def hash_of(document: Document) -> str:
+    """Equal documents have equal ones."""
+    return hashlib.sha256(msgspec.json.encode(document.wire, order="sorted")).hexdigest()
+
+
 def keep_document(connection: Connection, document: Document) -> str:
     """Keeps it unless it is there; gives its hash."""
-    wire = msgspec.json.encode(document.wire, order="sorted")
-    digest = hashlib.sha256(wire).hexdigest()
+    digest = hash_of(document)
     if connection.execute(select(DOCUMENTS.c.hash).where(DOCUMENTS.c.hash == digest)).first() is None:
         connection.execute(insert(DOCUMENTS).values(hash=digest, wire=document.wire))
     return digest
@@ -98,6 +110,20 @@ def keep_document(connection: Connection, document: Document) -> str:
 def document(connection: Connection, hash: str) -> Document:
     """The document of a hash that a run names."""
     return from_wire(connection.execute(select(DOCUMENTS.c.wire).where(DOCUMENTS.c.hash == hash)).scalar_one())
+
+
+def documents(connection: Connection, hashes: Collection[str]) -> dict[str, Tree]:
+    """As they are on the wire, by their hashes."""
+    rows = select(DOCUMENTS).where(DOCUMENTS.c.hash.in_(hashes))
+    return {row.hash: row.wire for row in connection.execute(rows)}
+
+
+def forget_document(connection: Connection, hash: str) -> None:
+    """Removes it unless a run or a recurring run has it."""
+    for table in (RUNS, RECURRING_RUNS):
+        if connection.execute(select(table.c.id).where(table.c.document == hash).limit(1)).first() is not None:
+            return
+    connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.hash == hash))
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -151,13 +177,12 @@ def unarchive(connection: Connection, id: str) -> None:
 
 
 def remove(connection: Connection, id: str) -> None:
-    """With its tasks, its events and, if no other run has it, its document. Raises `NotFound`."""
+    """With its tasks, its events and, if nothing else has it, its document. Raises `NotFound`."""
     run = get(connection, id)
     for table in (EVENTS, TASKS, WISHES):
         connection.execute(delete(table).where(table.c.run_id == id))
     connection.execute(delete(RUNS).where(_C.id == id))
-    if connection.execute(select(_C.id).where(_C.document == run.document).limit(1)).first() is None:
-        connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.hash == run.document))
+    forget_document(connection, run.document)
 
 
 def record_state(connection: Connection, id: str, state: RunStatus, error: str, at: datetime) -> None:
@@ -243,6 +268,12 @@ def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> Non
 def tasks(connection: Connection, run_id: str) -> list[TaskRecord]:
     """The tasks of a run, from the first that began."""
     rows = select(TASKS.c.record).where(TASKS.c.run_id == run_id).order_by(TASKS.c.began_at, TASKS.c.id)
+    return [msgspec.convert(record, TaskRecord) for record in connection.execute(rows).scalars()]
+
+
+def tasks_of(connection: Connection, run_ids: Collection[str]) -> list[TaskRecord]:
+    """The tasks of several runs, each run's from the first that began."""
+    rows = select(TASKS.c.record).where(TASKS.c.run_id.in_(run_ids)).order_by(TASKS.c.began_at, TASKS.c.id)
     return [msgspec.convert(record, TaskRecord) for record in connection.execute(rows).scalars()]
 
 

@@ -6,6 +6,8 @@
     events       all that happened to a run, in order: its state is made of them alone
     tasks        the tasks of runs as they are now, for who asks
     wishes       what users want of runs, until it is taken
+    recurring    what starts runs by itself, and how far it has come
+    backfills    ranges of time for which recurring runs shall still be run
 
 `migrations/versions` makes them; a test compares the two.
 """
@@ -69,6 +71,8 @@ RUNS = Table(
     Index(None, "namespace", "name", "id"),
     Index(None, "experiment_id", "created_at", "id"),
     Index(None, "recurring_run_id", "created_at", "id"),
+    Index(None, "recurring_run_id", "is_active"),
+    Index(None, "document"),
     Index(None, "is_active", "created_at"),
 )
 """`document` is the hash of the one that it runs; `engine` the `engine.run.Run`."""
@@ -109,3 +113,47 @@ WISHES = Table(
     Index(None, "run_id", "number"),
 )
 """Events that users made (terminate, retry), until whoever works on the run has taken them."""
+
+RECURRING_RUNS = Table(
+    "pipeline_recurring_runs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("experiment_id", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("resource_name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("pipeline_id", Text, nullable=False),
+    Column("pipeline_version_id", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("pipeline_root", Text, nullable=False),
+    Column("service_account", Text, nullable=False),
+    Column("plugins_input", Json, nullable=False),
+    Column("trigger", Json, nullable=False),
+    Column("max_concurrency", Integer, nullable=False),
+    Column("no_catchup", Boolean, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("made", Integer, nullable=False),
+    Index(None, "namespace", "created_at", "id"),
+    Index(None, "namespace", "updated_at", "id"),
+    Index(None, "namespace", "name", "id"),
+    Index(None, "experiment_id", "created_at", "id"),
+    Index(None, "document"),
+)
+"""`document` is the hash of the one that all its runs run; empty: the newest version of `pipeline_id` at that time."""
+
+BACKFILLS = Table(
+    "pipeline_backfills",
+    METADATA,
+    Column("number", Serial, primary_key=True),
+    Column("recurring_run_id", Text, nullable=False),
+    Column("begin", Moment, nullable=False),
+    Column("end", Moment, nullable=False),
+    Index(None, "recurring_run_id", "number"),
+)
+"""What is left of each, its ends included."""

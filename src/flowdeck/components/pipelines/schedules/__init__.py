@@ -1,0 +1,1 @@
+"""Recurring runs: when they are due, and who starts them."""
