@@ -8,7 +8,7 @@ then the old root goes, then every right that a container has no use for.
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flowdeck.embedded.node.sandbox import linux, seccomp
@@ -24,6 +24,8 @@ _MASKED = (
     "/proc/kallsyms", "/proc/kmsg", "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing",
     "/sys/kernel/security", "/sys/devices/virtual/powercap",
 )  # fmt: skip
+_FEW = 256
+"""Entries of a folder that are mounted one by one."""
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _REAL_FILE_SYSTEMS = {
     "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "nfs", "nfs4", "fuseblk", "virtiofs", "9p",
@@ -123,9 +125,30 @@ class Root:
         try:
             self._overlay(path, target, path.strip("/").replace("/", "!"))
         except OSError:  # a file system that cannot be a lower layer, or one with locked mounts below it
-            linux.mount(path, target, flags=linux.MS_BIND | linux.MS_REC)
-            linux.make_safe(target, recursive=True)
-            linux.make_read_only(target, recursive=True)
+            entries = _few_entries(path) if _has_mounts_below(path) else ()
+            if entries:
+                self._entry_by_entry(entries)
+                os.chmod(target, stat.S_IMODE(os.stat(path).st_mode))
+            else:
+                self._read_only(path)
+
+    def _entry_by_entry(self, entries: Iterable[os.DirEntry[str]]) -> None:
+        """A folder of the container's own, with what is in the machine's."""
+        for entry in entries:
+            target = self._top + entry.path
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), target)
+            elif entry.is_dir():
+                self._copy_on_write(entry.path)
+            elif entry.is_file():
+                _touch(target)
+                self._read_only(entry.path)
+
+    def _read_only(self, path: str) -> None:
+        target = self._top + path
+        linux.mount(path, target, flags=linux.MS_BIND | linux.MS_REC)
+        linux.make_safe(target, recursive=True)
+        linux.make_read_only(target, recursive=True)
 
     def _overlay(self, lower: str, target: str, name: str) -> None:
         upper, work = f"{self._build}/upper/{name}", f"{self._build}/work/{name}"
@@ -314,16 +337,34 @@ def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
-def _further_mounts() -> Iterator[str]:
-    """Mount points of real file systems below the root, outermost first."""
-    found = set()
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Mount points and their file systems."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             left, _, right = line.partition(" - ")
-            path = left.split()[4].encode().decode("unicode_escape")
-            top = path.split("/")[1]
-            if path != "/" and top not in _REBUILT and right.split()[0] in _REAL_FILE_SYSTEMS:
-                found.add(path)
+            yield left.split()[4].encode().decode("unicode_escape"), right.split()[0]
+
+
+def _few_entries(path: str) -> Sequence[os.DirEntry[str]]:
+    """What is in a folder; nothing where it is much, or nobody may look."""
+    try:
+        entries = list(os.scandir(path))
+    except OSError:
+        return ()
+    return entries if len(entries) <= _FEW else ()
+
+
+def _has_mounts_below(path: str) -> bool:
+    return any(mount != path and _is_below(mount, path) for mount, _ in _mounts())
+
+
+def _further_mounts() -> Iterator[str]:
+    """Mount points of real file systems below the root, outermost first."""
+    found = {
+        path
+        for path, kind in _mounts()
+        if path != "/" and path.split("/")[1] not in _REBUILT and kind in _REAL_FILE_SYSTEMS
+    }
     return iter(sorted(path for path in found if os.path.isdir(path)))
 
 
