@@ -136,7 +136,7 @@ class Conversation:
         while True:
             self.requests = before
             outcome = await self._ask(step)
-            if outcome.seen["status"] == step.status or loop.time() > end:
+            if _is_awaited(step, outcome) or loop.time() > end:
                 return outcome
             await asyncio.sleep(POLL_S)
 
@@ -283,6 +283,13 @@ def value_at(tree: Any, path: str) -> Any:
     for part in path.split("."):
         tree = tree[int(part)] if isinstance(tree, list) else tree[part]
     return tree
+
+
+def _is_awaited(step: Repeated, outcome: Outcome) -> bool:
+    if outcome.seen["status"] != step.status:
+        return False
+    body = outcome.whole
+    return not step.told or (isinstance(body, dict) and step.told in body.get("message", ""))
 
 
 def _is_as_wanted(step: Until, outcome: Outcome) -> bool:

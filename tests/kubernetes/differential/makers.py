@@ -106,13 +106,17 @@ def a_rule(**fields: Any) -> Tree:
     return {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"], **fields}
 
 
+SOMEBODY: Tree = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "{ns}-somebody"}
+"""Of this scenario alone: whom a binding of the whole cluster names sees it in what other scenarios are told."""
+
+
 def binding(kind: str, name: str, role_kind: str, role_name: str, *subjects: Tree) -> Tree:
     return an_object(
         "rbac.authorization.k8s.io/v1",
         kind,
         name,
         roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role_name},
-        subjects=list(subjects) or [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice"}],
+        subjects=list(subjects) or [SOMEBODY],
     )
 
 
@@ -163,7 +167,6 @@ def smallest() -> Mapping[str, Tree]:
     rbac, storage, net = "rbac.authorization.k8s.io/v1", "storage.k8s.io/v1", "networking.k8s.io/v1"
     admission = "admissionregistration.k8s.io/v1"
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}
-    user = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice"}
     pod_seen = {"kind": "Pod", "namespace": "{ns}", "name": "p"}
     backend = {"service": {"name": "s", "port": {"number": 80}}}
     attached = {"attacher": "example.com", "nodeName": "n", "source": {"persistentVolumeName": "pv"}}
@@ -207,8 +210,8 @@ def smallest() -> Mapping[str, Tree]:
         ),
         "roles": role(),
         "clusterroles": an_object(rbac, "ClusterRole", "{ns}-a", rules=[a_rule()]),
-        "rolebindings": binding("RoleBinding", "a", "Role", "a", user),
-        "clusterrolebindings": binding("ClusterRoleBinding", "{ns}-a", "ClusterRole", "{ns}-a", user),
+        "rolebindings": binding("RoleBinding", "a", "Role", "a"),
+        "clusterrolebindings": binding("ClusterRoleBinding", "{ns}-a", "ClusterRole", "{ns}-a"),
         "csidrivers": an_object(storage, "CSIDriver", "{ns}-a", spec={}),
         "csinodes": an_object(storage, "CSINode", "{ns}-a", spec={"drivers": []}),
         "csistoragecapacities": an_object(storage, "CSIStorageCapacity", storageClassName="sc"),

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from flowdeck.kube.objects import Tree
 
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
@@ -21,6 +23,7 @@ _ADDRESS = re.compile(r"\b(10\.\d+\.\d+\.\d+|127\.0\.0\.1)(:\d+)?\b")
 _SERVER = re.compile(r"\b\d+\.\d+\.\d+\.\d+:\d{4,5}\b")
 _NODE_PORT = re.compile(r":3[0-2]\d{3}/")
 _NOW = re.compile(r"\bcurrent: \d+")
+_POLICY = "Validation failed for ValidatingAdmissionPolicy"
 _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
 
 
@@ -72,8 +75,13 @@ class Normal:
         if name == "causes" and isinstance(value, list):
             # upstream tells a wrong label as often as it looks at it
             return self._value([cause for at, cause in enumerate(value) if cause not in value[:at]], (*path, name))
+        if name == "warning" and path == ("headers",):
+            return _policies_in_order(self._value(value, (*path, name)))
         if name == "nodePort" and isinstance(value, int):
             return "PORT"
+        if name in ("resourceRules", "nonResourceRules") and path[-1:] == ("status",):
+            # what one may: upstream goes through bindings as Go goes through maps, in any order
+            return sorted(self._value(value, (*path, name)), key=_as_text)
         return self._value(value, (*path, name))
 
     def _metadata(self, parent: Mapping[str, Any], metadata: Tree, path: tuple[str, ...]) -> Tree:
@@ -122,6 +130,17 @@ def _is_list(parent: Mapping[str, Any]) -> bool:
 def _is_bookmark(parent: Mapping[str, Any]) -> bool:
     """A bookmark's object has a revision and nothing that names it."""
     return "name" not in parent["metadata"]
+
+
+def _policies_in_order(warnings: Sequence[str]) -> Sequence[str]:
+    """Warnings of policies come in the order of Go's maps."""
+    is_policy = [_POLICY in text for text in warnings]
+    told = iter(sorted(text for text in warnings if _POLICY in text))
+    return [next(told) if of_policy else text for text, of_policy in zip(warnings, is_policy, strict=True)]
+
+
+def _as_text(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _manager(entry: Tree) -> tuple[str, ...]:

@@ -109,6 +109,8 @@ class Repeated(Request):
     """Sent until the answer has a status: a server learns of what others wrote a moment later. The last is compared."""
 
     status: int
+    told: str = ""
+    """Its message has this text as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,9 +261,12 @@ def until(path: str, field_path: str, wanted: Any) -> Until:
     return Until(word="until", path=path, field_path=field_path, wanted=wanted)
 
 
-def until_status(status: int, step: Request) -> Repeated:
-    """`step` again and again, until it is answered by `status`; it should change nothing, or as often as one likes."""
-    return Repeated(**{each.name: getattr(step, each.name) for each in fields(step)}, status=status)
+def until_status(status: int, step: Request, told: str = "") -> Repeated:
+    """`step` again and again, until it is answered by `status`, and by a message with the text `told`.
+
+    It should change nothing, or as often as one likes.
+    """
+    return Repeated(**{each.name: getattr(step, each.name) for each in fields(step)}, status=status, told=told)
 
 
 def until_gone(path: str) -> Until:

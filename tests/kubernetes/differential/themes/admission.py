@@ -19,6 +19,7 @@ from tests.kubernetes.differential.makers import (
     template,
 )
 from tests.kubernetes.differential.scenario import (
+    Request,
     Scenario,
     Step,
     create,
@@ -42,11 +43,23 @@ def _sized(name: str, requests: Tree | None = None, limits: Tree | None = None) 
 
 
 def _quota(hard: Tree, name: str = "a", **spec: Any) -> Sequence[Step]:
-    """A quota that counts already, where no controller does that."""
+    """A quota that counts, where no controller does that: `_until_counted` says from when on."""
     return [
         create("resourcequotas", an_object("v1", "ResourceQuota", name, spec={"hard": hard, **spec})).unseen(),
         merge(f"resourcequotas/{name}/status", {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}).unseen(),
     ]
+
+
+def _counting_quota(hard: Tree) -> Sequence[Step]:
+    """The only quota; it allows no leases, by which one sees that the server knows it."""
+    mark = {"count/leases.coordination.k8s.io": "0"}
+    lease = an_object("coordination.k8s.io/v1", "Lease", "probe")
+    return [*_quota({**hard, **mark}), _until_counted("a", create("leases", lease, dryRun="All"))]
+
+
+def _until_counted(name: str, step: Request) -> Step:
+    """A server learns of a quota and of its status a moment after they are written."""
+    return until_status(403, step, f"exceeded quota: {name},").unseen()
 
 
 def _limits(*limits: Tree, name: str = "a") -> Tree:
@@ -137,10 +150,13 @@ _RESTRICTED: dict[str, Tree] = {
     "two": pod("x", a_container("one", securityContext=_SAFE), a_container("two"), securityContext=_SAFE_POD),
 }
 
+_ENDS = pod("b", a_container(**_resources({"cpu": "1m"})), activeDeadlineSeconds=5)
+_HIGH = pod("c", a_container(**_resources({"cpu": "1m"})), priorityClassName="system-cluster-critical")
+
 SCENARIOS: Sequence[Scenario] = [
     scenario(
         "quota of objects",
-        _quota(
+        _counting_quota(
             {
                 "configmaps": "1",
                 "count/deployments.apps": "1",
@@ -162,7 +178,7 @@ SCENARIOS: Sequence[Scenario] = [
     ),
     scenario(
         "quota of resources",
-        _quota({"pods": "3", "requests.cpu": "1", "limits.memory": "1Gi", "requests.example.com/gpu": "1"}),
+        _counting_quota({"pods": "3", "requests.cpu": "1", "limits.memory": "1Gi", "requests.example.com/gpu": "1"}),
         create("pods", pod()),
         create("pods", _sized("a", {"cpu": "500m"}, {"memory": "512Mi"})),
         create("pods", _sized("b", {"cpu": "600m"}, {"memory": "512Mi"})),
@@ -175,7 +191,7 @@ SCENARIOS: Sequence[Scenario] = [
     scenario(
         "several quotas and scopes",
         _quota({"pods": "0"}, "best", scopes=["BestEffort"]),
-        _quota({"pods": "1", "requests.cpu": "1"}, "rest", scopes=["NotBestEffort"]),
+        _quota({"pods": "3", "requests.cpu": "2"}, "rest", scopes=["NotBestEffort"]),
         _quota({"pods": "0"}, "ends", scopes=["Terminating"]),
         _quota(
             {"pods": "0"},
@@ -186,15 +202,20 @@ SCENARIOS: Sequence[Scenario] = [
                 ]
             },
         ),
+        # each pod exceeds one of them: of several, upstream tells any
+        _until_counted("best", create("pods", pod(), dryRun="All")),
+        _until_counted("rest", create("pods", _sized("a", {"cpu": "3"}), dryRun="All")),
+        _until_counted("ends", create("pods", _ENDS, dryRun="All")),
+        _until_counted("high", create("pods", _HIGH, dryRun="All")),
         create("pods", pod()),
         create("pods", _sized("a", {"cpu": "1"})),
-        create("pods", pod("b", a_container(**_resources({"cpu": "1m"})), activeDeadlineSeconds=5)),
-        create("pods", pod("c", a_container(**_resources({"cpu": "1m"})), priorityClassName="system-cluster-critical")),
+        create("pods", _ENDS),
+        create("pods", _HIGH),
         get("resourcequotas/rest"),
     ),
     scenario(
         "quota of storage",
-        _quota(
+        _counting_quota(
             {
                 "persistentvolumeclaims": "2",
                 "requests.storage": "3Gi",

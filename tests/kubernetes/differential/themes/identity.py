@@ -253,5 +253,6 @@ SCENARIOS: Sequence[Scenario] = [
             get(path).by("alice").only("message")
             for path in ("/api/v1/nodes", "/api/v1/namespaces", "/apis/apps/v1/deployments")
         ),
+        alone=True,
     ),
 ]
