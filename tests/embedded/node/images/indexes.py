@@ -16,9 +16,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def package_index(folder: Path, packages: Mapping[str, str]) -> Iterator[str]:
-    """The URL of an index with these packages (name -> version)."""
+    """The URL of an index with these packages (name -> version), and pip, which not every Python brings along."""
     top = folder / "index"
-    for name, version in packages.items():
+    for name, version in {"pip": "25.0", **packages}.items():
         wheel = _wheel(top / name, name, version)
         (top / name / "index.html").write_text(f'<!DOCTYPE html><a href="{wheel.name}">{wheel.name}</a>')
     handler = functools.partial(_Quiet, directory=str(top))
