@@ -103,6 +103,9 @@ class Switch:
     def close(self) -> None:
         for name in list(self._pods):
             self.unplug(name)
+        if self._plan["uplink"]:
+            with Netlink() as own:
+                own.remove_link("up0")  # the kernel would, some seconds after the namespace is gone
         self._unpin("switch")
 
     def _from_own(self, act: Any, back: int) -> None:
