@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from flowdeck.controller.events import EventRecorder
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
+from flowdeck.embedded.node.network.way_in import WayIn
 from flowdeck.embedded.workloads import boot_objects, catalog, host_services
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.embedded.workloads.job.back_off import BackOff
@@ -55,6 +56,8 @@ class Platform:
     stores: Stores
     start_revision: int
     """What the node says of itself after this revision is news; before, it may be from an earlier run."""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the API answers and, if there is one, the node takes pods."""
 
     @property
     def server(self) -> str:
@@ -67,13 +70,7 @@ class Platform:
 
     async def wait_ready(self) -> None:
         """Returns when the API answers and, if there is one, the node takes pods."""
-        await self.http.wait_ready()
-        if self.foundation.node is None:
-            return
-        async with self.client.watch(NODE, resource_version=str(self.start_revision)) as events:
-            async for event in events:
-                if event.object["metadata"]["name"] == self.settings.node.name and is_true(event.object, "Ready"):
-                    return
+        await self.started.wait()
 
 
 @contextlib.asynccontextmanager
@@ -95,6 +92,7 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
         providers=server.providers,
         check=stores.check,
         watches=server.watches,
+        to_pod=WayIn(settings.data / "node" / "network"),
     )
     try:
         http = HttpServer(api.pipeline, foundation.listener, pki.server_context(keys), server.limits)
@@ -104,6 +102,7 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
             running_tasks = [tasks.create_task(http.run()), tasks.create_task(_manager(platform).run())]
             running_tasks += [tasks.create_task(serve()) for serve in _servers(platform)]
             running_tasks.append(tasks.create_task(_keep_node(platform)))
+            running_tasks.append(tasks.create_task(_note_start(platform)))
             _write_state(platform)
             try:
                 yield platform
@@ -174,10 +173,13 @@ def _context(platform: Platform, part: Component, client: Client) -> Context:
         events=EventRecorder(client, platform.clock, f"{part.name}-controller"),
         stores=platform.stores,
         publish=lambda front, host, port: _publish(platform, front, host, port),
+        started=platform.wait_ready,
+        vouchers=platform.api.fronts.vouchers,
     )
 
 
 async def _publish(platform: Platform, front: Front, host: str, port: int) -> None:
+    platform.api.fronts.add(host, port)
     service = ObjectKey(front.namespace, front.name)
     await host_services.lead_to(platform.client, service, label=front.label, port=front.port, host=host, host_port=port)
 
@@ -202,6 +204,20 @@ def _write_state(platform: Platform) -> None:
     fresh.write_bytes(msgspec.json.encode(state))
     fresh.chmod(0o600)
     fresh.replace(path)
+
+
+async def _note_start(platform: Platform) -> None:
+    await platform.http.wait_ready()
+    if platform.foundation.node is not None:
+        await _node_is_ready(platform)
+    platform.started.set()
+
+
+async def _node_is_ready(platform: Platform) -> None:
+    async with platform.client.watch(NODE, resource_version=str(platform.start_revision)) as events:
+        async for event in events:
+            if event.object["metadata"]["name"] == platform.settings.node.name and is_true(event.object, "Ready"):
+                return
 
 
 async def _keep_node(platform: Platform) -> None:

@@ -13,6 +13,7 @@ from flowdeck.components.base import Component
 GROUP = "flowdeck.components"
 OURS = (
     EntryPoint("jobset", "flowdeck.components.job_set.component:COMPONENT", GROUP),
+    EntryPoint("pipelines", "flowdeck.components.pipelines.component:COMPONENT", GROUP),
     EntryPoint("training", "flowdeck.components.training.component:COMPONENT", GROUP),
 )
 """What stands above is needed by what stands below."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowdeck.artifacts.settings import ArtifactSettings
+from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.embedded.apiserver.settings import Provider, WatchLimits
 from flowdeck.http1.limits import Limits
@@ -77,6 +78,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     node: EmbeddedNodeSettings = field(default_factory=EmbeddedNodeSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
+    pipelines: PipelinesSettings = field(default_factory=PipelinesSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     database: str = field(default="", repr=False)
     """URL of the components' database, `postgresql://user:password@host/name`; empty: SQLite in the data folder."""

@@ -209,7 +209,7 @@ async def test_what_is_not_ready_is_told(world: World) -> None:
     ready = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2, "observedGeneration": 1}
     await world.client.patch_status(kinds.DEPLOYMENT, KEY, {"status": ready})
     waits = await installer.waits()
-    assert len(waits) == 4
+    assert len(waits) == 6
     assert waits[0].endswith("the leader has not written its caBundle yet")
 
 

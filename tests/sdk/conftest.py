@@ -7,7 +7,7 @@ the tests are skipped and say why.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,16 +29,20 @@ def _cache() -> Path:
     return Path(home) / "flowdeck" / "sdk"
 
 
-def environment(requirement: str) -> Path:
-    """The Python of an environment with that package; skips the test when it cannot be made."""
+def environment(requirement: str, *more: str, instead: Sequence[str] = ()) -> Path:
+    """The Python of an environment with these packages; skips the test when it cannot be made.
+
+    `instead` are requirements that replace what packages ask for: pins that an index may not have.
+    """
     folder = _cache() / requirement
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
+        install = ["pip", "install", "--quiet", "--python", str(python), requirement, *more]
         for command in (
             ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            ["pip", "install", "--quiet", "--python", str(python), requirement],
+            [*install, *(["--override", "/dev/stdin"] if instead else [])],
         ):
-            done = subprocess.run([find_uv_bin(), *command], capture_output=True, text=True)
+            done = subprocess.run([find_uv_bin(), *command], capture_output=True, text=True, input="\n".join(instead))
             if done.returncode != 0:
                 pytest.skip(f"no environment with {requirement}: {done.stderr.strip()[-400:]}")
         (folder / "ready").touch()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from flowdeck.components.pipelines.settings import SERVICE_PORT as PIPELINES_PORT
+from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.training.settings import SERVICE_PORT, TrainingSettings
 
 
@@ -33,6 +35,9 @@ class ClusterSettings:
     health_port: int = 8081
     """TCP port of `/healthz`, `/readyz` and `/metrics` (HTTP)."""
     leader: LeaderSettings = field(default_factory=LeaderSettings)
+    pipelines: PipelinesSettings = field(
+        default_factory=lambda: PipelinesSettings(host="0.0.0.0", port=PIPELINES_PORT)
+    )
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(progress_host="0.0.0.0", progress_port=SERVICE_PORT)
     )

@@ -11,6 +11,7 @@ from flowdeck.controller.contract import Controller
 from flowdeck.controller.events import Events
 from flowdeck.kube.objects import Kind, Tree
 from flowdeck.stores import Stores
+from flowdeck.web.vouchers import Vouchers
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ async def published_already(front: Front, host: str, port: int) -> None:
     """`Context.publish` where the Service leads to the server by itself."""
 
 
+async def started_already() -> None:
+    """`Context.started` where nobody waits for the platform to start."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a component gets from the composition root."""
@@ -55,6 +60,10 @@ class Context:
     """The database and the artifacts."""
     publish: Callable[[Front, str, int], Awaitable[None]] = published_already
     """Makes a front lead to a server that listens at that address and port."""
+    started: Callable[[], Awaitable[None]] = started_already
+    """Returns when the platform is ready: what is heavy and not urgent waits for it."""
+    vouchers: Vouchers | None = None
+    """What the API server says in requests to published servers of who sent them; None: it says nothing."""
 
 
 class Component(Protocol):

@@ -4,6 +4,7 @@ SingleUser      everybody who reaches the port may do everything (Kubeflow witho
 HeaderIdentity  a header that the front door sets, and nobody else may
 TokenIdentity   `Authorization: Bearer`, asked of the API server
 FirstOf         the first that knows the sender
+OnBehalf        a sender who may act for others, and does
 """
 
 import hashlib
@@ -135,6 +136,25 @@ class FirstOf:
             if user is not None:
                 return user
         return None
+
+
+@dataclass(frozen=True)
+class OnBehalf:
+    """A sender may name another user in a header, if he may impersonate him: a front door that has signed him in."""
+
+    sender: Identity
+    named: Identity
+    authorizer: "Authorizer"
+
+    async def of(self, headers: Mapping[str, str]) -> User | None:
+        user = await self.named.of(headers)
+        if user is None:
+            return await self.sender.of(headers)
+        door = await self.sender.of(headers)
+        if door is None:
+            return None
+        await self.authorizer.check(door, Access("impersonate", "", "v1", "users", name=user.name))
+        return user
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,14 @@ from flowdeck.embedded.apiserver.node_authorizer import NodeAuthorizer
 from flowdeck.embedded.apiserver.oidc import Oidc
 from flowdeck.embedded.apiserver.openapi import OpenApi
 from flowdeck.embedded.apiserver.pipeline import Pipeline
+from flowdeck.embedded.apiserver.pods_network import ToPod, reached_directly
 from flowdeck.embedded.apiserver.rbac import FirstThatAllows, RbacAuthorizer
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
 from flowdeck.embedded.apiserver.reviews import Reviews, discovery_routes
 from flowdeck.embedded.apiserver.settings import DEFAULT_WATCHES, Provider, WatchLimits
 from flowdeck.embedded.apiserver.storage import StoredObjects
+from flowdeck.embedded.apiserver.subresources.fronts import Fronts
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.embedded.apiserver.subresources.routes import Subresources
 from flowdeck.embedded.apiserver.token_requests import TokenRequests
@@ -54,6 +56,8 @@ class ApiServer:
     pipeline: Pipeline
     client: DirectClient
     """For the platform's own controllers."""
+    fronts: Fronts
+    """Where other servers of this process are listed, so that they are told who asks."""
 
     @classmethod
     def open(
@@ -66,14 +70,15 @@ class ApiServer:
         providers: Sequence[Provider] = (),
         check: Check = all_is_well,
         watches: WatchLimits = DEFAULT_WATCHES,
+        to_pod: ToPod = reached_directly,
     ) -> "ApiServer":
         """Opens the database (made when missing) and puts the server together.
 
         `rules` are the components' admission rules: what would be webhooks on a cluster. `providers` are the OpenID
         Connect issuers whose users are let in. `check` tells what the platform needs besides and has not: until it has,
-        `/readyz` fails. `watches` says how many may be open.
+        `/readyz` fails. `watches` says how many may be open. `to_pod` connects to pods.
         """
-        return _Assembly(database, keys, clock, rules, providers, check, watches).server()
+        return _Assembly(database, keys, clock, rules, providers, check, watches, to_pod).server()
 
     def kind_of(self, obj: Tree) -> Kind:
         """The kind that an object's `apiVersion` and `kind` name. Raises `NotFound` when it is not served."""
@@ -119,6 +124,7 @@ class _Assembly:
     providers: Sequence[Provider]
     check: Check
     watches: WatchLimits
+    to_pod: ToPod
 
     def server(self) -> ApiServer:
         custom_kinds = CustomKinds(self.registry, self.stored)
@@ -136,8 +142,9 @@ class _Assembly:
             random=self.random,
             tokens=self.tokens,
             ca_file=self.keys.ca,
+            to_pod=self.to_pod,
         )
-        return ApiServer(self.store, self.registry, self.pipeline, client)
+        return ApiServer(self.store, self.registry, self.pipeline, client, self.fronts)
 
     # ---- what is stored -------------------------------------------------------------------------------------------
 
@@ -190,8 +197,12 @@ class _Assembly:
         return Nodes(self.stored, tls=lambda: pki.client_context(self.keys, self.keys.kubelet_client))
 
     @cached_property
+    def fronts(self) -> Fronts:
+        return Fronts(self.clock)
+
+    @cached_property
     def subresources(self) -> Subresources:
-        return Subresources(self.verbs, self.registry, self.stored, self.clock, self.nodes)
+        return Subresources(self.verbs, self.registry, self.stored, self.clock, self.nodes, self.fronts, self.to_pod)
 
     async def _bind(self, info: RequestInfo) -> Answer:
         return await self.subresources.bindings(info)

@@ -23,31 +23,31 @@ BODY_S = 60.0
 log = structlog.get_logger()
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, limit: int = MAX_BODY_BYTES) -> bytes:
     """The whole body of a request. Raises `RequestEntityTooLarge`, `Timeout`, and `BadRequest` when it breaks off."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
-        return _within(message.get("body", b""))
+        return _within(message.get("body", b""), 0, limit)
     try:
         async with asyncio.timeout(BODY_S):
-            return await _rest_of_body(message, receive)
+            return await _rest_of_body(message, receive, limit)
     except TimeoutError as error:
         raise Timeout("Timeout: request did not complete within the allotted timeout") from error
 
 
-async def _rest_of_body(message: Mapping[str, Any], receive: Receive) -> bytes:
+async def _rest_of_body(message: Mapping[str, Any], receive: Receive, limit: int) -> bytes:
     body = bytearray()
     while message["type"] == "http.request":
-        body += _within(message.get("body", b""), len(body))
+        body += _within(message.get("body", b""), len(body), limit)
         if not message.get("more_body"):
             return bytes(body)
         message = await receive()
     raise BadRequest("unexpected EOF")
 
 
-def _within(piece: bytes, before: int = 0) -> bytes:
-    if before + len(piece) > MAX_BODY_BYTES:
-        raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY_BYTES}")
+def _within(piece: bytes, before: int, limit: int) -> bytes:
+    if before + len(piece) > limit:
+        raise RequestEntityTooLarge(f"Request entity too large: limit is {limit}")
     return piece
 
 

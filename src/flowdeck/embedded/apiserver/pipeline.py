@@ -33,6 +33,7 @@ from flowdeck.embedded.apiserver.forbidden import forbidden
 from flowdeck.embedded.apiserver.impersonation import impersonate
 from flowdeck.embedded.apiserver.metrics import Metrics
 from flowdeck.embedded.apiserver.request import (
+    MAX_PROXIED_BYTES,
     ResourcePath,
     parse_path,
     parse_query,
@@ -184,6 +185,8 @@ class Pipeline:
     async def _with_body(self, info: RequestInfo, receive: Receive) -> RequestInfo:
         if info.method in ("GET", "HEAD"):
             return info
+        if info.subresource == "proxy":
+            return replace(info, body=await read_body(receive, MAX_PROXIED_BYTES))
         return await read_beside(replace(info, body=await read_body(receive)))
 
     async def _answer(self, info: RequestInfo) -> Answer:

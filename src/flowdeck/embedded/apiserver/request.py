@@ -10,6 +10,8 @@ from urllib.parse import parse_qs
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """As upstream: larger request bodies are answered by 413."""
+MAX_PROXIED_BYTES = 64 * 1024 * 1024
+"""Of a body on its way through a proxy, which upstream does not limit: it is held in memory."""
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 

@@ -80,6 +80,7 @@ def _settings(given: argparse.Namespace) -> NodeSettings:
         taints=tuple(given.taint),
         hidden=(platform,) if given.pki else (),
         volume_roots=(platform / "volumes",),
+        host_roots=(platform / "artifacts",),
         is_root=is_root,
         machine_env=machine_env,
         find_links=tuple(given.find_links),

@@ -58,6 +58,8 @@ class NodeSettings:
     """Build only from the cache and `find_links`."""
     volume_roots: tuple[Path, ...] = ()
     """Folders inside `hidden` that persistent volumes may lie in all the same."""
+    host_roots: tuple[Path, ...] = ()
+    """Folders inside `hidden` that hostPath volumes may name all the same: the artifacts of pipelines."""
     is_root: bool = False
     """The node runs as root: files can be given to other users."""
     labels: dict[str, str] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Services that lead to servers of the platform itself, which run on the host and in no pod."""
 
 from flowdeck.client.base import Client
+from flowdeck.embedded.workloads.endpoints.legacy import SKIP_MIRROR
 from flowdeck.embedded.workloads.endpoints.slices import MANAGED_BY, SERVICE_NAME
-from flowdeck.kube.kinds import ENDPOINT_SLICE, SERVICE
+from flowdeck.kube.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE
 from flowdeck.kube.objects import ObjectKey, Tree
 
 MANAGER = "flowdeck"
@@ -28,5 +29,11 @@ async def lead_to(client: Client, service: ObjectKey, *, label: str, port: int, 
         "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
         "ports": [{"name": label, "port": host_port, "protocol": "TCP"}],
     }
-    await client.apply(SERVICE, made, manager=MANAGER)
-    await client.apply(ENDPOINT_SLICE, endpoints, manager=MANAGER)
+    legacy: Tree = {
+        "apiVersion": ENDPOINTS.api_version,
+        "kind": ENDPOINTS.kind,
+        "metadata": {"name": service.name, "namespace": service.namespace, "labels": {SKIP_MIRROR: "true"}},
+        "subsets": [{"addresses": [{"ip": host}], "ports": [{"name": label, "port": host_port, "protocol": "TCP"}]}],
+    }
+    for kind, obj in ((SERVICE, made), (ENDPOINT_SLICE, endpoints), (ENDPOINTS, legacy)):
+        await client.apply(kind, obj, manager=MANAGER)

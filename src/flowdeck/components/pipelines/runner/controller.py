@@ -65,18 +65,19 @@ class RunController:
     clock: Clock
     acts: Acts
     opened: dict[ObjectKey, Opened] = field(default_factory=dict)
-    _poke: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+    pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+    """Called with a run that shall be looked at."""
 
     name: ClassVar[str] = "pipeline-run"
     kind: ClassVar[Kind | None] = None
 
     @property
     def watches(self) -> Sequence[Maps | Feeds]:
-        return (Maps(POD, self._run_of), Feeds(self._poke.append))
+        return (Maps(POD, self.runs_of), Feeds(self.pokes.append))
 
     def look_at(self, run: Run) -> None:
         """A run is new, or somebody wants something of it."""
-        for poke in self._poke:
+        for poke in self.pokes:
             poke(ObjectKey(run.namespace, run.id))
 
     async def open_all(self) -> None:
@@ -110,9 +111,8 @@ class RunController:
             return DONE
         return DONE if opened.wake_at is None else look_again_in(opened.wake_at - self._now())
 
-    # ----------------------------------------------------------------------------------------------------------
-
-    def _run_of(self, pod: Tree) -> Iterable[ObjectKey]:
+    def runs_of(self, pod: Tree) -> Iterable[ObjectKey]:
+        """The run that a pod's change means something to; it is noted that the pod changed."""
         run_id = labels_of(pod).get(RUN_LABEL)
         if not run_id:
             return
@@ -121,6 +121,8 @@ class RunController:
         if opened is not None:
             opened.changed.add(key_of(pod).name)
             yield key
+
+    # ----------------------------------------------------------------------------------------------------------
 
     async def _open(self, key: ObjectKey) -> Opened | None:
         """Reads a run and all that happened to it; None when nobody needs to work on it."""

@@ -29,6 +29,7 @@ from flowdeck.embedded.apiserver.admission.validating_admission_policy import Va
 from flowdeck.embedded.apiserver.admission.webhook_client import WebhookClient
 from flowdeck.embedded.apiserver.admission.webhooks import Caller, MutatingWebhooks, ValidatingWebhooks
 from flowdeck.embedded.apiserver.contract import Authorizer, Storage
+from flowdeck.embedded.apiserver.pods_network import ToPod
 from flowdeck.embedded.apiserver.rbac import RbacAuthorizer
 from flowdeck.embedded.apiserver.tokens import ServiceAccountTokens
 
@@ -45,12 +46,13 @@ def chain(
     random: Random,
     tokens: ServiceAccountTokens,
     ca_file: Path,
+    to_pod: ToPod,
 ) -> Plugins:
     """All plug-ins; `rules` are those of the components, which read through `reader`.
 
     `ca_file` is the certificate of the cluster's authority, which service-account Secrets hold beside their token.
     """
-    caller = Caller(storage, WebhookClient(ServiceResolver(storage)), find_kind)
+    caller = Caller(storage, WebhookClient(ServiceResolver(storage), to_pod), find_kind)
     own = (
         NamespaceLifecycle(storage),
         LimitRanger(storage),

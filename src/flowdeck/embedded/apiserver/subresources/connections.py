@@ -8,11 +8,14 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from flowdeck.embedded.apiserver.contract import Answer
+from flowdeck.embedded.apiserver.pods_network import ToPod, reached_directly
 from flowdeck.kube.errors import ApiError, BadRequest, InternalError, NotFound, ServiceUnavailable, from_status
+from flowdeck.web.vouchers import HEADER
 
 if TYPE_CHECKING:
     import httpx
@@ -22,6 +25,7 @@ _HOP_BY_HOP = frozenset(
     {
         "connection", "content-length", "date", "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
         "trailer", "transfer-encoding", "upgrade", "accept-encoding", "authorization", "content-encoding",
+        HEADER,
     }
 )  # fmt: skip
 _CONNECT_S = 5.0
@@ -30,8 +34,9 @@ _CONNECT_S = 5.0
 class Connections:
     """Connections to servers of one sort; `tls` makes what they are believed by, and what we show them."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext], to_pod: ToPod = reached_directly) -> None:
         self._tls = tls
+        self._to_pod = to_pod
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -39,14 +44,13 @@ class Connections:
 
     @cached_property
     def _http(self) -> "httpx.AsyncClient":
-        """Keeps no idle connections, so there is nothing to close at the end."""
         import httpx
 
-        timeout = httpx.Timeout(None, connect=_CONNECT_S)
+        from flowdeck.embedded.apiserver.pods_transport import Transport
+
         return httpx.AsyncClient(
-            verify=self._context,
-            timeout=timeout,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            transport=Transport(self._context, self._to_pod),
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),
             follow_redirects=False,
             trust_env=False,
         )
@@ -77,9 +81,11 @@ class Connections:
 
         await receive()  # websocket.connect
         target = url.replace("http", "ws", 1)
+        there = urlsplit(url)
         try:
             other = await websockets.connect(
                 target,
+                sock=await self._to_pod(there.hostname or "", there.port or 80),
                 create_connection=RelayConnection,
                 additional_headers=offer(scope.get("subprotocols") or ()),
                 ssl=self._context if target.startswith("wss") else None,

@@ -1,18 +1,19 @@
 """`pods/proxy`, `services/proxy` and `nodes/proxy`: HTTP and WebSockets into the cluster, without credentials.
 
-Names may carry a scheme and a port: `https:web:8443`, `web:http`.
+Names may carry a scheme and a port: `https:web:8443`, `web:http`. Servers of the platform's own are told who asks.
 
 Source: k8s.io/kubernetes (pkg/registry/core/{pod,service,node}, ResourceLocation), k8s.io/apimachinery (pkg/util/net).
 """
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Storage
-from flowdeck.embedded.apiserver.subresources.connections import Connections, forwarded, refuse, to_anybody
+from flowdeck.embedded.apiserver.subresources.connections import Connections, forwarded, refuse
+from flowdeck.embedded.apiserver.subresources.fronts import Fronts
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.kube.errors import ApiError, BadRequest, ServiceUnavailable, not_found
 from flowdeck.kube.kinds import ENDPOINTS, NODE, POD, SERVICE
@@ -33,7 +34,8 @@ class Proxies:
 
     storage: Storage
     nodes: Nodes
-    strangers: Connections = field(default_factory=lambda: Connections(to_anybody))
+    fronts: Fronts
+    strangers: Connections
     """To everything but the nodes' own APIs."""
 
     async def handle(self, info: RequestInfo) -> Answer:
@@ -42,6 +44,7 @@ class Proxies:
         if not info.subpath and not info.path.endswith("/"):
             return Answer(raw=b"", code=301, headers={"Location": f"{info.path}/"})
         headers = forwarded(info.headers) | {"x-forwarded-uri": f"{info.path}", "x-forwarded-proto": "https"}
+        headers |= self.fronts.headers_for(base, info.user)
         return await connections.request(info.method, _join(base, info), headers=headers, body=info.body)
 
     async def upgrade(self, info: RequestInfo, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
@@ -141,5 +144,6 @@ def _url(scheme: str, host: str, port: str) -> str:
 
 def _join(base: str, info: RequestInfo) -> str:
     pairs = [(name, value) for name, values in info.queries.items() for value in values]
-    path = info.subpath + ("/" if info.subpath and info.path.endswith("/") else "")
+    path = "/".join(part for part in info.subpath.split("/") if part)
+    path += "/" if path and info.path.endswith("/") else ""
     return f"{base}/{path}" + (f"?{urlencode(pairs)}" if pairs else "")

@@ -6,10 +6,13 @@ from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.builtin.validation.ephemeral import validate_ephemeral_update
 from flowdeck.embedded.apiserver.contract import Handler, Storage, Upgrade
 from flowdeck.embedded.apiserver.forms import Negotiator
+from flowdeck.embedded.apiserver.pods_network import ToPod
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.subresources.binding import Bindings
+from flowdeck.embedded.apiserver.subresources.connections import Connections, to_anybody
 from flowdeck.embedded.apiserver.subresources.containers import Containers
 from flowdeck.embedded.apiserver.subresources.eviction import Evictions
+from flowdeck.embedded.apiserver.subresources.fronts import Fronts
 from flowdeck.embedded.apiserver.subresources.nodes import Nodes
 from flowdeck.embedded.apiserver.subresources.object_parts import Part
 from flowdeck.embedded.apiserver.subresources.proxy import Proxies
@@ -24,7 +27,16 @@ Key = tuple[str, str]
 class Subresources:
     """The handlers of all subresources but `status` and `token`."""
 
-    def __init__(self, verbs: Verbs, registry: Registry, storage: Storage, clock: Clock, nodes: Nodes) -> None:
+    def __init__(
+        self,
+        verbs: Verbs,
+        registry: Registry,
+        storage: Storage,
+        clock: Clock,
+        nodes: Nodes,
+        fronts: Fronts,
+        to_pod: ToPod,
+    ) -> None:
         pods = registry.of_kind(POD)
         assert pods is not None
         negotiator = Negotiator(clock)
@@ -32,7 +44,7 @@ class Subresources:
         self._evictions = Evictions(verbs, registry, storage, clock)
         self._bindings = Bindings(verbs, pods, clock)
         self._containers = Containers(storage, nodes)
-        self._proxies = Proxies(storage, nodes)
+        self._proxies = Proxies(storage, nodes, fronts, Connections(to_anybody, to_pod))
         self._parts = {
             ("namespaces", "finalize"): Part(verbs, negotiator, ("spec", "finalizers")),
             ("pods", "ephemeralcontainers"): Part(

@@ -36,6 +36,7 @@ class PodPlace:
             clock=self.means.clock,
             hidden=self.means.hidden,
             allowed=settings.volume_roots,
+            host_allowed=settings.host_roots,
             can_give=settings.is_root,
         )
 

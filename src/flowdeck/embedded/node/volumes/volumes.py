@@ -75,6 +75,7 @@ class PodVolumes:
         clock: Clock,
         hidden: Sequence[Path],
         allowed: Sequence[Path],
+        host_allowed: Sequence[Path],
         can_give: bool,
     ) -> None:
         self._pod = pod
@@ -83,6 +84,7 @@ class PodVolumes:
         self._clock = clock
         self._hidden = hidden
         self._allowed = allowed
+        self._host_allowed = host_allowed
         self._can_give = can_give
         self._tokens: dict[str, _Token] = {}
         security = pod["spec"].get("securityContext") or {}
@@ -112,9 +114,10 @@ class PodVolumes:
                 return self._empty_dir(source.get("emptyDir") or {}, path)
             case "hostPath":
                 wanted = source["hostPath"]
-                return Volume(
-                    path=host_path(wanted["path"], wanted.get("type") or "", hidden=self._hidden), is_bind=True
+                place = host_path(
+                    wanted["path"], wanted.get("type") or "", hidden=self._hidden, allowed=self._host_allowed
                 )
+                return Volume(path=place, is_bind=True)
             case "persistentVolumeClaim":
                 return await self._claim(source["persistentVolumeClaim"])
             case "configMap" | "secret" | "downwardAPI" | "projected":

@@ -1,0 +1,252 @@
+"""`/apis/v2beta1/runs`.
+
+Source: kubeflow/pipelines (backend/api/v2beta1/run.proto, backend/src/apiserver/server/run_server.go)
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowdeck.clock import Clock
+from flowdeck.components.pipelines.api import messages
+from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, message_in, reply
+from flowdeck.components.pipelines.api.pipelines import checked_name
+from flowdeck.components.pipelines.api.run_message import run_message
+from flowdeck.components.pipelines.api.sources import Source, source_of
+from flowdeck.components.pipelines.api.task_details import task_details
+from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
+from flowdeck.components.pipelines.catalog import Catalog
+from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
+from flowdeck.components.pipelines.engine.records import TaskRecord
+from flowdeck.components.pipelines.engine.run import Options
+from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
+from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner.late import RUNS
+from flowdeck.components.pipelines.store import experiments, runs
+from flowdeck.components.pipelines.store.experiments import ARCHIVED, Experiment
+from flowdeck.components.pipelines.store.runs import Run
+from flowdeck.components.pipelines.submission import Submission, run_of
+from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.objects import ObjectKey, Tree
+from flowdeck.sql.database import Database
+from flowdeck.stores import News
+from flowdeck.web.listing import DEFAULT_PAGE, list_query
+from flowdeck.web.predicates import predicates_of
+from flowdeck.web.routing import Door, Needs, Route
+from flowdeck.web.rpc_errors import Aborted, FailedPrecondition
+
+KEYS = tuple(runs.LISTED.columns)
+MAX_NAME = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The handlers; see `routes`."""
+
+    database: Database
+    catalog: Catalog
+    tenancy: Tenancy
+    clock: Clock
+    news: News
+    door: Door
+    options: Options
+
+    def routes(self) -> list[Route]:
+        base = "/apis/v2beta1/runs"
+        one = f"{base}/{{run_id}}"
+        of_one = self.tenancy.owned_by(self._namespace_of)
+
+        def needs(verb: str) -> Needs:
+            return Needs(verb, "runs", of_one)
+
+        return [
+            Route("POST", base, self.create, Needs("create", "runs", self.tenancy.owned_by(self._namespace_of_new))),
+            Route("GET", base, self.list, Needs("list", "runs", self.tenancy.owned_by(self._namespace_of_list))),
+            Route("GET", one, self.get, needs("get")),
+            Route("DELETE", one, self.delete, needs("delete")),
+            Route("POST", f"{one}:archive", self.archive, needs("archive")),
+            Route("POST", f"{one}:unarchive", self.unarchive, needs("unarchive")),
+            Route("POST", f"{one}:terminate", self.terminate, needs("terminate")),
+            Route("POST", f"{one}:retry", self.retry, needs("retry")),
+        ]
+
+    # ---- new ones ----------------------------------------------------------------------------------------------
+
+    async def create(self, request: Request) -> Response:
+        asked = await self._asked(request)
+        if asked.plugins_output is not None:
+            raise BadRequest("Invalid input error: plugins_output is the server's to say")
+        name = checked_name(asked.display_name, MAX_NAME, "run")
+        experiment = await self._experiment(request, asked)
+        source = await source_of(
+            self.catalog, asked.pipeline_version_reference, asked.pipeline_spec, asked.pipeline_version_id
+        )
+        if self.tenancy.multi_user and source.namespace:
+            await self.door.check(request, "get", "pipelines", source.namespace)
+        run = await asyncio.to_thread(self._run, asked, name, experiment, source)
+        await self.database.write(lambda connection: _keep(connection, run, source))
+        self.news.tell(RUNS, ObjectKey(run.namespace, run.id))
+        return reply(run_message(run, source.document.wire))
+
+    def _run(self, asked: messages.Run, name: str, experiment: Experiment, source: Source) -> Run:
+        """Raises `InvalidPipeline`, `InvalidParameters`."""
+        config = asked.runtime_config or RuntimeConfig()
+        wanted = Submission(
+            id=str(uuid.uuid4()),
+            name=name,
+            description=asked.description,
+            experiment_id=experiment.id,
+            namespace=experiment.namespace,
+            plan=compile_plan(source.document),
+            document=runs.hash_of(source.document),
+            pipeline_id=source.pipeline_id,
+            pipeline_version_id=source.pipeline_version_id,
+            parameters=config.parameters or {},
+            pipeline_root=config.pipeline_root,
+            service_account=asked.service_account,
+            plugins_input=asked.plugins_input or {},
+            options=self.options,
+        )
+        return run_of(wanted, self.clock.now())
+
+    async def _experiment(self, request: Request, asked: messages.Run) -> Experiment:
+        """That of a new run. Raises `NotFound`, `BadRequest`, `FailedPrecondition` when it is archived."""
+        id = asked.experiment_id or request.query_params.get("experiment_id", "")
+        if id:
+            found = await self.database.read(lambda connection: experiments.get(connection, id))
+        elif self.tenancy.multi_user:
+            raise BadRequest("Invalid input error: Experiment id can not be empty in multi-user mode")
+        else:
+            found = await self.database.write(
+                lambda connection: experiments.default(connection, self.tenancy.namespace, self.clock.now())
+            )
+        if found.storage_state == ARCHIVED:
+            raise FailedPrecondition(
+                f"Invalid input error: Failed to create a run in experiment {found.id}: it is archived; unarchive it"
+            )
+        return found
+
+    # ---- those that there are ----------------------------------------------------------------------------------
+
+    async def get(self, request: Request) -> Response:
+        def read(connection: Connection) -> Tree:
+            run = runs.get(connection, _id(request))
+            return run_message(
+                run, runs.document(connection, run.document).wire, task_details(runs.tasks(connection, run.id))
+            )
+
+        return reply(await self.database.read(read))
+
+    async def list(self, request: Request) -> Response:
+        query = list_query(request.query_params, sort_keys=KEYS, parse=lambda text: predicates_of(text, KEYS))
+        experiment_id = request.query_params.get("experiment_id", "")
+        namespace = self.tenancy.own(await self._namespace_of_list(request))
+        with_tasks = request.query_params.get("view") == "FULL" or query.size <= DEFAULT_PAGE
+
+        def read(connection: Connection) -> Tree:
+            found = runs.listed(connection, query, namespace=namespace, experiment_id=experiment_id)
+            wires = runs.documents(connection, {run.document for run in found.items if not run.pipeline_version_id})
+            tasks = _by_run(runs.tasks_of(connection, [run.id for run in found.items])) if with_tasks else {}
+            items = [
+                run_message(run, wires.get(run.document), task_details(tasks.get(run.id, ()))) for run in found.items
+            ]
+            return listed("runs", items, found.total, query.token(found.next))
+
+        return reply(await self.database.read(read))
+
+    # ---- what is done to them ----------------------------------------------------------------------------------
+
+    async def archive(self, request: Request) -> Response:
+        await self.database.write(lambda connection: runs.archive(connection, _id(request)))
+        return reply()
+
+    async def unarchive(self, request: Request) -> Response:
+        await self.database.write(lambda connection: runs.unarchive(connection, _id(request)))
+        return reply()
+
+    async def delete(self, request: Request) -> Response:
+        def remove(connection: Connection) -> Run:
+            run = runs.get(connection, _id(request))
+            runs.remove(connection, run.id)
+            return run
+
+        await self._tell(await self.database.write(remove))
+        return reply()
+
+    async def terminate(self, request: Request) -> Response:
+        """One that is over stays as it is."""
+        now = self.clock.now()
+
+        def wish(connection: Connection) -> Run:
+            run = runs.get(connection, _id(request))
+            if run.state not in (*RUN_FINISHED, RunStatus.CANCELING):
+                event = TerminateRequested(at=now.timestamp(), cause=str(uuid.uuid4()))
+                runs.wish(connection, run.id, event, now)
+            return run
+
+        await self._tell(await self.database.write(wish))
+        return reply()
+
+    async def retry(self, request: Request) -> Response:
+        asked: messages.Retry = await message_in(request, messages.Retry, may_be_empty=True)
+        if asked.pipeline_spec is not None:
+            source = await source_of(self.catalog, None, asked.pipeline_spec)
+            await asyncio.to_thread(compile_plan, source.document)
+        now = self.clock.now()
+
+        def wish(connection: Connection) -> Run:
+            run = runs.get(connection, _id(request))
+            if run.state != RunStatus.FAILED and not (asked.task_id and run.state in RUN_FINISHED):
+                raise Aborted(f"BadRequestError: Failed to retry run {run.id}: it is {run.state}, not FAILED")
+            event = RetryRequested(
+                at=now.timestamp(), cause=str(uuid.uuid4()), task=asked.task_id, document=asked.pipeline_spec
+            )
+            runs.wish(connection, run.id, event, now)
+            return run
+
+        await self._tell(await self.database.write(wish))
+        return reply()
+
+    async def _tell(self, run: Run) -> None:
+        self.news.tell(RUNS, ObjectKey(run.namespace, run.id))
+
+    # ---- whose they are ----------------------------------------------------------------------------------------
+
+    async def _asked(self, request: Request) -> messages.Run:
+        asked: messages.Run = await message_in(request, messages.Run)
+        return asked
+
+    async def _namespace_of_new(self, request: Request) -> str:
+        return (await self._experiment(request, await self._asked(request))).namespace
+
+    async def _namespace_of_list(self, request: Request) -> str:
+        experiment_id = request.query_params.get("experiment_id", "")
+        if not self.tenancy.multi_user or not experiment_id:
+            return asked_of(request)
+        found = await self.database.read(lambda connection: experiments.get(connection, experiment_id))
+        return found.namespace
+
+    async def _namespace_of(self, request: Request) -> str:
+        return (await self.database.read(lambda connection: runs.get(connection, _id(request)))).namespace
+
+
+def _keep(connection: Connection, run: Run, source: Source) -> None:
+    runs.keep_document(connection, source.document)
+    runs.create(connection, run)
+
+
+def _by_run(records: Sequence[TaskRecord]) -> Mapping[str, Sequence[TaskRecord]]:
+    found: defaultdict[str, list[TaskRecord]] = defaultdict(list)
+    for record in records:
+        found[record.run].append(record)
+    return found
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["run_id"])

@@ -1,0 +1,48 @@
+"""The component `pipelines`: Kubeflow Pipelines v2."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from flowdeck.components.base import Context, Front, Right
+from flowdeck.components.pipelines import admission
+from flowdeck.components.pipelines.kinds import definitions
+from flowdeck.components.pipelines.objects import shipped_objects
+from flowdeck.components.pipelines.rights import RIGHTS
+from flowdeck.components.pipelines.runner.late import LateRuns
+from flowdeck.components.pipelines.server import FRONT, PipelinesServer
+from flowdeck.controller.admission import AdmissionRule
+from flowdeck.controller.contract import Controller
+from flowdeck.kube.objects import Tree
+
+
+class Pipelines:
+    """See `components.base.Component`."""
+
+    name = "pipelines"
+    needs = ()
+
+    def custom_resource_definitions(self) -> Sequence[Tree]:
+        return definitions()
+
+    def admission(self) -> Sequence[AdmissionRule]:
+        return admission.rules()
+
+    def controllers(self, ctx: Context) -> Sequence[Controller]:
+        """None of them loads SQL before it has something to do."""
+        return (LateRuns(ctx),)
+
+    def servers(self, ctx: Context) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        return (PipelinesServer(ctx).run,)
+
+    def objects(self) -> Sequence[Tree]:
+        return shipped_objects()
+
+    def rights(self) -> Sequence[Right]:
+        return RIGHTS
+
+    def fronts(self) -> Sequence[Front]:
+        return (FRONT,)
+
+
+COMPONENT = Pipelines()
+"""What the entry point `pipelines` of the group `flowdeck.components` names."""

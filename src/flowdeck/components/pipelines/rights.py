@@ -1,0 +1,28 @@
+"""What pipelines do at the API, as the platform's ServiceAccount must be allowed to on a cluster."""
+
+from flowdeck.components.base import Right
+from flowdeck.components.pipelines.kinds import PIPELINE, PIPELINE_VERSION
+from flowdeck.kube.kinds import (
+    CONFIG_MAP,
+    EVENT,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SUBJECT_ACCESS_REVIEW,
+    TOKEN_REVIEW,
+)
+
+_CACHED = ("list", "watch")
+_EDITED = ("get", *_CACHED, "create", "patch", "delete")
+
+RIGHTS = (
+    Right(PIPELINE, _EDITED),
+    Right(PIPELINE, ("update",), subresource="finalizers"),  # its versions block its deletion
+    Right(PIPELINE_VERSION, _EDITED),
+    Right(POD, ("get", *_CACHED, "create", "delete")),
+    Right(POD, ("get",), subresource="log"),
+    Right(CONFIG_MAP, ("get", *_CACHED, "create", "patch")),
+    Right(PERSISTENT_VOLUME_CLAIM, ("get", *_CACHED, "create", "delete")),
+    Right(TOKEN_REVIEW, ("create",)),
+    Right(SUBJECT_ACCESS_REVIEW, ("create",)),
+    Right(EVENT, ("create", "patch")),
+)

@@ -1,0 +1,37 @@
+"""What can be set about pipelines, and the names by which clients know the server."""
+
+from dataclasses import dataclass
+from typing import Final
+
+NAMESPACE: Final = "kubeflow"
+"""Where a single user's pipelines and runs are, and the server's Service."""
+SERVICE: Final = "ml-pipeline"
+SERVICE_PORT: Final = 8888
+DEFAULT_SERVICE_ACCOUNT: Final = "pipeline-runner"
+"""Of a run's pods, when nobody says."""
+AUDIENCE: Final = "pipelines.kubeflow.org"
+"""What bearer tokens must be made for."""
+RIGHTS_VERSION: Final = "v1beta1"
+"""Of the resources that roles name: `runs.pipelines.kubeflow.org`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelinesSettings:
+    """The `pipelines` branch of the settings tree."""
+
+    host: str = "127.0.0.1"
+    """Address that the server listens on; the Service `ml-pipeline` leads there. On a cluster: the pod's own."""
+    port: int = 0
+    """TCP port that it listens on; 0: any free one. The Service's port is 8888 in any case."""
+    multi_user: bool = False
+    """Whether experiments and runs belong to namespaces of their users (Kubeflow's profiles)."""
+    user_header: str = "kubeflow-userid"
+    """With `multi_user`: the header in which a front door names the user that it has signed in. It is believed from
+    senders who may impersonate that user, and from others as `trusts_user_header` says."""
+    user_prefix: str = ""
+    """What that header's value begins with, and the user's name does not: `accounts.google.com:`."""
+    trusts_user_header: bool = False
+    """Believe the header from whoever reaches the port: only where nobody but the front door can (a mesh, a
+    NetworkPolicy)."""
+    caching: bool = True
+    """Whether tasks that want it may take the outputs of earlier ones."""

@@ -1,0 +1,1 @@
+"""The official SDK of pipelines, unmodified, in an environment of its own."""
