@@ -1,7 +1,7 @@
 """Runs, their documents, their events and tasks. Functions of a connection."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus, State
 from flowdeck.components.pipelines.ir.document import Document, from_wire
+from flowdeck.components.pipelines.store import artifacts
 from flowdeck.components.pipelines.store.experiments import ARCHIVED, AVAILABLE, NEVER
 from flowdeck.components.pipelines.store.tables import (
     DOCUMENTS,
@@ -177,8 +178,9 @@ def unarchive(connection: Connection, id: str) -> None:
 
 
 def remove(connection: Connection, id: str) -> None:
-    """With its tasks, its events and, if nothing else has it, its document. Raises `NotFound`."""
+    """With its tasks, its events and, if nothing else has it, its document; its artifacts stay. Raises `NotFound`."""
     run = get(connection, id)
+    artifacts.unlink(connection, id)
     for table in (EVENTS, TASKS, WISHES):
         connection.execute(delete(table).where(table.c.run_id == id))
     connection.execute(delete(RUNS).where(_C.id == id))
@@ -244,8 +246,8 @@ def cached(connection: Connection, namespace: str, fingerprint: str) -> TaskReco
     return None if record is None else msgspec.convert(record, TaskRecord)
 
 
-def keep_tasks(connection: Connection, records: Iterable[TaskRecord]) -> None:
-    """Writes tasks down as they are now."""
+def keep_tasks(connection: Connection, records: Sequence[TaskRecord]) -> None:
+    """Writes tasks of a run down as they are now, with their artifacts."""
     for record in records:
         values = {
             "parent_id": record.parent,
@@ -258,10 +260,15 @@ def keep_tasks(connection: Connection, records: Iterable[TaskRecord]) -> None:
             "record": msgspec.to_builtins(record),
         }
         _put(connection, TASKS, {"run_id": record.run, "id": record.id}, values)
+    having = [record for record in records if record.artifacts or record.output_artifacts]
+    if having:
+        namespace = connection.execute(select(_C.namespace).where(_C.id == having[0].run)).scalar_one()
+        artifacts.keep_artifacts(connection, namespace, having)
 
 
 def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> None:
     """Tasks that are no more."""
+    artifacts.unlink(connection, run_id, ids)
     connection.execute(delete(TASKS).where(TASKS.c.run_id == run_id, TASKS.c.id.in_(ids)))
 
 

@@ -8,11 +8,13 @@
     wishes       what users want of runs, until it is taken
     recurring    what starts runs by itself, and how far it has come
     backfills    ranges of time for which recurring runs shall still be run
+    artifacts    what tasks made or imported, and each scalar of their metrics
+    links        which task has which artifact as an input or output
 
 `migrations/versions` makes them; a test compares the two.
 """
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
 from flowdeck.sql.types import Json, Moment, Serial, new_metadata
 
@@ -157,3 +159,48 @@ BACKFILLS = Table(
     Index(None, "recurring_run_id", "number"),
 )
 """What is left of each, its ends included."""
+
+ARTIFACTS = Table(
+    "pipeline_artifacts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("number_value", Float(53)),
+    Column("is_ours", Boolean, nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("created_at", Moment, nullable=False),
+    Column("last_update", Moment, nullable=False),
+    Index(None, "namespace", "created_at", "id"),
+    Index(None, "namespace", "last_update", "id"),
+    Index(None, "namespace", "name", "id"),
+    Index(None, "namespace", "type", "id"),
+    Index(None, "namespace", "uri", "id"),
+    Index(None, "run_id", "name"),
+    Index(None, "created_at"),
+)
+"""`metadata` is JSON, as text that can be searched. `size_bytes`: NULL when nobody has looked."""
+
+LINKS = Table(
+    "pipeline_artifact_tasks",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("artifact_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("producer", Text, nullable=False),
+    Column("iteration", Integer),
+    Index(None, "run_id", "task_id"),
+    Index(None, "artifact_id"),
+    Index(None, "namespace", "id"),
+)
+"""`type` is an `engine.records.IoType`; `producer` the task that it comes from, in the same dag."""
