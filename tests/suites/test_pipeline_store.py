@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
-from flowdeck.components.pipelines.engine.events import Event, RunStarted, TimePassed
+from flowdeck.components.pipelines.engine.events import Event, RunStarted, TerminateRequested, TimePassed
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.store import experiments, runs
@@ -89,7 +89,28 @@ async def test_states_are_kept_in_their_order(store: Database) -> None:
     run = await store.read(lambda connection: runs.get(connection, "a"))
     assert [entry["state"] for entry in run.history] == ["PENDING", "RUNNING", "FAILED"]
     assert (run.is_active, run.finished_at, run.error) == (False, START + timedelta(seconds=3), "because")
-    assert await store.read(runs.active) == []
+    assert await store.read(runs.at_work) == {}
+
+
+async def test_who_works_on_runs_learns_which_are_wanted(store: Database) -> None:
+    experiment = await an_experiment(store)
+    await a_run(store, "a", experiment)
+    await a_run(store, "b", experiment)
+    wish = TerminateRequested(at=0.0)
+    await store.write(lambda connection: runs.wish(connection, "b", wish, START))
+    assert [(key.name, wanted) for key, wanted in (await store.read(runs.at_work)).items()] == [
+        ("a", False),
+        ("b", True),
+    ]
+
+
+async def test_nothing_is_noted_of_a_run_that_was_removed(store: Database) -> None:
+    await a_run(store, "a", await an_experiment(store))
+    await store.write(partial(runs.remove, id="a"))
+    with pytest.raises(NotFound):
+        await store.write(partial(runs.append, run_id="a", first=0, happened=[RunStarted(at=1.0)]))
+    with pytest.raises(NotFound):
+        await store.read(partial(runs.wishes, run_id="a"))
 
 
 async def test_events_are_appended_by_one_writer(store: Database) -> None:

@@ -210,3 +210,24 @@ async def test_a_program_that_leaves_nonsense_fails_its_task_alone(scene: Scene,
     ended = await scene.go(run)
     assert ended.state == "FAILED"
     assert "failed to read" in ended.error
+
+
+async def test_a_run_that_was_removed_loses_its_pod(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    await scene.database.write(lambda connection: runs.remove(connection, run.id))
+    scene.controller.look_at(run)
+    await scene.settle()
+    assert await scene.world.list(POD) == []
+    assert scene.controller.opened == {}
+
+
+async def test_a_run_that_was_removed_while_nobody_looked_loses_its_pod(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    await scene.world.kill()
+    await scene.database.write(lambda connection: runs.remove(connection, run.id))
+    await scene.world.start(scene.controllers)
+    await scene.controller.end_orphans()
+    await scene.settle()
+    assert await scene.world.list(POD) == []

@@ -32,12 +32,12 @@ from flowdeck.components.pipelines.engine.states import HAS_POD, State
 from flowdeck.components.pipelines.engine.task_run import TaskRun
 from flowdeck.components.pipelines.runner import folders, pods
 from flowdeck.components.pipelines.runner.outputs import BadOutput, outputs_of
-from flowdeck.components.pipelines.runner.pods import LAUNCHER, Place
+from flowdeck.components.pipelines.runner.pods import LAUNCHER, RUN_LABEL, Place
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.kube.errors import AlreadyExists, ApiError, InternalError, ServiceUnavailable, Timeout, TooManyRequests
 from flowdeck.kube.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, POD
-from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_being_deleted, uid_of
+from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_being_deleted, key_of, uid_of
 from flowdeck.sql.database import Database
 
 MANAGER = "flowdeck-pipelines"
@@ -107,6 +107,11 @@ class Acts:
             )
             return [started]
         return []
+
+    async def stop_pods(self, run: ObjectKey) -> None:
+        """Of a run that is no more."""
+        for pod in (await self.client.list(POD, namespace=run.namespace, labels=f"{RUN_LABEL}={run.name}")).items:
+            await self.client.delete(POD, key_of(pod), missing_ok=True)
 
     # ---- pods --------------------------------------------------------------------------------------------------
 

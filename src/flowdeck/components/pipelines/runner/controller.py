@@ -37,7 +37,7 @@ from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.controller.contract import DONE, Feeds, Maps, Result, look_again_in
 from flowdeck.kube.errors import BadRequest, Conflict, NotFound
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of, labels_of
 from flowdeck.sql.database import Database
 
 
@@ -77,13 +77,24 @@ class RunController:
 
     def look_at(self, run: Run) -> None:
         """A run is new, or somebody wants something of it."""
-        for poke in self.pokes:
-            poke(ObjectKey(run.namespace, run.id))
+        self._poke(ObjectKey(run.namespace, run.id))
 
     async def open_all(self) -> None:
-        """Takes up the runs that are not finished: at the start."""
-        for run in await self.database.read(runs.active):
-            self.look_at(run)
+        """Takes up the runs that nobody works on, or of which somebody wants something."""
+        at_work = await self.database.read(runs.at_work)
+        for key, is_wanted in at_work.items():
+            if is_wanted or key not in self.opened:
+                self._poke(key)
+        for key in self.opened.keys() - at_work.keys():
+            self._poke(key)
+
+    async def end_orphans(self) -> None:
+        """Looks at the runs of pods that go on though nobody works on their run: it may have been removed."""
+        at_work = await self.database.read(runs.at_work)
+        for pod in (await self.acts.client.list(POD, labels=RUN_LABEL)).items:
+            key = ObjectKey(key_of(pod).namespace, labels_of(pod)[RUN_LABEL])
+            if key not in at_work and get_in(pod, "status", "phase") not in ("Succeeded", "Failed"):
+                self._poke(key)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         with ExitStack() as on_failure:
@@ -100,7 +111,12 @@ class RunController:
             if opened is None:
                 return DONE
             await self._advance(opened, await self._do(opened, opened.state.outstanding()))
-        await self._take_wishes(opened)
+        try:
+            await self._take_wishes(opened)
+        except NotFound:  # it was removed
+            del self.opened[key]
+            await self.acts.stop_pods(key)
+            return DONE
         await self._advance(opened, self._due(opened))
         while opened.changed:
             name = opened.changed.pop()
@@ -124,8 +140,12 @@ class RunController:
 
     # ----------------------------------------------------------------------------------------------------------
 
+    def _poke(self, key: ObjectKey) -> None:
+        for poke in self.pokes:
+            poke(key)
+
     async def _open(self, key: ObjectKey) -> Opened | None:
-        """Reads a run and all that happened to it; None when nobody needs to work on it."""
+        """Reads a run and all that happened to it; None when nobody needs to work on it. One that was removed stops."""
 
         def read(connection: Connection) -> tuple[Run, RunState, list[Event]]:
             row = runs.get(connection, key.name)
@@ -135,6 +155,7 @@ class RunController:
         try:
             row, state, happened = await self.database.read(read)
         except NotFound:
+            await self.acts.stop_pods(key)
             return None
         if not row.is_active:
             return None

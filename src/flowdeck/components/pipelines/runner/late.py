@@ -49,6 +49,8 @@ class LateRuns:
         if stores.is_empty:
             return DONE
         await self.ctx.started()
+        if self._controller is None:
+            await (await self._loaded()).end_orphans()
         await (await self._loaded()).open_all()
         return look_again_in(LOOK_S) if stores.is_shared else DONE
 

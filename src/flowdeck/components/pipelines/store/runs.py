@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, delete, insert, select, update
 
 from flowdeck.components.pipelines.engine.events import Event, RetryRequested, TerminateRequested, decode, encode
 from flowdeck.components.pipelines.engine.records import TaskRecord
@@ -26,7 +26,7 @@ from flowdeck.components.pipelines.store.tables import (
     WISHES,
 )
 from flowdeck.kube.errors import NotFound
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.listing import Listed, page
 from flowdeck.web.listing import ListQuery, Page
 from flowdeck.web.rpc_errors import FailedPrecondition
@@ -153,10 +153,11 @@ def listed(connection: Connection, query: ListQuery, *, namespace: str, experime
     return page(connection, rows, LISTED, query, _made)
 
 
-def active(connection: Connection) -> list[Run]:
-    """Those that somebody must work on, from the oldest."""
-    rows = select(RUNS).where(_C.is_active).order_by(_C.created_at, _C.id)
-    return [_made(row) for row in connection.execute(rows).mappings()]
+def at_work(connection: Connection) -> dict[ObjectKey, bool]:
+    """The runs that somebody must work on, by namespace and id, and whether a user wants something of them."""
+    wished = select(WISHES.c.run_id).where(WISHES.c.run_id == _C.id).exists()
+    rows = select(_C.namespace, _C.id, wished).where(_C.is_active).order_by(_C.created_at, _C.id)
+    return {ObjectKey(namespace, id): bool(wants) for namespace, id, wants in connection.execute(rows)}
 
 
 def archive(connection: Connection, id: str) -> None:
@@ -209,8 +210,11 @@ def events(connection: Connection, run_id: str) -> list[Event]:
 def append(connection: Connection, run_id: str, first: int, happened: Sequence[Event]) -> None:
     """Adds to a run's events; `first` is the number of the first one, which is how many there were.
 
-    Raises `IntegrityError` when somebody else has written that number: he works on this run, too.
+    Raises `IntegrityError` when somebody else has written that number: he works on this run, too. `NotFound` when the
+    run was removed.
     """
+    there = select(_C.id).where(_C.id == run_id)
+    _check(connection, there.with_for_update(key_share=True), run_id)  # and it stays there
     rows = [{"run_id": run_id, "number": first + at, "event": encode(event)} for at, event in enumerate(happened)]
     connection.execute(insert(EVENTS), rows)
 
@@ -223,7 +227,8 @@ def wish(connection: Connection, run_id: str, event: TerminateRequested | RetryR
 
 
 def wishes(connection: Connection, run_id: str) -> list[tuple[int, Event]]:
-    """Those of a run, with their numbers, in order."""
+    """Those of a run, with their numbers, in order. Raises `NotFound` when it was removed."""
+    _check(connection, select(_C.id).where(_C.id == run_id), run_id)
     rows = select(WISHES.c.number, WISHES.c.event).where(WISHES.c.run_id == run_id).order_by(WISHES.c.number)
     return [(number, decode(event)) for number, event in connection.execute(rows)]
 
@@ -282,6 +287,12 @@ def tasks_of(connection: Connection, run_ids: Collection[str]) -> list[TaskRecor
     """The tasks of several runs, each run's from the first that began."""
     rows = select(TASKS.c.record).where(TASKS.c.run_id.in_(run_ids)).order_by(TASKS.c.began_at, TASKS.c.id)
     return [msgspec.convert(record, TaskRecord) for record in connection.execute(rows).scalars()]
+
+
+def _check(connection: Connection, there: Select[Any], run_id: str) -> None:
+    """Raises `NotFound` when that finds nothing."""
+    if connection.execute(there).first() is None:
+        raise NotFound(f"ResourceNotFoundError: Run {run_id} not found.")
 
 
 def _put(connection: Connection, table: Table, key: dict[str, str], values: dict[str, Any]) -> None:
