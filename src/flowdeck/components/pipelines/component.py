@@ -6,6 +6,7 @@ from typing import Any
 from flowdeck.components.base import Context, Front, Right
 from flowdeck.components.pipelines import admission
 from flowdeck.components.pipelines.kinds import definitions
+from flowdeck.components.pipelines.late import RECURRING_RUNS, Late
 from flowdeck.components.pipelines.objects import shipped_objects
 from flowdeck.components.pipelines.rights import RIGHTS
 from flowdeck.components.pipelines.runner.late import LateRuns
@@ -29,7 +30,8 @@ class Pipelines:
 
     def controllers(self, ctx: Context) -> Sequence[Controller]:
         """None of them loads SQL before it has something to do."""
-        return (LateRuns(ctx),)
+        recurring = Late(ctx, "recurring-run", RECURRING_RUNS, "flowdeck.components.pipelines.schedules.made")
+        return (LateRuns(ctx), recurring)
 
     def servers(self, ctx: Context) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         return (PipelinesServer(ctx).run,)

@@ -35,3 +35,5 @@ class PipelinesSettings:
     NetworkPolicy)."""
     caching: bool = True
     """Whether tasks that want it may take the outputs of earlier ones."""
+    time_zone: str = ""
+    """Where the cron of recurring runs is read: `Europe/Berlin`; empty: the machine's."""

@@ -15,13 +15,13 @@ from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.plan.types import Plan
+from flowdeck.components.pipelines.settings import DEFAULT_SERVICE_ACCOUNT
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.values.macros import Moment, with_macros
 from flowdeck.kube.objects import Tree
 
 DEFAULT_ROOT: Final = "minio://mlpipeline/v2/artifacts"
 """Where artifacts go when nobody says."""
-DEFAULT_SERVICE_ACCOUNT: Final = "pipeline-runner"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from flowdeck.components.pipelines import admission
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
+from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.catalog import Catalog
@@ -16,6 +17,7 @@ from flowdeck.components.pipelines.kinds import GROUP, definitions
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
 from flowdeck.sql.database import Database
+from flowdeck.stores import News
 from flowdeck.web.identity import AccessReviews, Authorizer, HeaderIdentity, Identity, SingleUser
 from flowdeck.web.routing import Door, Route, application
 from flowdeck.web.rpc_errors import rpc_error
@@ -41,13 +43,17 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
-def surface(world: World, database: Database, *, multi_user: bool) -> Sequence[Route]:
+def surface(world: World, database: Database, door: Door, *, multi_user: bool) -> Sequence[Route]:
     tenancy = Tenancy(multi_user)
     catalog = Catalog(world.client)
+    recurring = RecurringRuns(
+        database=database, catalog=catalog, tenancy=tenancy, clock=world.clock, news=News(), door=door, zone=""
+    )
     return [
         *Uploads(catalog, tenancy).routes(),
         *Pipelines(catalog, tenancy).routes(),
         *Experiments(database, tenancy, world.clock).routes(),
+        *recurring.routes(),
     ]
 
 
@@ -56,7 +62,7 @@ def http(world: World, database: Database, *, multi_user: bool = False) -> httpx
     identity: Identity = HeaderIdentity("kubeflow-userid") if multi_user else one
     authorizer: Authorizer = AccessReviews(world.client) if multi_user else one
     door = Door(identity, authorizer, GROUP, "v1beta1")
-    app = application(surface(world, database, multi_user=multi_user), door, rpc_error)
+    app = application(surface(world, database, door, multi_user=multi_user), door, rpc_error)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pipelines/apis/v2beta1")
 
 

@@ -4,6 +4,7 @@ Source: kubeflow/pipelines (backend/api/v2beta1/experiment.proto, backend/src/ap
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,13 +15,15 @@ from flowdeck.components.pipelines.api.messages import listed, message_in, reply
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.store import experiments
-from flowdeck.components.pipelines.store.experiments import Experiment
+from flowdeck.components.pipelines.store.experiments import ARCHIVED, Experiment
+from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import format_time
 from flowdeck.sql.database import Database
 from flowdeck.web.listing import list_query
 from flowdeck.web.predicates import predicates_of
 from flowdeck.web.routing import Needs, Route
+from flowdeck.web.rpc_errors import FailedPrecondition
 
 KEYS = tuple(experiments.LISTED.columns)
 MAX_NAME = 128
@@ -100,6 +103,24 @@ class Experiments:
             }
         )
         return {**told, "last_run_created_at": format_time(experiment.last_run_created_at)}
+
+
+async def experiment_for(database: Database, tenancy: Tenancy, id: str, now: datetime) -> Experiment:
+    """That of a new run or recurring run; `""`: the default one, where there is one.
+
+    Raises `NotFound`, `BadRequest`, `FailedPrecondition` when it is archived.
+    """
+    if id:
+        found = await database.read(lambda connection: experiments.get(connection, id))
+    elif tenancy.multi_user:
+        raise BadRequest("Invalid input error: Experiment id can not be empty in multi-user mode")
+    else:
+        found = await database.write(lambda connection: experiments.default(connection, tenancy.namespace, now))
+    if found.storage_state == ARCHIVED:
+        raise FailedPrecondition(
+            f"Invalid input error: Failed to create a run in experiment {found.id}: it is archived; unarchive it"
+        )
+    return found
 
 
 def _id(request: Request) -> str:

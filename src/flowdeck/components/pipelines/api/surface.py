@@ -8,6 +8,7 @@ from flowdeck.components.base import Context
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.health import Health
 from flowdeck.components.pipelines.api.pipelines import Pipelines
+from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
 from flowdeck.components.pipelines.api.runs import Runs
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
@@ -15,6 +16,7 @@ from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.kinds import GROUP
 from flowdeck.components.pipelines.runner.late import MIGRATIONS
+from flowdeck.components.pipelines.schedules.made import zone_of
 from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, PipelinesSettings
 from flowdeck.components.pipelines.store import experiments
 from flowdeck.sql.database import Database
@@ -81,10 +83,20 @@ class Parts:
             door=door,
             options=Options(caching=self.settings.caching),
         )
+        recurring = RecurringRuns(
+            database=database,
+            catalog=catalog,
+            tenancy=tenancy,
+            clock=ctx.clock,
+            news=ctx.stores.news,
+            door=door,
+            zone=zone_of(self.settings),
+        )
         return [
             *Health(database, tenancy).routes(),
             *Uploads(catalog, tenancy).routes(),
             *Pipelines(catalog, tenancy).routes(),
             *Experiments(database, tenancy, ctx.clock).routes(),
             *runs.routes(),
+            *recurring.routes(),
         ]

@@ -49,18 +49,19 @@ class RecurringRunController:
     """Where lines of cron are read; empty: UTC."""
     begin: Callable[[Run], None]
     """Told of each new run."""
-    _poke: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+    pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+    """Called with a recurring run that shall be looked at."""
 
     name: ClassVar[str] = "recurring-run"
     kind: ClassVar[Kind | None] = None
 
     @property
     def watches(self) -> Sequence[Feeds]:
-        return (Feeds(self._poke.append),)
+        return (Feeds(self.pokes.append),)
 
     def look_at(self, namespace: str, id: str) -> None:
         """It is new, or was changed."""
-        for poke in self._poke:
+        for poke in self.pokes:
             poke(ObjectKey(namespace, id))
 
     async def open_all(self) -> None:
