@@ -7,23 +7,14 @@ FirstOf         the first that knows the sender
 OnBehalf        a sender who may act for others, and does
 """
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
 from flowdeck.client.base import Client
+from flowdeck.client.reviews import TokenReviews, access_review
 from flowdeck.clock import Clock
 from flowdeck.kube.errors import Forbidden, Unauthorized
-from flowdeck.kube.kinds import SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW
-from flowdeck.kube.objects import Kind, Tree
-
-TRUST_S = 60.0
-"""How long an answer about a token is believed."""
-MAX_TRUSTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,35 +84,21 @@ class HeaderIdentity:
         return User(value.removeprefix(self.prefix))
 
 
-@dataclass
 class TokenIdentity:
-    """Asks the API server whose token it is; a good answer is believed for `TRUST_S`."""
+    """Asks the API server whose token it is; the token must be made for that audience."""
 
-    client: Client
-    clock: Clock
-    audience: str
-    """What the token must be made for."""
-    _trusted: "OrderedDict[bytes, tuple[float, User]]" = field(default_factory=OrderedDict)
+    def __init__(self, client: Client, clock: Clock, audience: str) -> None:
+        self._reviews = TokenReviews(client, clock)
+        self._audience = audience
 
     async def of(self, headers: Mapping[str, str]) -> User | None:
         scheme, _, token = headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return None
-        digest = hashlib.sha256(token.strip().encode()).digest()
-        until, user = self._trusted.get(digest, (0.0, None))
-        if user is None or until <= self.clock.monotonic():
-            user = await self._review(token.strip())
-            self._trusted[digest] = (self.clock.monotonic() + TRUST_S, user)
-            if len(self._trusted) > MAX_TRUSTED:
-                self._trusted.popitem(last=False)
-        return user
-
-    async def _review(self, token: str) -> User:
-        status = await _reviewed(self.client, TOKEN_REVIEW, {"token": token, "audiences": [self.audience]})
-        if not status.get("authenticated") or self.audience not in (status.get("audiences") or ()):
-            raise Unauthorized(f"the token is not valid for {self.audience}: ask for one with that audience")
-        user = status.get("user") or {}
-        return User(str(user.get("username", "")), tuple(user.get("groups") or ()))
+        user = await self._reviews.user_of(token.strip(), audience=self._audience)
+        if user is None:
+            raise Unauthorized(f"the token is not valid for {self._audience}: ask for one with that audience")
+        return User(user.name, user.groups)
 
 
 @dataclass(frozen=True)
@@ -173,15 +150,8 @@ class AccessReviews:
             "name": access.name,
         }
         wanted = {"user": user.name, "groups": list(user.groups), "resourceAttributes": attributes}
-        status = await _reviewed(self.client, SUBJECT_ACCESS_REVIEW, wanted)
-        if not status.get("allowed"):
-            reason = status.get("reason") or f"no rule lets him {access.verb} {access.resource}.{access.group}"
+        allowed, why = await access_review(self.client, wanted)
+        if not allowed:
+            reason = why or f"no rule lets him {access.verb} {access.resource}.{access.group}"
             where = f" in namespace {access.namespace!r}" if access.namespace else ""
             raise Forbidden(f"User '{user.name}' is not authorized with reason: {reason}{where}")
-
-
-async def _reviewed(client: Client, kind: Kind, spec: Tree) -> Tree:
-    review = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": spec}
-    answer: Tree = msgspec.json.decode(await client.raw("POST", kind.url(), body=review))
-    status: Tree = answer.get("status") or {}
-    return status

@@ -15,17 +15,16 @@ A good answer is the request's body; a bad one is a Kubernetes `Status`. Every r
 Source: kubeflow/trainer (pkg/statusserver)
 """
 
-import hashlib
 import socket
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from flowdeck.client.base import Client
+from flowdeck.client.reviews import TokenReviews
 from flowdeck.clock import Clock
 from flowdeck.components.base import Front, published_already
 from flowdeck.components.training.progress import audience_of
@@ -40,16 +39,12 @@ from flowdeck.kube.errors import (
     NotFound,
     RequestEntityTooLarge,
 )
-from flowdeck.kube.kinds import TOKEN_REVIEW
-from flowdeck.kube.objects import ObjectKey, Tree, get_in
+from flowdeck.kube.objects import ObjectKey
 from flowdeck.serving import BodyTooLarge, CertificateFiles, Receive, Scope, Send, answer, body_of, serve
 
 MANAGER = "trainer-status"
 MAX_BODY = 64 * 1024
 READ_TIMEOUT_S = 10
-TRUST_S = 60
-"""How long a token that was found good is not asked about again."""
-MAX_TRUSTED = 10_000
 
 _ACCOUNT = "system:serviceaccount:"
 _UNTYPED = "failed to create typed patch object"
@@ -58,52 +53,12 @@ _UNTYPED = "failed to create typed patch object"
 FRONT = Front(SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, target_port=SERVICE_PORT, label="progress")
 
 
-@dataclass
-class Tokens:
-    """Who may report on which TrainJob: service accounts of its namespace, with a token made for just that."""
-
-    client: Client
-    clock: Clock
-    _trusted: "OrderedDict[bytes, float]" = field(default_factory=OrderedDict)
-
-    async def check(self, token: str, job: ObjectKey) -> None:
-        """Raises `Forbidden`; `InternalError` when the API server cannot be asked."""
-        audience = audience_of(job)
-        digest = hashlib.sha256(f"{audience}\0{token}".encode()).digest()
-        if self._trusted.get(digest, 0.0) > self.clock.monotonic():
-            return
-        status = await self._review(token, audience)
-        account = get_in(status, "user", "username", default="")
-        if not (
-            status.get("authenticated")
-            and audience in (status.get("audiences") or ())
-            and account.startswith(f"{_ACCOUNT}{job.namespace}:")
-        ):
-            raise Forbidden("Forbidden")
-        self._trusted[digest] = self.clock.monotonic() + TRUST_S
-        if len(self._trusted) > MAX_TRUSTED:
-            self._trusted.popitem(last=False)
-
-    async def _review(self, token: str, audience: str) -> Tree:
-        review = {
-            "apiVersion": TOKEN_REVIEW.api_version,
-            "kind": TOKEN_REVIEW.kind,
-            "spec": {"token": token, "audiences": [audience]},
-        }
-        try:
-            answer = await self.client.raw("POST", TOKEN_REVIEW.url(), body=review)
-        except (ApiError, OSError) as error:
-            raise InternalError("Internal error") from error
-        status: Tree = msgspec.json.decode(answer).get("status") or {}
-        return status
-
-
 @dataclass(frozen=True)
 class ProgressApp:
     """The ASGI application."""
 
     client: Client
-    tokens: Tokens
+    tokens: TokenReviews
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -118,12 +73,21 @@ class ProgressApp:
         job = _job_at(scope["path"]) if scope["method"] == "POST" else None
         if job is None:
             raise NotFound("Not found")
-        await self.tokens.check(_bearer(scope), job)
+        await self._check(_bearer(scope), job)
         body = await _read(receive)
         status = _trainer_status(body)
         if status is not None:
             await self._store(job, status)
         return body
+
+    async def _check(self, token: str, job: ObjectKey) -> None:
+        """Service accounts of its namespace may report on a TrainJob, with a token made for just that."""
+        try:
+            user = await self.tokens.user_of(token, audience=audience_of(job))
+        except (ApiError, OSError) as error:
+            raise InternalError("Internal error") from error
+        if user is None or not user.name.startswith(f"{_ACCOUNT}{job.namespace}:"):
+            raise Forbidden("Forbidden")
 
     async def _store(self, job: ObjectKey, trainer_status: Any) -> None:
         obj = {
@@ -163,7 +127,7 @@ class ProgressServer:
         assert settings.tls_key is not None
         listener = socket.create_server((settings.progress_host, settings.progress_port), backlog=2048)
         await self.publish(FRONT, settings.progress_host, listener.getsockname()[1])
-        app = ProgressApp(self.client, Tokens(self.client, self.clock))
+        app = ProgressApp(self.client, TokenReviews(self.client, self.clock))
         await serve(app, listener, self.clock, certificate=CertificateFiles(settings.tls_certificate, settings.tls_key))
 
 

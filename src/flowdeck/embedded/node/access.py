@@ -4,24 +4,23 @@ each for what the cluster lets them do with this node.
 Source: kubernetes/kubernetes (cmd/kubelet/app/auth.go, pkg/kubelet/server/auth.go).
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flowdeck.client.base import Client
+from flowdeck.client.reviews import TokenReviews, access_review
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.contract import User
 from flowdeck.embedded.apiserver.tokens import Authenticated
 from flowdeck.embedded.node.streams.web_socket import Scope
 from flowdeck.kube.errors import Forbidden
-from flowdeck.kube.kinds import SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW
-from flowdeck.kube.objects import Tree, get_in
+from flowdeck.kube.objects import Tree
 
 MASTERS = "system:masters"
 """May do everything, everywhere: nobody needs to be asked."""
-TOKEN_LIFE = timedelta(minutes=2)
+TOKEN_TRUST_S = 120.0
 """For how long an answer about a token is believed."""
 ALLOWED_LIFE = timedelta(minutes=5)
 DENIED_LIFE = timedelta(seconds=30)
@@ -39,34 +38,14 @@ _SUBRESOURCES = {
 
 
 @dataclass(frozen=True)
-class TokenReviews:
-    """Asks the cluster whom a bearer token stands for."""
+class ReviewedTokens:
+    """Bearer tokens that the cluster knows."""
 
-    client: Client
-    clock: Clock
-    _known: dict[bytes, tuple[Authenticated, datetime]] = field(default_factory=dict)
-    """By the token's digest: tokens are not kept."""
+    reviews: TokenReviews
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(digest)
-        if known is not None and known[1] > self.clock.now():
-            return known[0]
-        review: Tree = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}}
-        review["spec"] = {"token": token}
-        status = (await self.client.create(TOKEN_REVIEW, review)).get("status") or {}
-        if not status.get("authenticated"):
-            return None
-        if len(self._known) >= MOST_ANSWERS:
-            self._known.clear()
-        found = Authenticated(_user(status.get("user") or {}))
-        self._known[digest] = (found, self.clock.now() + TOKEN_LIFE)
-        return found
-
-
-def _user(info: Tree) -> User:
-    extra = {name: tuple(values) for name, values in (info.get("extra") or {}).items()}
-    return User(info.get("username", ""), info.get("uid", ""), tuple(info.get("groups") or ()), extra)
+        user = await self.reviews.user_of(token)
+        return None if user is None else Authenticated(User(user.name, user.uid, user.groups, user.extra))
 
 
 class Access:
@@ -76,9 +55,8 @@ class Access:
         self._client = client
         self._clock = clock
         self._node = node
-        self._authenticator = Union(
-            [ClientCertificates(clock), BearerTokens([TokenReviews(client, clock)])], allow_anonymous=False
-        )
+        tokens = BearerTokens([ReviewedTokens(TokenReviews(client, clock, TOKEN_TRUST_S))])
+        self._authenticator = Union([ClientCertificates(clock), tokens], allow_anonymous=False)
         self._decided: dict[tuple[str, tuple[str, ...], str, str], tuple[bool, datetime]] = {}
 
     async def check(self, scope: Scope) -> None:
@@ -104,9 +82,7 @@ class Access:
         attributes = {"verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource}
         spec: Tree = {"resourceAttributes": {**attributes, "name": self._node}, "user": user.name}
         spec |= {"uid": user.uid, "groups": list(user.groups), "extra": {k: list(v) for k, v in user.extra.items()}}
-        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": spec}
-        answer = await self._client.create(SUBJECT_ACCESS_REVIEW, review)
-        allowed = bool(get_in(answer, "status", "allowed"))
+        allowed, _ = await access_review(self._client, spec)
         if len(self._decided) >= MOST_ANSWERS:
             self._decided.clear()
         self._decided[question] = (allowed, self._clock.now() + (ALLOWED_LIFE if allowed else DENIED_LIFE))

@@ -1,0 +1,1 @@
+"""What stands beside the clients; their promise is held by tests/suites/test_client.py."""
