@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api import messages
+from flowdeck.components.pipelines.api.experiments import experiment_for
 from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, message_in, reply
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.run_message import run_message
@@ -29,7 +30,7 @@ from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.runner.late import RUNS
 from flowdeck.components.pipelines.store import experiments, runs
-from flowdeck.components.pipelines.store.experiments import ARCHIVED, Experiment
+from flowdeck.components.pipelines.store.experiments import Experiment
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.submission import Submission, run_of
 from flowdeck.kube.errors import BadRequest
@@ -39,7 +40,7 @@ from flowdeck.stores import News
 from flowdeck.web.listing import DEFAULT_PAGE, list_query
 from flowdeck.web.predicates import predicates_of
 from flowdeck.web.routing import Door, Needs, Route
-from flowdeck.web.rpc_errors import Aborted, FailedPrecondition
+from flowdeck.web.rpc_errors import Aborted
 
 KEYS = tuple(runs.LISTED.columns)
 MAX_NAME = 128
@@ -89,9 +90,9 @@ class Runs:
         )
         if self.tenancy.multi_user and source.namespace:
             await self.door.check(request, "get", "pipelines", source.namespace)
-        run = await asyncio.to_thread(self._run, asked, name, experiment, source)
-        await self.database.write(lambda connection: _keep(connection, run, source))
-        self.news.tell(RUNS, ObjectKey(run.namespace, run.id))
+        wanted = await asyncio.to_thread(self._run, asked, name, experiment, source)
+        run = await self.database.write(lambda connection: _kept(connection, wanted, source))
+        self._tell(run)
         return reply(run_message(run, source.document.wire))
 
     def _run(self, asked: messages.Run, name: str, experiment: Experiment, source: Source) -> Run:
@@ -116,21 +117,8 @@ class Runs:
         return run_of(wanted, self.clock.now())
 
     async def _experiment(self, request: Request, asked: messages.Run) -> Experiment:
-        """That of a new run. Raises `NotFound`, `BadRequest`, `FailedPrecondition` when it is archived."""
         id = asked.experiment_id or request.query_params.get("experiment_id", "")
-        if id:
-            found = await self.database.read(lambda connection: experiments.get(connection, id))
-        elif self.tenancy.multi_user:
-            raise BadRequest("Invalid input error: Experiment id can not be empty in multi-user mode")
-        else:
-            found = await self.database.write(
-                lambda connection: experiments.default(connection, self.tenancy.namespace, self.clock.now())
-            )
-        if found.storage_state == ARCHIVED:
-            raise FailedPrecondition(
-                f"Invalid input error: Failed to create a run in experiment {found.id}: it is archived; unarchive it"
-            )
-        return found
+        return await experiment_for(self.database, self.tenancy, id, self.clock.now())
 
     # ---- those that there are ----------------------------------------------------------------------------------
 
@@ -176,7 +164,7 @@ class Runs:
             runs.remove(connection, run.id)
             return run
 
-        await self._tell(await self.database.write(remove))
+        self._tell(await self.database.write(remove))
         return reply()
 
     async def terminate(self, request: Request) -> Response:
@@ -190,7 +178,7 @@ class Runs:
                 runs.wish(connection, run.id, event, now)
             return run
 
-        await self._tell(await self.database.write(wish))
+        self._tell(await self.database.write(wish))
         return reply()
 
     async def retry(self, request: Request) -> Response:
@@ -210,10 +198,10 @@ class Runs:
             runs.wish(connection, run.id, event, now)
             return run
 
-        await self._tell(await self.database.write(wish))
+        self._tell(await self.database.write(wish))
         return reply()
 
-    async def _tell(self, run: Run) -> None:
+    def _tell(self, run: Run) -> None:
         self.news.tell(RUNS, ObjectKey(run.namespace, run.id))
 
     # ---- whose they are ----------------------------------------------------------------------------------------
@@ -236,9 +224,10 @@ class Runs:
         return (await self.database.read(lambda connection: runs.get(connection, _id(request)))).namespace
 
 
-def _keep(connection: Connection, run: Run, source: Source) -> None:
+def _kept(connection: Connection, run: Run, source: Source) -> Run:
     runs.keep_document(connection, source.document)
     runs.create(connection, run)
+    return runs.get(connection, run.id)
 
 
 def _by_run(records: Sequence[TaskRecord]) -> Mapping[str, Sequence[TaskRecord]]:

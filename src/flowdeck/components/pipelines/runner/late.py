@@ -1,6 +1,6 @@
 """Stands for controllers that need the database, until there is something for them to do: SQL is heavy to load.
 
-    LateRuns        a key comes, or unfinished runs are found at the start: then `RunController` is made
+LateRuns        a key comes, or unfinished runs are found at the start: then `RunController` is made
 """
 
 import asyncio
