@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,8 @@ class Served:
     async def becomes(self, run_id: str, *states: RunStatus, error: str = "") -> None:
         """What who works on a run does."""
         for state in states:
-            now = self.world.clock.now()
-            await self.database.write(
-                lambda connection, s=state, at=now: runs.record_state(connection, run_id, s, error, at)
-            )
+            record = partial(runs.record_state, id=run_id, state=state, error=error, at=self.world.clock.now())
+            await self.database.write(record)
 
     async def let(self, user: str, namespace: str, resource: str, *verbs: str) -> None:
         """Gives a user rights."""
