@@ -19,6 +19,8 @@ _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ADDRESS = re.compile(r"\b10\.\d+\.\d+\.\d+\b")
 _UNTOLD = ("uid", "resourceVersion", "creationTimestamp", "managedFields")
+_TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+_BEGINNING = ("NewReplicaSetCreated", "ReplicaSetUpdated")
 _UNORDERED = ("endpoints", "addresses", "notReadyAddresses", "conditions", "ownerReferences", "uncountedTerminatedPods")
 
 
@@ -34,9 +36,24 @@ def events_of(events: Sequence[Tree], namespace: str) -> list[Any]:
 
 
 def _without_noise(obj: Tree) -> Tree:
-    """A slice of endpoints counts its writes as generations; how many it took is chance."""
+    """A slice of endpoints counts its writes as generations; how many it took is chance.
+
+    So is whether the last of them was due to a change of a pod (`_TRIGGER`): two changes in one second are one.
+    """
     untold = (*_UNTOLD, "generation") if "addressType" in obj else _UNTOLD
-    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name not in untold}}
+    metadata = {name: value for name, value in obj["metadata"].items() if name not in untold}
+    annotations = {name: text for name, text in metadata.pop("annotations", {}).items() if name != _TRIGGER}
+    found = {**obj, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
+    if conditions := obj.get("status", {}).get("conditions"):
+        found["status"] = {**obj["status"], "conditions": [_without_race(condition) for condition in conditions]}
+    return found
+
+
+def _without_race(condition: Tree) -> Tree:
+    """While pods of a new set begin: whether the controller has looked since it made the set is chance."""
+    if condition.get("type") != "Progressing" or condition.get("reason") not in _BEGINNING:
+        return condition
+    return {**condition, "reason": " or ".join(_BEGINNING), "message": ""}
 
 
 def _told(event: Tree) -> Tree:
