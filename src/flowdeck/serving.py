@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ RELOAD_S = 10.0
 log = structlog.get_logger()
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -76,16 +76,23 @@ class BodyTooLarge(Exception):
     """A request's body is longer than the application takes."""
 
 
+async def pieces_of(receive: Receive, *, limit: int) -> AsyncGenerator[bytes, None]:
+    """A request's body as it comes in. Raises `BodyTooLarge` once it is longer; `OSError` when the client hangs up."""
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError("the client hung up")
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLarge(f"the body is longer than {limit} bytes")
+        yield piece
+        if not message.get("more_body"):
+            return
+
+
 async def body_of(receive: Receive, *, limit: int, within_s: float) -> bytes:
-    """A request's body. Raises `BodyTooLarge`; `OSError` when the client hangs up or takes too long."""
-    body = bytearray()
+    """A request's whole body. Raises as `pieces_of`; `TimeoutError`, an `OSError`, when it takes too long."""
     async with asyncio.timeout(within_s):
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ConnectionResetError("the client hung up")
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise BodyTooLarge(f"the body is longer than {limit} bytes")
-            if not message.get("more_body"):
-                return bytes(body)
+        return b"".join([piece async for piece in pieces_of(receive, limit=limit)])

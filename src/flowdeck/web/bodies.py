@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Iterator
 from typing import TypeVar
 
 import msgspec
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from flowdeck.kube.errors import BadRequest, RequestEntityTooLarge, Timeout
+from flowdeck.serving import BodyTooLarge, body_of, pieces_of
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a JSON body, unless a route says otherwise."""
@@ -27,7 +28,8 @@ async def raw(request: Request, *, limit: int = MAX_BODY) -> bytes:
     kept: bytes | None = getattr(request.state, "body", None)
     if kept is not None:
         return kept
-    body = await _in_time(request, _joined(_chunks(request, limit)))
+    with _refused(request, limit):
+        body = await body_of(request.receive, limit=limit, within_s=BODY_S)
     request.state.body = body
     return body
 
@@ -48,10 +50,12 @@ async def form(request: Request, *, limit: int) -> AsyncGenerator[FormData, None
     """A form of at most one file; a large one is kept on disk. Raises `BadRequest`, `RequestEntityTooLarge`,
     `Timeout`.
     """
-    chunks = _chunks(request, limit)
+    pieces = pieces_of(request.receive, limit=limit)
     try:
-        parser = MultiPartParser(request.headers, chunks, max_files=1, max_part_size=FORM)
-        found = await _in_time(request, parser.parse())
+        parser = MultiPartParser(request.headers, pieces, max_files=1, max_part_size=FORM)
+        with _refused(request, limit):
+            async with asyncio.timeout(BODY_S):
+                found = await parser.parse()
     except (MultiPartException, KeyError) as error:
         why = error.message if isinstance(error, MultiPartException) else "it is no multipart/form-data"
         raise BadRequest(f"the form cannot be read: {why}") from error
@@ -61,25 +65,15 @@ async def form(request: Request, *, limit: int) -> AsyncGenerator[FormData, None
         await found.close()
 
 
-async def _in_time(request: Request, reading: Awaitable[T]) -> T:
+@contextlib.contextmanager
+def _refused(request: Request, limit: int) -> Iterator[None]:
+    """Tells what goes wrong with a body in words of this API."""
     try:
-        async with asyncio.timeout(BODY_S):
-            return await reading
+        yield
+    except BodyTooLarge as error:
+        message = f"the body is larger than {limit} bytes, the limit of {request.url.path}"
+        raise RequestEntityTooLarge(message) from error
     except TimeoutError as error:
         raise Timeout(f"the body of {request.method} {request.url.path} did not come within {BODY_S:g} s") from error
-
-
-async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
-    return b"".join([chunk async for chunk in chunks])
-
-
-async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise RequestEntityTooLarge(f"the body is larger than {limit} bytes, the limit of {request.url.path}")
-            yield chunk
-    except ClientDisconnect as error:
+    except ConnectionResetError as error:
         raise BadRequest("the connection ended before the body did") from error

@@ -50,10 +50,11 @@ async def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one() -> None:
         await asgi.read_body(receiving(piece(b"kind: Pod"), {"type": "http.disconnect"}))
 
 
-async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("messages", [(), (piece(b"kind: Pod"),)], ids=["not-at-all", "not-wholly"])
+async def test_a_body_that_does_not_come_is_given_up(messages: Sequence[Tree], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "BODY_S", 0.02)
     with pytest.raises(Timeout, match="did not complete within the allotted timeout"):
-        await asgi.read_body(receiving(piece(b"kind: Pod")))
+        await asyncio.wait_for(asgi.read_body(receiving(*messages)), 5)
 
 
 def sent(body: bytes, media: str) -> RequestInfo:

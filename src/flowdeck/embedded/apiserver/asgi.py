@@ -12,6 +12,7 @@ import structlog
 from flowdeck.embedded.apiserver.contract import Answer
 from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES
 from flowdeck.kube.errors import ApiError, BadRequest, RequestEntityTooLarge, Timeout, UnknownPath
+from flowdeck.serving import BodyTooLarge, body_of
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -25,30 +26,14 @@ log = structlog.get_logger()
 
 async def read_body(receive: Receive, limit: int = MAX_BODY_BYTES) -> bytes:
     """The whole body of a request. Raises `RequestEntityTooLarge`, `Timeout`, and `BadRequest` when it breaks off."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return _within(message.get("body", b""), 0, limit)
     try:
-        async with asyncio.timeout(BODY_S):
-            return await _rest_of_body(message, receive, limit)
+        return await body_of(receive, limit=limit, within_s=BODY_S)
+    except BodyTooLarge as error:
+        raise RequestEntityTooLarge(f"Request entity too large: limit is {limit}") from error
     except TimeoutError as error:
         raise Timeout("Timeout: request did not complete within the allotted timeout") from error
-
-
-async def _rest_of_body(message: Mapping[str, Any], receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    while message["type"] == "http.request":
-        body += _within(message.get("body", b""), len(body), limit)
-        if not message.get("more_body"):
-            return bytes(body)
-        message = await receive()
-    raise BadRequest("unexpected EOF")
-
-
-def _within(piece: bytes, before: int, limit: int) -> bytes:
-    if before + len(piece) > limit:
-        raise RequestEntityTooLarge(f"Request entity too large: limit is {limit}")
-    return piece
+    except ConnectionResetError as error:
+        raise BadRequest("unexpected EOF") from error
 
 
 def error_answer(error: ApiError) -> Answer:
