@@ -13,9 +13,11 @@ import pytest
 
 from flowdeck.testing.platform import RunningPlatform
 from tests.conftest import OpenPlatform
+from tests.kfp_sdk.rest import Rest, rest_of
 from tests.sdk.conftest import environment
 
-KFP = ("kfp==2.17.3", "kfp-kubernetes==2.17.3")
+KFP = ("kfp==2.17.3", "kfp-kubernetes==2.17.3", "pip")
+"""With pip, which the `kfp.local` runner wants."""
 INSTEAD = ("certifi>=2024", "requests>=2.32")
 """Newest versions that the SDK pins, and that an index may not have yet."""
 RUN_TIMEOUT_S = 300
@@ -36,6 +38,13 @@ def pipelines(open_platform: OpenPlatform) -> Iterator[RunningPlatform]:
     """A platform that runs pods."""
     with open_platform() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def rest(pipelines: RunningPlatform) -> Iterator[Rest]:
+    """Its REST surface, as the administrator."""
+    with rest_of(pipelines) as rest:
+        yield rest
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def environment(requirement: str, *more: str, instead: Sequence[str] = ()) -> Pa
 
     `instead` are requirements that replace what packages ask for: pins that an index may not have.
     """
-    folder = _cache() / requirement
+    folder = _cache() / "+".join((requirement, *more))
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         install = ["pip", "install", "--quiet", "--python", str(python), requirement, *more]
