@@ -210,6 +210,11 @@ async def test_refusals_are_the_errors_of_the_api_with_their_causes(client):
         await client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "A"}})
     assert refused.value.causes[0].field == "metadata.name"
     assert await client.raw("GET", "/readyz") == b"ok"
+    async with client.stream("/readyz") as pieces:
+        assert b"".join([piece async for piece in pieces]) == b"ok"
+    with pytest.raises(NotFound):
+        async with client.stream("/api/v1/namespaces/default/pods/nobody/log"):
+            pass
 
 
 @pytest.mark.parametrize(("groups", "allowed"), [(["system:masters"], True), (["strangers"], False)])

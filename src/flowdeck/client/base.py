@@ -171,3 +171,9 @@ class Client(Reader, Writer, StatusWriter, Protocol):
     ) -> bytes:
         """One plain request, for what has no verb here: `/version`, `.../log`, `.../proxy/...`."""
         ...
+
+    def stream(
+        self, path: str, *, query: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """A GET whose body comes piece by piece: `.../log?follow=true`."""
+        ...

@@ -265,7 +265,6 @@ class HttpClient:
 
     @asynccontextmanager
     async def stream(self, path: str, *, query: Mapping[str, str] | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A GET whose body comes piece by piece: `.../log?follow=true`."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_S)
         async with self._open().get(
             self._config.server + path,

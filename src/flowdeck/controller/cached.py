@@ -193,6 +193,11 @@ class CachedClient:
     async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
         return await self.live.raw(method, path, query=query, body=body)
 
+    def stream(
+        self, path: str, *, query: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self.live.stream(path, query=query)
+
 
 def _candidates(cache: Informer, namespace: str, labels: LabelSelector, fields: FieldSelector) -> Sequence[Tree]:
     """The fewest objects that an index can narrow the question down to."""

@@ -130,7 +130,7 @@ class _Assembly:
         custom_kinds = CustomKinds(self.registry, self.stored)
         custom_kinds.load()
         self.store.on_change(custom_kinds.note)
-        client = DirectClient(self.verbs, self.pipeline.call)
+        client = DirectClient(self.verbs, self.pipeline.call, self.pipeline.ask)
         self.verbs.plugins = chain(
             self.stored,
             authorizer=self.authorizer,

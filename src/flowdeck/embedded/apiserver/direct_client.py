@@ -3,7 +3,7 @@
 Authentication and authorization are left out (the platform's own controllers use it); admission is not.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from flowdeck.client.base import ObjectList, PatchType, Propagation, WatchEvent
-from flowdeck.embedded.apiserver.contract import SYSTEM, Resource, User
+from flowdeck.embedded.apiserver.contract import SYSTEM, Answer, Resource, User
 from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.listing import SelectedWatch, Selection, read_page
 from flowdeck.embedded.apiserver.verbs import Verbs
@@ -21,6 +21,7 @@ from flowdeck.kube.objects import Kind, ObjectKey, Tree, controller_of, copy_of,
 
 Call = Callable[[str, str, Mapping[str, str], bytes, User, str], Awaitable[bytes]]
 """`(method, path, query, body, user, content type)`: one request through the server's pipeline, without HTTP."""
+Ask = Callable[[str, str, Mapping[str, str], bytes, User, str], Awaitable[Answer]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class DirectClient:
     verbs: Verbs
     call: Call
     """For subresources and everything that is no plain verb."""
+    ask: Ask
+    """The same, for answers that come piece by piece."""
     manager: str = "flowdeck"
     """Field manager of what it writes."""
     user: User = SYSTEM
@@ -193,3 +196,20 @@ class DirectClient:
     async def raw(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> bytes:
         content = b"" if body is None else orjson.dumps(body)
         return await self.call(method, path, query or {}, content, self.user, "application/json")
+
+    @asynccontextmanager
+    async def stream(self, path: str, *, query: Mapping[str, str] | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        answer = await self.ask("GET", path, query or {}, b"", self.user, "application/json")
+        pieces = _pieces(answer)
+        try:
+            yield pieces
+        finally:
+            await pieces.aclose()
+
+
+async def _pieces(answer: Answer) -> AsyncGenerator[bytes, None]:
+    if answer.stream is None:
+        yield answer.raw if answer.raw is not None else orjson.dumps(answer.obj)
+        return
+    async for piece in answer.stream:
+        yield piece

@@ -86,12 +86,18 @@ class Pipeline:
         self, method: str, path: str, query: Mapping[str, str], body: bytes, user: User, content_type: str
     ) -> bytes:
         """One request from inside the process, as `user`; raises the `ApiError` that it is answered with."""
-        headers = {"content-type": content_type}
-        info = self._parse(method, unquote(path), {name: [value] for name, value in query.items()}, headers, user)
-        answer = await self._answer(replace(info, body=body))
+        answer = await self.ask(method, path, query, body, user, content_type)
         if answer.stream is not None:
             return b"".join([piece async for piece in answer.stream])
         return answer.raw if answer.raw is not None else orjson.dumps(answer.obj)
+
+    async def ask(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes, user: User, content_type: str
+    ) -> Answer:
+        """The same, with an answer whose body may come piece by piece."""
+        headers = {"content-type": content_type}
+        info = self._parse(method, unquote(path), {name: [value] for name, value in query.items()}, headers, user)
+        return await self._answer(replace(info, body=body))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         info: RequestInfo | None = None
