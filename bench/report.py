@@ -36,6 +36,10 @@ def p99(samples: Sequence[float]) -> float:
     return sorted(samples)[min(len(samples) - 1, int(len(samples) * 0.99))]
 
 
+def p95(samples: Sequence[float]) -> float:
+    return sorted(samples)[min(len(samples) - 1, int(len(samples) * 0.95))]
+
+
 def show(rows: Sequence[Row]) -> None:
     """Prints the table, with the machine and versions that it was measured on."""
     table = Table(title="Flowdeck benchmarks")

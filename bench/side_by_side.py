@@ -16,18 +16,21 @@ class Both:
     what: str
     ours: Sequence[float]
     theirs: Sequence[float]
+    """Empty where they do not have it."""
     unit: str
     want: str = ""
     """For ours, in words."""
 
 
-def show_both(rows: Sequence[Both]) -> None:
+def show_both(rows: Sequence[Both], them: str) -> None:
     """Prints the medians."""
-    table = Table(title="Flowdeck beside Kubernetes")
-    for heading in ("what", "embedded", "kube-apiserver + etcd", "want"):
+    table = Table(title=f"Flowdeck beside {them}")
+    for heading in ("what", "embedded", them, "want"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        ours, theirs = (f"{median(samples):.4g} {row.unit}".strip() for samples in (row.ours, row.theirs))
+        ours, theirs = (
+            f"{median(samples):.4g} {row.unit}".strip() if samples else "-" for samples in (row.ours, row.theirs)
+        )
         table.add_row(row.what, ours, theirs, row.want)
     console = Console(width=150)
     console.print(table)

@@ -286,7 +286,7 @@ async def test_a_value_of_another_type_is_refused(runs: Database, predicate: Pre
 @pytest.mark.parametrize(("sort", "value"), [("name", 1), ("created_at", "a"), ("created_at", 2**63)])
 async def test_a_page_after_a_row_that_cannot_be_is_refused(runs: Database, sort: str, value: int | str) -> None:
     with pytest.raises(BadRequest, match="cannot be compared with"):
-        await listed(runs, ListQuery(20, sort, False, after=After(value, "r0")))
+        await listed(runs, ListQuery(20, sort, False, after=After(value, "r0", 1)))
 
 
 async def test_a_text_with_nul_is_kept_or_refused(store: Database) -> None:

@@ -60,16 +60,16 @@ FILTER = '{"predicates":[{"operation":1,"key":"name","stringValue":"x"}]}'
 
 def test_a_token_brings_its_sort_and_filter_along() -> None:
     first = parsed(sort_by="name desc", filter=FILTER, page_size="3")
-    second = parsed(page_token=first.token(After("m", "id-3")), page_size="5")
+    second = parsed(page_token=first.token(After("m", "id-3", 9)), page_size="5")
     assert (second.size, second.sort, second.descending) == (5, "name", True)
     assert second.predicates == first.predicates == (Predicate("name", first.predicates[0].op, "x"),)
-    assert second.after == After("m", "id-3")
+    assert second.after == After("m", "id-3", 9)
 
 
 def test_a_token_is_good_beside_its_own_sort_and_filter_only() -> None:
     first = parsed(sort_by="name desc", filter=FILTER)
-    token = first.token(After(None, "id"))
-    assert parsed(sort_by="name desc", filter=FILTER, page_token=token).after == After(None, "id")
+    token = first.token(After(None, "id", 9))
+    assert parsed(sort_by="name desc", filter=FILTER, page_token=token).after == After(None, "id", 9)
     for other in ({"sort_by": "name asc"}, {"sort_by": "created_at"}, {"filter": FILTER.replace("x", "y")}):
         with pytest.raises(BadRequest, match="Invalid page token"):
             parsed(page_token=token, **other)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select, and_, func, or_, type_coerce
 
 from flowdeck.kube.errors import BadRequest
 from flowdeck.sql.types import Moment
@@ -50,29 +50,33 @@ def page(
 ) -> Page[T]:
     """One page of `rows` (which name the caller's tables and limits: `select(runs).where(runs.c.namespace == ...)`).
 
-    Two statements. Rows that are added or removed between two pages shift nothing. Raises `BadRequest`.
+    Two statements for the first page, one for each further one. Rows that are added or removed between two pages shift
+    nothing. Raises `BadRequest`.
     """
     rows = rows.where(*(_holds(listed, predicate) for predicate in query.predicates))
-    total = connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+    if query.after is None:
+        total = connection.execute(rows.with_only_columns(func.count())).scalar_one()
+    else:
+        total = query.after.total
     sort = listed.column(query.sort)
     order = (sort.desc(), listed.id.desc()) if query.descending else (sort.asc(), listed.id.asc())
     rows = rows.add_columns(sort.label("_sort"), listed.id.label("_id")).order_by(*order).limit(query.size + 1)
     if query.after is not None:
-        after = After(listed.kept(query.sort, query.after.value), query.after.id)
-        rows = rows.where(_beyond(sort, listed.id, after, descending=query.descending))
+        beyond = listed.kept(query.sort, query.after.value)
+        rows = rows.where(_beyond(sort, listed.id, beyond, query.after.id, descending=query.descending))
     found = connection.execute(rows).mappings().all()
     shown = found[: query.size]
-    last = After(shown[-1]["_sort"], shown[-1]["_id"]) if len(found) > query.size else None
+    last = After(shown[-1]["_sort"], shown[-1]["_id"], total) if len(found) > query.size else None
     return Page([make(row) for row in shown], total, last)
 
 
 def _beyond(
-    sort: ColumnElement[Any], id_: ColumnElement[str], after: After, *, descending: bool
+    sort: ColumnElement[Any], id_: ColumnElement[str], value: Scalar, id: str, *, descending: bool
 ) -> ColumnElement[bool]:
     """Where the next page begins; as `sort >= x AND (sort > x OR id > y)`, which an index can follow."""
     if descending:
-        return and_(sort <= after.value, or_(sort < after.value, id_ < after.id))
-    return and_(sort >= after.value, or_(sort > after.value, id_ > after.id))
+        return and_(sort <= value, or_(sort < value, id_ < id))
+    return and_(sort >= value, or_(sort > value, id_ > id))
 
 
 def _holds(listed: Listed, predicate: Predicate) -> ColumnElement[bool]:

@@ -28,6 +28,7 @@ def page(items: Sequence[T], row_of: Callable[[T], Row], query: ListQuery, *, id
     kept = [(row, item) for row, item in rows if all(_holds(row, predicate) for predicate in query.predicates)]
     kept.sort(key=lambda pair: _place(pair[0].get(query.sort, ""), str(pair[0][id_key])), reverse=query.descending)
     rest = kept
+    total = len(kept) if query.after is None else query.after.total
     if query.after is not None:
         after = _place(query.after.value, query.after.id)
         beyond = operator.lt if query.descending else operator.gt
@@ -36,8 +37,8 @@ def page(items: Sequence[T], row_of: Callable[[T], Row], query: ListQuery, *, id
     last = None
     if len(rest) > query.size:
         row = shown[-1][0]
-        last = After(row.get(query.sort, ""), str(row[id_key]))
-    return Page([item for _, item in shown], len(kept), last)
+        last = After(row.get(query.sort, ""), str(row[id_key]), total)
+    return Page([item for _, item in shown], total, last)
 
 
 def _place(value: Scalar, id: str) -> tuple[int, float, str, str]:

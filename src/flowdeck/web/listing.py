@@ -52,6 +52,9 @@ class After:
 
     value: Scalar
     id: str
+    total: int
+    """How many rows there were on all pages when the first one was read: counting a million again takes longer than a
+    page."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class ListQuery:
         """The `next_page_token` of a page that ends there; `""` when it is the last one."""
         if after is None:
             return ""
-        fields = _Token(self.sort, self.descending, after.value, after.id, self.filter)
+        fields = _Token(self.sort, self.descending, after.value, after.id, after.total, self.filter)
         return base64.urlsafe_b64encode(msgspec.json.encode(fields)).decode()
 
 
@@ -80,7 +83,7 @@ class Page(Generic[T]):
 
     items: Sequence[T]
     total: int
-    """How many there are on all pages."""
+    """How many there were on all pages when the first one was read."""
     next: After | None
     """None on the last page."""
 
@@ -90,6 +93,7 @@ class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     descending: bool
     value: str | int | float | bool | None
     id: str
+    total: int
     filter: str
 
 
@@ -136,7 +140,9 @@ def list_query(
     key, descending = sort_of(of_token, sort_keys, default_sort)
     if (sort and sort_of(sort, sort_keys, default_sort) != (key, descending)) or filter_text not in ("", token.filter):
         raise BadRequest("Invalid input error: Invalid page token: it was made for another sort_by or filter")
-    return ListQuery(size, key, descending, parse(token.filter), After(token.value, token.id), token.filter)
+    return ListQuery(
+        size, key, descending, parse(token.filter), After(token.value, token.id, token.total), token.filter
+    )
 
 
 def _read(token: str) -> _Token:
