@@ -76,7 +76,7 @@ def both(kfp_python: Path, rest: Rest, tmp_path_factory: pytest.TempPathFactory)
         given: dict[str, Tree] = {f"{module}.{name}": {} for name in PIPELINES[module]}
         if module == "flows":
             given["flows.a_second_attempt"] = {"mark": str(folder / "mark")}
-        command = [kfp_python, "-W", "ignore", HERE / "local_run.py", folder, json.dumps(given)]
+        command = [str(kfp_python), "-W", "ignore", str(HERE / "local_run.py"), str(folder), json.dumps(given)]
         path = f"{kfp_python.parent}:/usr/local/bin:/usr/bin:/bin"  # a component's shell looks for pip
         done = subprocess.run(command, env={"PATH": path, "HOME": str(folder)}, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

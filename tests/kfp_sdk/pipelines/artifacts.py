@@ -1,6 +1,6 @@
 """Artifacts: files and folders, their metadata, lists of them, those that were there before."""
 
-# ruff: noqa: SIM115, UP - the SDK reads annotations and defaults, and components are short
+# ruff: noqa: SIM115 - the SDK reads annotations and defaults, and components are short
 
 from typing import NamedTuple
 

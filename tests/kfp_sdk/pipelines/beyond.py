@@ -1,8 +1,8 @@
 """What `kfp.local` cannot run, or gives otherwise than a server does; the tests know what must come out."""
 
-# ruff: noqa: B006, UP - the SDK reads annotations and defaults, and components are short
+# ruff: noqa: B006, UP045 - the SDK reads annotations and defaults, and components are short
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Output, PipelineTaskFinalStatus

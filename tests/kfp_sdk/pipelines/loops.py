@@ -1,6 +1,6 @@
 """Loops: over what, in which order results are collected, what a task inside sees."""
 
-# ruff: noqa: B006, UP - the SDK reads annotations and defaults, and components are short
+# ruff: noqa: B006 - the SDK reads annotations and defaults, and components are short
 
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Output

@@ -1,8 +1,8 @@
 """Parameters: what a task gets of each type, what it hands on, and what is left out."""
 
-# ruff: noqa: B006, UP - the SDK reads annotations and defaults, and components are short
+# ruff: noqa: B006, UP045 - the SDK reads annotations and defaults, and components are short
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp import dsl
 
