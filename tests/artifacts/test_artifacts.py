@@ -1,6 +1,7 @@
 """What is told of stores that are not there; and that credentials are told to nobody."""
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
-from flowdeck.kube.errors import ApiError, ServiceUnavailable
+from flowdeck.kube.errors import ApiError, NotFound, ServiceUnavailable
 from tests.artifacts.s3 import SECRET, make_bucket, options, s3_server
 
 
@@ -48,6 +49,45 @@ async def test_files_lie_below_the_folder_by_bucket_and_key(tmp_path: Path) -> N
     await artifacts.put("minio://mlpipeline/v2/model", b"x")
     assert (tmp_path / "artifacts" / "mlpipeline" / "v2" / "model").read_bytes() == b"x"
     assert (tmp_path / "artifacts").stat().st_mode & 0o777 == 0o700
+
+
+async def test_links_of_programs_lead_nowhere(tmp_path: Path) -> None:
+    artifacts, secret = Artifacts(ArtifactSettings(), tmp_path / "artifacts"), tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("x")
+    await artifacts.put("minio://b/run/model", b"x")
+    folder = tmp_path / "artifacts" / "b" / "run"
+    (folder / "file").symlink_to(secret / "key")
+    (folder / "folder").symlink_to(secret)
+    os.mkfifo(folder / "pipe")
+    assert [info.uri async for info in artifacts.list("minio://b")] == ["minio://b/run/model"]
+    for name in ("file", "folder/key", "pipe"):
+        uri = f"minio://b/run/{name}"
+        assert await artifacts.find(uri) is None
+        with pytest.raises(NotFound):
+            await artifacts.get(uri)
+    await artifacts.delete("minio://b/run/folder/key")
+    assert [info async for info in artifacts.list("minio://b/run/folder")] == []
+    with pytest.raises(NotFound):
+        await artifacts.put("minio://b/run/folder/other", b"x")
+    assert [path.name for path in secret.iterdir()] == ["key"]
+
+
+async def test_folders_in_folders_without_end_are_told(tmp_path: Path) -> None:
+    artifacts = Artifacts(ArtifactSettings(), tmp_path)
+    await artifacts.put("minio://b/" + "/".join("d" * 120) + "/x", b"x")
+    with pytest.raises(ServiceUnavailable, match="more than 100 folders in each other"):
+        [info async for info in artifacts.list("minio://b")]
+
+
+async def test_empty_folders_go_with_their_last_file(tmp_path: Path) -> None:
+    artifacts = Artifacts(ArtifactSettings(), tmp_path)
+    await artifacts.put("minio://b/a/1/x", b"x")
+    await artifacts.put("minio://b/a/y", b"x")
+    await artifacts.delete("minio://b/a/1/x")
+    assert [path.name for path in (tmp_path / "b" / "a").iterdir()] == ["y"]
+    await artifacts.delete("minio://b/a/y")
+    assert list((tmp_path / "b").iterdir()) == []
 
 
 def test_minio_is_no_setting(tmp_path: Path) -> None:

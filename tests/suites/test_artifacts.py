@@ -46,6 +46,13 @@ async def test_what_was_put_is_got(artifacts: Artifacts, data: bytes) -> None:
     assert (info.uri, info.size) == (uri, len(data))
 
 
+async def test_a_part_of_it(artifacts: Artifacts) -> None:
+    uri = f"{artifacts.home}/run/model"
+    await artifacts.put(uri, LARGE)
+    for begin, end in ((0, 10), (5, 7), (2_000_000, None), (0, None), (7, len(LARGE))):
+        assert b"".join([chunk async for chunk in artifacts.chunks(uri, begin, end)]) == LARGE[begin:end]
+
+
 async def test_a_file_goes_there_and_back(artifacts: Artifacts, tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(LARGE)
     await artifacts.put(f"{artifacts.home}/file", tmp_path / "there")

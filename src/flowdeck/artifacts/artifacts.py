@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import obstore
 from obstore import exceptions
-from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
+from obstore.store import AzureStore, GCSStore, S3Store
 
+from flowdeck.artifacts.bucket import Bucket, StoreBucket
+from flowdeck.artifacts.files import FolderBucket
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.artifacts.uris import Uri, parse_uri
 from flowdeck.kube.errors import Forbidden, NotFound, ServiceUnavailable
@@ -29,7 +29,6 @@ CONNECT_S, ANSWER_S = 5, 30
 RETRIES, RETRY_S = 3, 15
 """How often, and for how long, a request is tried again that the store did not answer or answered with 5xx."""
 READY_S = 5.0
-CHUNK_BYTES = 1 << 20
 _LONGEST = 300
 """Of what a store says of an error."""
 
@@ -51,7 +50,7 @@ class Artifacts:
     settings: ArtifactSettings
     folder: Path
     """Where files are kept, if they are."""
-    _stores: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _buckets: dict[str, Bucket] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._home = parse_uri(self.settings.url or LOCAL_HOME)
@@ -68,21 +67,17 @@ class Artifacts:
         """Keeps bytes, or a file's content; it is all there or not at all. What was there is replaced."""
         at = parse_uri(uri)
         with _told(uri):
-            await obstore.put_async(self._store(at), at.key, data)
+            await self._bucket(at).put(at.key, data)
 
     async def get(self, uri: str) -> bytes:
-        at = parse_uri(uri)
-        with _told(uri):
-            found = await obstore.get_async(self._store(at), at.key)
-            return bytes(await found.bytes_async())
+        return b"".join([chunk async for chunk in self.chunks(uri)])
 
-    async def chunks(self, uri: str) -> AsyncIterator[bytes]:
-        """The content piece by piece, for what is too large to hold."""
+    async def chunks(self, uri: str, begin: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The content piece by piece, for what is too large to hold; of a part, from `begin` to before `end`."""
         at = parse_uri(uri)
         with _told(uri):
-            found = await obstore.get_async(self._store(at), at.key)
-            async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
-                yield bytes(chunk)
+            async for chunk in self._bucket(at).chunks(at.key, begin, end):
+                yield chunk
 
     async def download(self, uri: str, file: Path) -> None:
         """Writes the content to a file."""
@@ -95,24 +90,23 @@ class Artifacts:
         at = parse_uri(uri)
         try:
             with _told(uri):
-                meta = await obstore.head_async(self._store(at), at.key)
+                found = await self._bucket(at).find(at.key)
         except NotFound:
             return None
-        return Info(str(at), meta["size"], meta["last_modified"])
+        return Info(str(at), found.size, found.modified)
 
     async def list(self, prefix: str) -> AsyncIterator[Info]:
         """All objects below a URI, by name; `a/b` is not below `a/b2`, and nothing is below an object itself."""
         at = parse_uri(prefix)
         with _told(prefix):
-            async for batch in obstore.list(self._store(at), at.key or None):
-                for meta in sorted(batch, key=lambda meta: meta["path"]):
-                    yield Info(str(Uri(at.scheme, at.bucket, meta["path"])), meta["size"], meta["last_modified"])
+            async for found in self._bucket(at).list(at.key):
+                yield Info(str(Uri(at.scheme, at.bucket, found.key)), found.size, found.modified)
 
     async def delete(self, uri: str) -> None:
         """Whether it is there or not."""
         at = parse_uri(uri)
         with _told(uri), contextlib.suppress(NotFound, FileNotFoundError, exceptions.NotFoundError):
-            await obstore.delete_async(self._store(at), at.key)
+            await self._bucket(at).delete(at.key)
 
     async def ping(self) -> None:
         """For readiness."""
@@ -123,20 +117,20 @@ class Artifacts:
         except TimeoutError as error:
             raise ServiceUnavailable(f"the artifact store {self.home} does not answer within {READY_S:g} s") from error
 
-    def _store(self, at: Uri) -> Any:
+    def _bucket(self, at: Uri) -> Bucket:
         if at.scheme != self._home.scheme:
             raise ServiceUnavailable(f"there is no store for {at.scheme}://: artifacts are kept in {self.home}")
-        if at.bucket not in self._stores:
-            self._stores[at.bucket] = self._open(at.bucket)
-        return self._stores[at.bucket]
+        if at.bucket not in self._buckets:
+            self._buckets[at.bucket] = self._open(at.bucket)
+        return self._buckets[at.bucket]
 
-    def _open(self, bucket: str) -> Any:
+    def _open(self, bucket: str) -> Bucket:
         if self._is_local:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return LocalStore(self.folder / bucket, automatic_cleanup=True, mkdir=True)
+            return FolderBucket(self.folder / bucket)
         make = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._home.scheme]
         options = dict(self.settings.options)
-        return make(
+        store = make(
             bucket,
             config=options,
             client_options={
@@ -146,6 +140,7 @@ class Artifacts:
             },
             retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_S)},
         )
+        return StoreBucket(store)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,166 @@
+"""A bucket that is a folder.
+
+Programs of users write below it, too: no link is followed, nothing but a file is read. (obstore's own store of files
+follows links.)
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from flowdeck.artifacts.bucket import CHUNK_BYTES, Found
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DRAFT = ".flowdeck-draft-"
+"""How names of files begin that are not all there yet."""
+_DEEPEST = 100
+"""Folders in each other."""
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class FolderBucket:
+    """See `bucket.Bucket`."""
+
+    root: Path
+
+    async def put(self, key: str, data: bytes | Path) -> None:
+        await asyncio.to_thread(self._put, key, data)
+
+    async def chunks(self, key: str, begin: int, end: int | None) -> AsyncIterator[bytes]:
+        file = await asyncio.to_thread(self._open, key)
+        try:
+            at, last = begin, os.fstat(file.fileno()).st_size if end is None else end
+            while at < last:
+                chunk = await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK_BYTES, last - at), at)
+                if not chunk:
+                    return
+                at += len(chunk)
+                yield chunk
+        finally:
+            file.close()
+
+    async def find(self, key: str) -> Found:
+        def look() -> Found:
+            with self._open(key) as file:
+                return _found(key, os.fstat(file.fileno()))
+
+        return await asyncio.to_thread(look)
+
+    async def list(self, prefix: str) -> AsyncIterator[Found]:
+        walk = self._walk(prefix)
+        with contextlib.closing(walk):
+            while batch := await asyncio.to_thread(lambda: list(islice(walk, _BATCH))):
+                for found in batch:
+                    yield found
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(self._delete, key)
+
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _put(self, key: str, data: bytes | Path) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        *folders, name = key.split("/")
+        draft = f"{_DRAFT}{secrets.token_hex(8)}"
+        with _inside(self.root, folders, make=True) as folder:
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+            try:
+                with os.fdopen(handle, "wb") as target:
+                    if isinstance(data, bytes):
+                        target.write(data)
+                    else:
+                        with data.open("rb") as source:
+                            shutil.copyfileobj(source, target, CHUNK_BYTES)
+                os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(draft, dir_fd=folder)
+                raise
+
+    def _open(self, key: str) -> BinaryIO:
+        *folders, name = key.split("/")
+        with _inside(self.root, folders) as folder:
+            try:
+                file = os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb")
+            except OSError as error:
+                raise FileNotFoundError(key) from error
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise FileNotFoundError(key)
+        return file
+
+    def _walk(self, prefix: str) -> Generator[Found, None, None]:
+        folders = prefix.split("/") if prefix else []
+        try:
+            with _inside(self.root, folders) as folder:
+                yield from _below(folder, prefix, _DEEPEST)
+        except FileNotFoundError:
+            return
+
+    def _delete(self, key: str) -> None:
+        """With the folders that are empty then."""
+        parts = key.split("/")
+        with _inside(self.root, parts[:-1]) as folder:
+            os.unlink(parts[-1], dir_fd=folder)
+        with contextlib.suppress(OSError):
+            for depth in range(len(parts) - 1, 0, -1):
+                with _inside(self.root, parts[: depth - 1]) as folder:
+                    os.rmdir(parts[depth - 1], dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _inside(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int]:
+    """The descriptor of a folder below `root`. Raises `FileNotFoundError` also where a link or a file is on the way."""
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in folders:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=handle)
+            try:
+                inner = os.open(name, _FOLDER, dir_fd=handle)
+            except OSError as error:
+                raise FileNotFoundError(name) from error
+            os.close(handle)
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _below(folder: int, prefix: str, deepest: int) -> Iterator[Found]:
+    """The files in a folder and below, by their keys."""
+    if deepest == 0:
+        raise OSError(f"{prefix} has more than {_DEEPEST} folders in each other")
+    with os.scandir(folder) as entries:
+        known = [(entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in entries]
+    for name, is_folder, entry in sorted(known, key=lambda each: f"{each[0]}/" if each[1] else each[0]):
+        key = f"{prefix}/{name}" if prefix else name
+        if is_folder:
+            with _entered(name, folder) as inner:
+                yield from _below(inner, key, deepest - 1)
+        elif entry.is_file(follow_symlinks=False) and not name.startswith(_DRAFT):
+            yield _found(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+
+@contextlib.contextmanager
+def _entered(name: str, folder: int) -> Iterator[int]:
+    handle = os.open(name, _FOLDER, dir_fd=folder)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _found(key: str, status: os.stat_result) -> Found:
+    return Found(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
