@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 import flowdeck
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.clock import SystemClock
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.engine.records import TaskRecord
@@ -21,6 +23,8 @@ from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
+from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.task_pods import TaskPods
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
@@ -34,12 +38,12 @@ PATIENCE_S = 60
 T = TypeVar("T")
 
 
-@pytest.fixture(scope="session")
-def isolated() -> Iterator[RunningPlatform]:
-    """A platform whose pods see volumes at their literal paths."""
-    if sys.platform != "linux":
+@pytest.fixture(scope="session", params=["namespaces", "plain"])
+def started(request: pytest.FixtureRequest) -> Iterator[RunningPlatform]:
+    """A platform whose pods see volumes at their literal paths, and one whose pods do not."""
+    if request.param == "namespaces" and sys.platform != "linux":
         pytest.skip("namespaces are Linux's")
-    with flowdeck.platform(options=["--driver", "namespaces"]) as running:
+    with flowdeck.platform(options=["--driver", request.param]) as running:
         yield running
 
 
@@ -75,6 +79,7 @@ class Runner:
     artifacts: Path
     controller: RunController | None = None
     _working: "asyncio.Task[None] | None" = None
+    _manager: Manager | None = None
 
     async def start(self) -> None:
         made: list[RunController] = []
@@ -82,11 +87,15 @@ class Runner:
         clock = SystemClock()
 
         def controllers(cached: Any) -> list[RunController]:
-            acts = Acts(client=cached, clock=clock, database=self.database, artifacts=self.artifacts)
+            artifacts = Artifacts(ArtifactSettings(), self.artifacts)
+            pods = TaskPods(
+                client=cached, clock=clock, homes=Homes(client=cached, artifacts=artifacts), image="flowdeck/flowdeck:1"
+            )
+            acts = Acts(client=cached, clock=clock, database=self.database, pods=pods)
             made.append(RunController(database=self.database, clock=clock, acts=acts))
             return made
 
-        manager = Manager(client, clock, controllers)
+        manager = self._manager = Manager(client, clock, controllers)
 
         async def work() -> None:
             async with client:
@@ -95,6 +104,13 @@ class Runner:
         self._working = asyncio.create_task(work())
         self.controller = made[0]
         await self.controller.open_all()
+
+    async def rest(self) -> None:
+        """Returns when nothing is under way: a connection that is just being made would outlive the test."""
+        assert self._manager is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._manager.is_idle:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
 
     async def kill(self) -> None:
         """Ends it wherever it is."""
@@ -168,13 +184,14 @@ class Runner:
 
 
 @pytest.fixture
-async def runner(isolated: RunningPlatform, tmp_path: Path) -> AsyncIterator[Runner]:
+async def runner(started: RunningPlatform, tmp_path: Path) -> AsyncIterator[Runner]:
     database = WatchedDatabase(f"sqlite:///{tmp_path}/pipelines.db")
     await MIGRATIONS.run(database)
     artifacts = tmp_path / "artifacts"
     artifacts.mkdir()
-    runner = Runner(isolated, database, artifacts)
+    runner = Runner(started, database, artifacts)
     await runner.start()
     yield runner
+    await runner.rest()
     await runner.kill()
     await database.close()

@@ -3,6 +3,7 @@
 import pytest
 
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
+from flowdeck.components.pipelines.runner.folders import PARAMETERS
 from flowdeck.kube.kinds import POD
 from tests.pipelines.conftest import NAMESPACE, Runner
 from tests.pipelines.makers import a_component, a_pipeline, a_task
@@ -76,12 +77,19 @@ async def test_a_terminated_run_ends_its_pod(runner: Runner) -> None:
 
 
 async def test_a_killed_runner_goes_on_where_it_was(runner: Runner) -> None:
+    until_told = a_component(
+        "import os, sys, time\ngate = os.path.dirname(sys.argv[1]) + '/gate'\n"
+        "while not os.path.exists(gate): time.sleep(0.02)\nopen(sys.argv[1], 'w').write('3')",
+        outputs={"sum": "NUMBER_INTEGER"},
+    )
     document = a_pipeline(
-        {"add": ADD}, {"first": a_task("add", a=1, b=2), "second": a_task("add", a=("first", "sum"), b=10)}
+        {"add": ADD, "wait": until_told},
+        {"first": a_task("wait"), "second": a_task("add", a=("first", "sum"), b=10)},
     )
     run_id = await runner.submit(document)
     await runner.reaches(run_id, "root.first", "RUNNING")
     await runner.kill()
+    (next(runner.artifacts.rglob(PARAMETERS)) / "gate").touch()
     await runner.start()
     assert (await runner.finished(run_id)).state == "SUCCEEDED"
     async with runner.platform.client() as client:

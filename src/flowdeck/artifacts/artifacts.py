@@ -54,9 +54,18 @@ class Artifacts:
 
     def __post_init__(self) -> None:
         self._home = parse_uri(self.settings.url or LOCAL_HOME)
-        self._is_local = not self.settings.url
-        if self._home.scheme == "minio" and not self._is_local:
+        if self._home.scheme == "minio" and not self.is_local:
             raise ValueError("minio://... is for files: for a MinIO server use s3://bucket and AWS_ENDPOINT_URL")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether they are files."""
+        return not self.settings.url
+
+    @property
+    def scheme(self) -> str:
+        """Of the URIs that it serves."""
+        return self._home.scheme
 
     @property
     def home(self) -> str:
@@ -125,7 +134,7 @@ class Artifacts:
         return self._buckets[at.bucket]
 
     def _open(self, bucket: str) -> Bucket:
-        if self._is_local:
+        if self.is_local:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return FolderBucket(self.folder / bucket)
         make = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._home.scheme]

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.client.base import Client
 from flowdeck.components.pipelines.engine.events import RetryRequested
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
@@ -20,7 +22,10 @@ from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.runner import launcher
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
-from flowdeck.components.pipelines.runner.pods import LAUNCHER, folder_in
+from flowdeck.components.pipelines.runner.folders import OUTPUT
+from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.pods import LAUNCHER, root_in
+from flowdeck.components.pipelines.runner.task_pods import TaskPods
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
@@ -85,7 +90,9 @@ class Scene:
 
     def controllers(self, client: Client, clock: Any) -> list[Controller]:
         troubled: Any = TroubledClient(client, self.api_trouble)
-        acts = Acts(client=troubled, clock=clock, database=self.database, artifacts=self.artifacts)
+        homes = Homes(client=troubled, artifacts=Artifacts(ArtifactSettings(), self.artifacts))
+        pods = TaskPods(client=troubled, clock=clock, homes=homes, image="flowdeck/flowdeck:1")
+        acts = Acts(client=troubled, clock=clock, database=self.database, pods=pods)
         self.controller = RunController(database=self.database, clock=clock, acts=acts)
         return [self.controller]
 
@@ -129,9 +136,9 @@ class Scene:
 
     async def end(self, pod: Tree, outputs: bytes | None) -> None:
         """What the launcher and the node do when the program has ended well."""
-        folder = self.artifacts / folder_in(pod).removeprefix("/minio/")
+        folder = self.artifacts / root_in(pod).removeprefix("minio://")
         if outputs is not None:
-            (folder / ".outputs.json").write_bytes(outputs)
+            (folder / OUTPUT).write_bytes(outputs)
         await self.world.client.patch(POD, key_of(pod), {"status": {"phase": "Succeeded"}}, subresource="status")
 
 
@@ -153,7 +160,7 @@ async def test_what_could_not_be_written_down_has_not_happened(scene: Scene) -> 
     scene.database.trouble.failures = 1
     assert (await scene.go(run)).state == "RUNNING"
     scene.database.trouble.failures = 1
-    await scene.end(await scene.pod(), b'{"parameters": {"word": "hello"}}')
+    await scene.end(await scene.pod(), b'{"parameterValues": {"word": "hello"}}')
     assert (await scene.go(run)).state == "SUCCEEDED"
     events = await scene.database.read(lambda connection: runs.events(connection, run.id))
     assert [type(event).__name__ for event in events] == ["RunStarted", "Succeeded"]
@@ -163,7 +170,7 @@ async def test_a_pod_that_could_not_be_made_just_now_is_made_later(scene: Scene)
     run = await scene.submit(ONE_TASK)
     scene.api_trouble.failures = 2
     assert (await scene.go(run)).state == "RUNNING"
-    await scene.end(await scene.pod(), b'{"parameters": {"word": "hello"}}')
+    await scene.end(await scene.pod(), b'{"parameterValues": {"word": "hello"}}')
     assert (await scene.go(run)).state == "SUCCEEDED"
 
 
@@ -187,7 +194,7 @@ async def test_a_retry_is_carried_out_although_a_pod_could_not_be_made_just_then
     await scene.database.write(lambda connection: runs.wish(connection, run.id, wish, scene.world.clock.now()))
     scene.api_trouble.failures = 1
     assert (await scene.go(run)).state == "RUNNING"
-    await scene.end(await scene.pod(), b'{"parameters": {"word": "hello"}}')
+    await scene.end(await scene.pod(), b'{"parameterValues": {"word": "hello"}}')
     assert (await scene.go(run)).state == "SUCCEEDED"
 
 
@@ -197,8 +204,8 @@ async def test_a_retry_is_carried_out_although_a_pod_could_not_be_made_just_then
         pytest.param(None, id="nothing"),
         pytest.param(b"", id="an-empty-file"),
         pytest.param(b"[1]", id="a-list"),
-        pytest.param(b'{"output": {"artifacts": []}}', id="artifacts-of-another-shape"),
-        pytest.param(b'{"output": {"parameterValues": "x"}}', id="values-of-another-shape"),
+        pytest.param(b'{"artifacts": []}', id="artifacts-of-another-shape"),
+        pytest.param(b'{"parameterValues": "x"}', id="values-of-another-shape"),
         pytest.param(b"\xff\xfe", id="no-text"),
         pytest.param(b"[" * 100_000, id="deep"),
     ],

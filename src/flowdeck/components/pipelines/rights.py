@@ -7,6 +7,7 @@ from flowdeck.kube.kinds import (
     EVENT,
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    SECRET,
     SUBJECT_ACCESS_REVIEW,
     TOKEN_REVIEW,
 )
@@ -21,6 +22,7 @@ RIGHTS = (
     Right(POD, ("get", *_CACHED, "create", "delete")),
     Right(POD, ("get",), subresource="log"),
     Right(CONFIG_MAP, ("get", *_CACHED, "create", "patch")),
+    Right(SECRET, ("get",)),  # those that `kfp-launcher` names, to reach the object stores of a namespace
     Right(PERSISTENT_VOLUME_CLAIM, ("get", *_CACHED, "create", "delete")),
     Right(TOKEN_REVIEW, ("create",)),
     Right(SUBJECT_ACCESS_REVIEW, ("create",)),

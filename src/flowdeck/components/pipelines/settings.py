@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from flowdeck.version import VERSION
+
 NAMESPACE: Final = "kubeflow"
 """Where a single user's pipelines and runs are, and the server's Service."""
 SERVICE: Final = "ml-pipeline"
@@ -33,6 +35,8 @@ class PipelinesSettings:
     trusts_user_header: bool = False
     """Believe the header from whoever reaches the port: only where nobody but the front door can (a mesh, a
     NetworkPolicy)."""
+    image: str = f"ghcr.io/flowdeck/flowdeck:{VERSION}"
+    """Flowdeck's own image: containers of it carry artifacts between pods and object stores."""
     caching: bool = True
     """Whether tasks that want it may take the outputs of earlier ones."""
     time_zone: str = ""

@@ -115,13 +115,13 @@ class RunController:
             await self._take_wishes(opened)
         except NotFound:  # it was removed
             del self.opened[key]
-            await self.acts.stop_pods(key)
+            await self.acts.pods.remove_all(key)
             return DONE
         await self._advance(opened, self._due(opened))
         while opened.changed:
             name = opened.changed.pop()
             task = opened.pods.get(name, "")
-            await self._advance(opened, await self.acts.seen(opened.row, opened.state, task, name))
+            await self._advance(opened, await self.acts.pods.seen(opened.row, opened.state, task, name))
         if opened.state.is_finished:
             del self.opened[key]
             return DONE
@@ -155,7 +155,7 @@ class RunController:
         try:
             row, state, happened = await self.database.read(read)
         except NotFound:
-            await self.acts.stop_pods(key)
+            await self.acts.pods.remove_all(key)
             return None
         if not row.is_active:
             return None

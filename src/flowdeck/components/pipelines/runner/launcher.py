@@ -1,97 +1,233 @@
-"""The program that wraps a task's own in its pod. Standard library alone, Python 3.7 or newer: users' images run it.
+"""The program around a Python component's own in its pod. Standard library alone, Python 3.7 or newer: users' images
+run it. Components that are told of no executor input do without.
 
-    python3 launcher.py FOLDER      FOLDER is the task's, shared with whoever started the pod
+    python3 launcher.py FOLDER [PATH ...]     FOLDER is the task's; PATHs are where things are mounted
 
-    FOLDER/.launch.json      read: {"command": [...], "outputFile": "...", "parameters": {name: file},
+    FOLDER/.launch.json     {"command": [...], "outputFile": "...", "paths": [...], "uris": {uri: path},
                              "artifacts": {name: [{"uri", "path"}]}}
-    FOLDER/.outputs.json     written when the program ended well: {"output": what it wrote to outputFile or null,
-                             "parameters": {name: text of its file}}
 
-It makes the folders of what shall be written, runs the program as its child, hands signals on, and ends as it ends. A
-program that put an artifact elsewhere (`custom_path`) finds it moved to where it was announced.
+It runs the command as its child, hands signals on, and ends as that ends. What a program put elsewhere (`custom_path`)
+is moved to where it was announced.
 
-Source: kubeflow/pipelines (backend/src/v2/component/launcher_v2.go)
+**Bootstraps.** The SDK makes of a Python function `sh -c "pip install ...; exec the rest" sh -ec "write the source to a
+file; python3 -m kfp.dsl.executor_main ..." SOURCE ARGUMENTS`. Where all that it would install is there already, the
+child is a fork of this interpreter instead, which does what is left: it writes the file, and runs that module. What is
+not known word by word is run as it stands.
+
+**Moved paths.** Where volumes cannot be mounted at their paths (a node without mount rights), PATHs on the command line
+are not what `paths` says: the node has put the true ones there. The program is then told those in place of paths and
+URIs, as the SDK's own local runner does, and the URIs that it writes are turned back.
+
+Source: kubeflow/pipelines (backend/src/v2/component/launcher_v2.go, sdk/python/kfp/dsl/component_factory.py).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import types
 from typing import Any
 
+_MODULE = "kfp.dsl.executor_main"
+_HEAD = re.compile(
+    r'\s*if ! \[ -x "\$\(command -v pip\)" \]; then\s+python3 -m ensurepip \|\| python3 -m ensurepip --user'
+    r" \|\| apt-get install python3-pip\s+fi\s+(.*)",
+    re.DOTALL,
+)
+_TAIL = '"$0" "$@"'
+_PIP = ["python3", "-m", "pip", "install", "--quiet", "--no-warn-script-location"]
+_QUIET = "PIP_DISABLE_PIP_VERSION_CHECK=1"
+_ORDINARY_INDEX = "https://pypi.org/simple"
+_NO_DEPENDENCIES = "--no-deps"
+_OLD_PYTHONS_ONLY = 'typing-extensions>=3.7.4,<5; python_version<"3.9"'
+_PROGRAM = (
+    'program_path=$(mktemp -d) printf "%s" "$0" > "$program_path/ephemeral_component.py" _KFP_RUNTIME=true python3 -m '
+    + _MODULE
+    + ' --component_module_path "$program_path/ephemeral_component.py" "$@"'
+)
+_OWN_START = re.compile(r"PYTHON.*|PIP_(?:TARGET|USER|PREFIX|ROOT|UPGRADE|FORCE_REINSTALL|REQUIRE_VIRTUALENV)")
+"""Variables that change how an interpreter starts, or what pip does although everything is there."""
+_REQUIREMENT = re.compile(r"([A-Za-z0-9][\w.-]*)(?:==([\w.+!-]+))?")
+_LONGEST_ARGUMENT = 128 * 1024 - 1
+"""Bytes of one argument of a program, as Linux takes it."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-def main(folder: str) -> int:
+
+class Bootstrap:
+    """What the command of a Python function consists of."""
+
+    def __init__(self, packages: list[str], bare: list[str], source: str, arguments: list[str]) -> None:
+        self.packages = packages
+        """Requirements that pip would install..."""
+        self.bare = bare
+        """... and those without what they depend on."""
+        self.source = source
+        self.arguments = arguments
+
+
+def bootstrap_of(command: list[str]) -> Bootstrap | None:
+    """The parts of a command that the SDK made of a function; None for any other, and where packages come from an
+    index of their own.
+
+    >>> bootstrap_of(["echo", "hello"]) is None
+    True
+    """
+    if len(command) < 6 or command[:2] != ["sh", "-c"] or command[3] != "sh" or command[4] not in ("-ec", "-c"):
+        return None
+    if len(command) < 7 or " ".join(command[5].split()) != _PROGRAM:
+        return None
+    head = _HEAD.fullmatch(command[2])
+    if head is None:
+        return None
+    steps = [step.strip() for step in head.group(1).split("&&")]
+    packages: list[str] = []
+    bare: list[str] = []
+    for step in steps[:-1]:
+        wanted = _installed_by(step)
+        if wanted is None:
+            return None
+        (bare if _NO_DEPENDENCIES in wanted else packages).extend(
+            each for each in wanted if each not in (_NO_DEPENDENCIES, _OLD_PYTHONS_ONLY)
+        )
+    if steps[-1] != _TAIL:
+        return None
+    return Bootstrap(packages, bare, command[6], command[7:])
+
+
+def _installed_by(step: str) -> list[str] | None:
+    """The words after `pip install`; None for another command."""
+    try:
+        words = shlex.split(step)
+    except ValueError:
+        return None
+    if words[:1] == [_QUIET]:
+        words = words[1:]
+    if words[: len(_PIP)] != _PIP:
+        return None
+    rest = words[len(_PIP) :]
+    while rest[:1] in (["--index-url"], ["--trusted-host"]):
+        if rest[1:2] != [_ORDINARY_INDEX]:
+            return None
+        rest = rest[2:]
+    return None if any(word.startswith("-") and word != _NO_DEPENDENCIES for word in rest) else rest
+
+
+# ---- in the pod --------------------------------------------------------------------------------------------------
+
+
+def main(folder: str, places: list[str]) -> int:
     with open(os.path.join(folder, ".launch.json"), encoding="utf-8") as file:
         launch = json.load(file)
-    make_folders(launch)
-    code = run(launch["command"])
-    if code != 0:
-        return code
-    output = read_output(launch["outputFile"])
-    place_artifacts(launch, output)
-    collected = {"output": output, "parameters": read_parameters(launch)}
-    write(os.path.join(folder, ".outputs.json"), json.dumps(collected))
-    return 0
+    moves = Moves(launch, places)
+    code = run([moves.there(word) for word in launch["command"]])
+    if code == 0:
+        finish(launch, moves)
+    return code
 
 
-def make_folders(launch: dict[str, Any]) -> None:
-    paths = [launch["outputFile"], *launch["parameters"].values()]
-    paths += [artifact["path"] for found in launch["artifacts"].values() for artifact in found]
-    for path in paths:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+class Moves:
+    """Where paths and URIs of the task are on this machine, if that is elsewhere."""
+
+    def __init__(self, launch: dict[str, Any], places: list[str]) -> None:
+        moved = {path: place for path, place in zip(launch["paths"], places) if path != place}  # noqa: B905 - 3.10
+        self._places: dict[str, str] = {}
+        for path in sorted(moved, key=len):
+            self._places[path] = moved[path]
+        for uri, path in launch["uris"].items():
+            if self._here(path) != path:
+                self._places[uri] = self._here(path)
+        self._uris: dict[str, str] = {self._here(path): uri for uri, path in launch["uris"].items()}
+        known = "|".join(re.escape(path) for path in sorted(self._places, key=len, reverse=True))
+        self._pattern = re.compile(rf"(?<![\w.-])(?:{known})(?=$|[^\w.-]|\.(?:$|\W))") if known else None
+
+    def _here(self, path: str) -> str:
+        for start in sorted(self._places, key=len, reverse=True):
+            if path == start or path.startswith(start + "/"):
+                return self._places[start] + path[len(start) :]
+        return path
+
+    def there(self, text: str) -> str:
+        """A text for the program."""
+        if self._pattern is None:
+            return text
+        return str(self._pattern.sub(lambda found: self._places[found.group(0)], text))
+
+    def uri(self, text: str) -> str:
+        """The URI of what a program wrote as one."""
+        for place in sorted(self._uris, key=len, reverse=True):
+            if text == place or text.startswith(place + "/"):
+                return self._uris[place] + text[len(place) :]
+        return text
 
 
 def run(command: list[str]) -> int:
     """The exit code; a program that a signal ended counts as a shell would say."""
+    bootstrap = bootstrap_of(command)
+    if bootstrap is None:
+        return run_program(command)
+    if may_fork(bootstrap):
+        return run_fork(bootstrap)
+    if any(len(os.fsencode(word)) > _LONGEST_ARGUMENT for word in command) and "--installed" not in sys.argv:
+        # no program can be given such an argument: what the script installs is installed, then it is a fork after all
+        code = run_program([*command[:3], "true"])
+        if code == 0:
+            os.execv(sys.executable, [sys.executable, *sys.argv, "--installed"])
+        return code
+    return run_program(command)
+
+
+def run_program(command: list[str]) -> int:
     try:
         child = subprocess.Popen(command)
     except FileNotFoundError:
         print(f"cannot run {command[0]!r}: there is no such program in the image", file=sys.stderr)
         return 127
-    except PermissionError:
-        print(f"cannot run {command[0]!r}: it may not be executed", file=sys.stderr)
+    except OSError as error:
+        print(f"cannot run {command[0]!r}: {error.strerror}", file=sys.stderr)
         return 126
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: child.send_signal(number))
-    code = child.wait()
-    return code if code >= 0 else 128 - code
+    return await_end(child.pid)
 
 
-def read_output(path: str) -> Any:
+def await_end(child: int) -> int:
+    for number in _SIGNALS:
+        signal.signal(number, lambda number, _frame: os.kill(child, number))
+    _, status = os.waitpid(child, 0)
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def finish(launch: dict[str, Any], moves: Moves) -> None:
+    """What the program said of its artifacts, as others shall read it."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return None
+        with open(moves.there(launch["outputFile"]), encoding="utf-8") as file:
+            output = json.load(file)
+        written = output.get("artifacts") or {}
+        for name, given in written.items():
+            announced = launch["artifacts"].get(name) or []
+            for at, artifact in enumerate(given.get("artifacts") or []):
+                if artifact.get("uri"):
+                    artifact["uri"] = moves.uri(artifact["uri"])
+                if at < len(announced):
+                    _place(artifact, moves.there(announced[at]["path"]))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # nothing was written, or nonsense: whoever reads it tells
+    if written:
+        write(moves.there(launch["outputFile"]), json.dumps(output))
 
 
-def read_parameters(launch: dict[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, path in launch["parameters"].items():
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                found[name] = file.read()
-        except FileNotFoundError:
-            pass
-    return found
-
-
-def place_artifacts(launch: dict[str, Any], output: Any) -> None:
-    """What the program put at a path of its own goes to where others will look for it."""
-    for name, given in ((output or {}).get("artifacts") or {}).items():
-        announced = launch["artifacts"].get(name) or []
-        for at, artifact in enumerate((given.get("artifacts") or [])[: len(announced)]):
-            place = announced[at]["path"]
-            custom = artifact.get("custom_path") or artifact.get("customPath")
-            if custom and os.path.exists(custom) and not os.path.exists(place):
-                if os.path.isdir(custom):
-                    shutil.copytree(custom, place)
-                else:
-                    shutil.copy(custom, place)
+def _place(artifact: dict[str, Any], place: str) -> None:
+    custom = artifact.get("custom_path") or artifact.get("customPath")
+    if custom and os.path.exists(custom) and not os.path.exists(place):
+        if os.path.isdir(custom):
+            shutil.copytree(custom, place)
+        else:
+            shutil.copy(custom, place)
 
 
 def write(path: str, text: str) -> None:
@@ -103,5 +239,84 @@ def write(path: str, text: str) -> None:
     os.replace(path + ".new", path)
 
 
+# ---- a function, without the way to it ---------------------------------------------------------------------------
+
+
+def may_fork(bootstrap: Bootstrap) -> bool:
+    """Whether the script would install nothing, and its Python be as this one is."""
+    return (
+        sys.version_info >= (3, 9)
+        and os.path.basename(sys.executable).startswith("python")
+        and os.path.dirname(shutil.which("python3") or "") == os.path.dirname(sys.executable)
+        and shutil.which("pip") is not None
+        and not any(_OWN_START.fullmatch(name) for name in os.environ)  # noqa: TID251
+        and not {name.partition(".")[0] for name in os.listdir()} & set(sys.modules)
+        and all(map(is_there, bootstrap.packages + bootstrap.bare))
+    )
+
+
+def is_there(requirement: str) -> bool:
+    """Whether pip would say "already satisfied"; False where only pip knows."""
+    from importlib import metadata
+
+    simple = _REQUIREMENT.fullmatch(requirement)
+    try:
+        if simple:
+            return simple.group(2) in (None, metadata.version(simple.group(1)))
+        from pip._vendor.packaging.requirements import Requirement  # type: ignore[import-not-found]
+
+        wanted = Requirement(requirement)
+        if wanted.extras or wanted.url or wanted.marker:
+            return False
+        return bool(wanted.specifier.contains(metadata.version(wanted.name)))
+    except (ImportError, ValueError, metadata.PackageNotFoundError):
+        return False
+
+
+def run_fork(bootstrap: Bootstrap) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        return await_end(child)
+    become(bootstrap)
+    sys.exit(0)
+
+
+def become(bootstrap: Bootstrap) -> None:
+    """Does what `sh` and `python3 -m` would do; returns where that Python would end."""
+    folder = tempfile.mkdtemp(prefix="tmp.")
+    source = os.path.join(folder, "ephemeral_component.py")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(bootstrap.source)
+    words = ["-m", _MODULE, "--component_module_path", source, *bootstrap.arguments]
+    os.environ["_KFP_RUNTIME"] = "true"  # noqa: TID251
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = ["python3", *words]
+    sys.argv[:] = ["-m", *words[2:]]
+    sys.path[0] = os.getcwd()
+    fresh = types.ModuleType("__main__")
+    vars(fresh)["__builtins__"] = __builtins__
+    sys.modules["__main__"] = fresh
+    _run_module()
+
+
+def _run_module() -> None:
+    import runpy
+
+    start = vars(runpy)["_run_module_as_main"]
+    try:
+        start(_MODULE, True)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - told as the interpreter tells it
+        trace = error.__traceback__ and error.__traceback__.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        if isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], [word for word in sys.argv[2:] if word != "--installed"]))

@@ -5,13 +5,18 @@ from collections.abc import Callable
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
+from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.task_pods import TaskPods
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 
 
 def run_controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], None]) -> RunController:
     """`poke` asks for a run to be looked at."""
-    folder = ctx.stores.artifacts.folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, artifacts=folder)
+    artifacts = ctx.stores.artifacts
+    if artifacts.is_local:
+        artifacts.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    homes = Homes(client=ctx.client, artifacts=artifacts)
+    pods = TaskPods(client=ctx.client, clock=ctx.clock, homes=homes, image=ctx.settings.image)
+    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods)
     return RunController(database=database, clock=ctx.clock, acts=acts, pokes=[poke])

@@ -39,7 +39,7 @@ class Written(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """`.outputs.json`; see `launcher`."""
+    """What a program left: its ExecutorOutput, and the texts of its parameters' files."""
 
     output: Written | None = None
     parameters: dict[str, str] = {}

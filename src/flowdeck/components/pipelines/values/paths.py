@@ -23,6 +23,18 @@ def local_path(uri: str) -> str:
     return uri
 
 
+def uri_of(path: str) -> str:
+    """The other way.
+
+    >>> uri_of("/minio/mlpipeline/v2/x")
+    'minio://mlpipeline/v2/x'
+    """
+    for prefix, folder in _PREFIXES.items():
+        if path.startswith(folder):
+            return prefix + path.removeprefix(folder)
+    return path
+
+
 def task_root(pipeline_root: str, pipeline: str, run: str, task: str, unique: str) -> str:
     """Where a task's outputs go; a query on the root configures the bucket, and is no part of it."""
     base = pipeline_root.partition("?")[0].rstrip("/")

@@ -1,0 +1,145 @@
+"""The program of the containers that carry artifacts; see `carrying`.
+
+python -m flowdeck.components.pipelines.runner.carrier stage URI FOLDER    fetches what the task of that root reads
+python -m flowdeck.components.pipelines.runner.carrier bring URI FOLDER    waits for SIGTERM, then brings what it made
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flowdeck.artifacts.uris import Uri, parse_uri
+from flowdeck.components.pipelines.runner import folders
+from flowdeck.components.pipelines.runner.carrying import PROVIDERS, secret_variable
+from flowdeck.components.pipelines.runner.homes import OUTPUTS, opened
+from flowdeck.components.pipelines.runner.outputs import BadOutput
+from flowdeck.components.pipelines.runner.providers import store_of
+from flowdeck.components.pipelines.values.paths import local_path
+from flowdeck.kube.errors import ApiError
+
+if TYPE_CHECKING:
+    from flowdeck.artifacts.artifacts import Artifacts
+
+AT_ONCE = 8
+"""Objects that are carried at the same time."""
+_OWN = (folders.LAUNCH, OUTPUTS)
+
+
+class Stores:
+    """The object stores that a pod was told of."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._options: dict[str, dict[str, str]] = json.loads(env[PROVIDERS])
+        for number, options in enumerate(self._options.values()):
+            start = secret_variable(number, "")
+            options |= {name.removeprefix(start).lower(): env[name] for name in env if name.startswith(start)}
+        self._opened: dict[str, Artifacts] = {}
+
+    def of(self, uri: str) -> tuple["Artifacts", Uri]:
+        """What reaches it, and how that calls it."""
+        at = parse_uri(uri)
+        bucket = f"{at.scheme}://{at.bucket}"
+        if bucket not in self._opened:
+            self._opened[bucket] = opened(store_of(at.scheme), at.bucket, self._options.get(bucket, {}))
+        return self._opened[bucket], Uri(store_of(at.scheme), at.bucket, at.key)
+
+
+async def stage(root: str, stores: Stores, carried: Path, mounted: Path | None) -> None:
+    """Fetches all inputs; makes the task's folder, unless that is mounted."""
+    os.umask(0)
+    if mounted is not None:
+        launch = json.loads(folders.kept(mounted, folders.LAUNCH))
+    else:
+        store, at = stores.of(f"{root}/{folders.LAUNCH}")
+        launch = json.loads(await store.get(str(at)))
+        folders.lay_out(_inside(carried, root), launch)
+    await _all(_fetch(uri, stores, carried) for uri in launch["carried"])
+
+
+async def _fetch(uri: str, stores: Stores, carried: Path) -> None:
+    """An object, or all below a prefix; nothing is no error: a task may have made nothing."""
+    store, at = stores.of(uri)
+    target = _inside(carried, uri)
+    if await store.find(str(at)) is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        await store.download(str(at), target)
+        return
+    async for info in store.list(str(at)):
+        file = target / info.uri.removeprefix(f"{at}/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        await store.download(info.uri, file)
+
+
+async def bring(root: str, stores: Stores, carried: Path) -> None:
+    """Brings the task's folder to the store, and last of all what it says of its parameters."""
+    folder = _inside(carried, root)
+    launch = json.loads(folders.kept(folder, folders.LAUNCH))
+    store, at = stores.of(root)
+    files = [file for file in _files(folder) if file.relative_to(folder).parts[0] not in (*_OWN, folders.PARAMETERS)]
+    await _all(store.put(f"{at}/{file.relative_to(folder)}", file) for file in files)
+    left = folders.collected(folder, launch["parameters"])
+    await store.put(f"{at}/{OUTPUTS}", msgspec.json.encode(left))
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """All that are files; links lead nowhere."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = Path(place, name)
+            if file.is_file() and not file.is_symlink():
+                yield file
+
+
+def _inside(carried: Path, uri: str) -> Path:
+    parse_uri(uri)  # no `..` in it
+    return carried / local_path(uri).lstrip("/")
+
+
+async def _all(works: Iterable[Awaitable[Any]]) -> None:
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Awaitable[Any]) -> None:
+        async with turn:
+            await work
+
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(one(work))
+
+
+async def _told_to_end() -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()
+
+
+def main(verb: str, root: str, carried: Path, mounted: Path | None) -> int:
+    stores = Stores(dict(os.environ))  # noqa: TID251 - a program of its own
+
+    async def work() -> None:
+        if verb == "stage":
+            await stage(root, stores, carried, mounted)
+        else:
+            await _told_to_end()
+            await bring(root, stores, carried)
+
+    failures: list[BaseException] = []
+    try:
+        asyncio.run(work())
+    except* (ApiError, BadOutput, OSError) as errors:
+        failures += errors.exceptions
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]) if sys.argv[4:] else None))

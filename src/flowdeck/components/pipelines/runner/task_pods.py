@@ -1,0 +1,225 @@
+"""The pods of tasks: how they are started, what they say, what is kept when they go."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from flowdeck.artifacts.uris import parse_uri
+from flowdeck.client.base import Client
+from flowdeck.clock import Clock
+from flowdeck.components.pipelines.engine.events import Event, Failed, Lost, PodStarted, Succeeded
+from flowdeck.components.pipelines.engine.instructions import StartPod, StopPod
+from flowdeck.components.pipelines.engine.run_state import RunState
+from flowdeck.components.pipelines.engine.states import HAS_POD, State
+from flowdeck.components.pipelines.engine.task_run import TaskRun
+from flowdeck.components.pipelines.runner import pods
+from flowdeck.components.pipelines.runner.carrying import Carrying
+from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.outputs import BadOutput, outputs_of
+from flowdeck.components.pipelines.runner.pods import LAUNCHER, RUN_LABEL, Place
+from flowdeck.components.pipelines.runner.providers import LauncherConfig
+from flowdeck.components.pipelines.runner.workspaces import claim_name, claim_of
+from flowdeck.components.pipelines.store.runs import Run
+from flowdeck.components.pipelines.values.paths import local_path
+from flowdeck.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    InternalError,
+    NotFound,
+    ServiceUnavailable,
+    Timeout,
+    TooManyRequests,
+)
+from flowdeck.kube.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, POD
+from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_being_deleted, key_of, uid_of
+
+MANAGER: Final = "flowdeck-pipelines"
+PASSING: Final = (InternalError, ServiceUnavailable, Timeout, TooManyRequests)
+"""Errors of the API server that say nothing about what was asked: the run is looked at again."""
+STOP_S: Final = 30
+"""Grace of a pod that is stopped."""
+LOG: Final = "executor-logs"
+"""What a program wrote, beside what it made."""
+LOG_BYTES: Final = 16 * 1024 * 1024
+"""Of a log, that are kept."""
+
+
+@cache
+def launcher_text() -> str:
+    """The program's text."""
+    return Path(pods.__file__).with_name("launcher.py").read_text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPods:
+    """See the module's text."""
+
+    client: Client
+    clock: Clock
+    homes: Homes
+    image: str
+    """Of Flowdeck itself: what carries artifacts is started from it."""
+
+    async def start(self, run: Run, state: RunState, start: StartPod) -> Sequence[Event]:
+        """Makes the pod, unless it is there."""
+        try:
+            place = await self._place(run, state, start)
+            made = pods.make(start, place)
+            home = await self.homes.home(run.namespace, pods.root_in(made.pod))
+            await home.lay_out(made.launch)
+            await self._ensure_launcher(run.namespace)
+            await self.client.create(POD, made.pod)
+        except AlreadyExists:
+            # it was made before, and the run then read anew: it may have ended since
+            return await self.seen(run, state, start.task, start.pod_name)
+        except PASSING:
+            raise
+        except ApiError as error:
+            why = f"pod {start.pod_name} could not be made: {error.message}"
+            return [Failed(at=self._now(), cause="create", task=start.task, attempt=start.attempt, message=why)]
+        return []
+
+    async def stop(self, run: Run, state: RunState, stop: StopPod) -> Sequence[Event]:
+        """What it wrote is kept first: with the pod its log goes."""
+        key = ObjectKey(run.namespace, stop.pod_name)
+        pod = await self.client.find(POD, key)
+        if pod is not None and not is_being_deleted(pod):
+            await self.keep_log(pod)
+            await self.client.delete(POD, key, grace_period_s=STOP_S, missing_ok=True)
+        return await self.seen(run, state, stop.task, stop.pod_name)
+
+    async def seen(self, run: Run, state: RunState, task_id: str, pod_name: str) -> Sequence[Event]:
+        """What a pod says of its task's current attempt, as it is now."""
+        task = state.active.get(task_id)
+        if task is None or task.state not in HAS_POD:
+            return []
+        pod = await self.client.find(POD, ObjectKey(run.namespace, pod_name))
+        if pod is None:
+            return [self._lost(task, f"pod {pod_name} is gone")]
+        cause = f"pod {pod_name} {pod['metadata']['resourceVersion']}"
+        match get_in(pod, "status", "phase"):
+            case "Succeeded":
+                return await self._ended_well(run, state, task, pod, cause)
+            case "Failed" if get_in(pod, "status", "reason") == "NodeLost":
+                return [self._lost(task, f"the node of pod {pod_name} is gone")]
+            case "Failed":
+                return [self._failed(task, pods.failure_of(pod), cause)]
+        if hopeless := pods.waiting_for(pod):
+            await self.client.delete(POD, ObjectKey(run.namespace, pod_name), missing_ok=True)
+            return [self._failed(task, f"pod {pod_name} cannot start: {hopeless}", cause)]
+        if pods.has_started(pod) and task.state is State.STARTING and not is_being_deleted(pod):
+            started = PodStarted(
+                at=self._now(), cause=cause, task=task.id, attempt=task.attempt, pod=pod_name, uid=uid_of(pod)
+            )
+            return [started]
+        return []
+
+    async def remove_all(self, run: ObjectKey) -> None:
+        """Of a run that is no more."""
+        for pod in (await self.client.list(POD, namespace=run.namespace, labels=f"{RUN_LABEL}={run.name}")).items:
+            await self.client.delete(POD, key_of(pod), missing_ok=True)
+        await self.client.delete(
+            PERSISTENT_VOLUME_CLAIM, ObjectKey(run.namespace, claim_name(run.name)), missing_ok=True
+        )
+
+    async def keep_log(self, pod: Tree) -> None:
+        """Beside what the pod makes. A pod that wrote nothing has no log."""
+        key = key_of(pod)
+        path = f"/api/v1/namespaces/{key.namespace}/pods/{key.name}/log"
+        query = {"container": pods.MAIN, "limitBytes": str(LOG_BYTES)}
+        try:
+            log = await self.client.raw("GET", path, query=query)
+        except (BadRequest, NotFound):
+            return
+        home = await self.homes.home(key.namespace, pods.root_in(pod))
+        await home.put(LOG, log)
+
+    async def _place(self, run: Run, state: RunState, start: StartPod) -> Place:
+        config = await self.homes.config(run.namespace)
+        root, inputs = pods.root_of(start), pods.inputs_of(start)
+        files = {uri: path for uri in (root, *inputs) if (path := self.homes.file(config, uri)) is not None}
+        there = await asyncio.to_thread(lambda: {uri for uri, path in files.items() if uri == root or path.exists()})
+        workspace = ""
+        if start.uses_workspace:
+            claim = claim_of(run, state.plan)
+            workspace = claim["metadata"]["name"]
+            await self._ensure(claim)
+        return Place(
+            run_id=run.id,
+            namespace=run.namespace,
+            service_account=run.service_account,
+            folder=str(self.homes.artifacts.folder),
+            files=frozenset(there),
+            carrying=self._carrying(run, config, root, [uri for uri in (root, *inputs) if uri not in files]),
+            workspace=workspace,
+            query=_query(run),
+        )
+
+    def _carrying(self, run: Run, config: LauncherConfig, root: str, uris: Sequence[str]) -> Carrying | None:
+        """Of the URIs that are no files here; those that no store has are left to the program."""
+        carried = []
+        for uri in uris:
+            try:
+                carried.append(parse_uri(uri))
+            except BadRequest:
+                if uri == root:
+                    raise
+        if not carried:
+            return None
+        query = _query(run)
+        return Carrying(
+            image=self.image,
+            root=root,
+            brings=root in uris,
+            providers={f"{at.scheme}://{at.bucket}": config.provider(at, query) for at in carried},
+            folders=tuple(dict.fromkeys(local_path(str(at)).split("/")[1] for at in carried)),
+        )
+
+    async def _ensure(self, claim: Tree) -> None:
+        try:
+            await self.client.create(PERSISTENT_VOLUME_CLAIM, claim)
+        except AlreadyExists:
+            return
+
+    async def _ensure_launcher(self, namespace: str) -> None:
+        """There, and of this version."""
+        data = {"launcher.py": launcher_text()}
+        found = await self.client.find(CONFIG_MAP, ObjectKey(namespace, LAUNCHER))
+        if get_in(found, "data") != data:
+            meta = {"name": LAUNCHER, "namespace": namespace}
+            obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+            await self.client.apply(CONFIG_MAP, obj, manager=MANAGER)
+
+    async def _ended_well(self, run: Run, state: RunState, task: TaskRun, pod: Tree, cause: str) -> Sequence[Event]:
+        component = task.task.component
+        try:
+            home = await self.homes.home(run.namespace, pods.root_in(pod))
+            left = await home.collected(component.output_parameters)
+            if left is None and (why := pods.brought_badly(pod)):
+                left = await home.collected(component.output_parameters)
+                if left is None:
+                    return [self._failed(task, why, cause)]
+            if left is None:
+                return []  # it is still being brought
+            outputs = outputs_of(component, state.announced(task), left)
+        except BadOutput as error:
+            return [self._failed(task, str(error), cause)]
+        return [Succeeded(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, outputs=outputs)]
+
+    def _failed(self, task: TaskRun, message: str, cause: str) -> Event:
+        return Failed(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, message=message)
+
+    def _lost(self, task: TaskRun, message: str) -> Event:
+        return Lost(at=self._now(), cause="gone", task=task.id, attempt=task.attempt, message=message)
+
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
+
+
+def _query(run: Run) -> str:
+    """What the run's pipeline root says of its bucket."""
+    return run.for_engine.pipeline_root.partition("?")[2]
