@@ -4,7 +4,6 @@ Each is opened when it is first asked for, so a platform whose components keep n
 """
 
 import asyncio
-import importlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.kube.errors import ApiError, ServiceUnavailable
 from flowdeck.kube.objects import ObjectKey
+from flowdeck.loading import load
 
 if TYPE_CHECKING:
     from flowdeck.artifacts.artifacts import Artifacts
@@ -73,7 +73,7 @@ class Stores:
         """
         async with self._locks[migrations]:
             if migrations not in self._newest:
-                module = await asyncio.to_thread(importlib.import_module, migrations)
+                module = await load(migrations)
                 await module.MIGRATIONS.run(self.database)
                 self._newest.add(migrations)
         return self.database

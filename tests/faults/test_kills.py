@@ -43,14 +43,14 @@ async def test_nothing_is_lost_or_doubled_when_the_platform_is_killed(
             await _waves(victim, client, deeds, Random(f"{SEED} {driver}"))
     finally:
         await asyncio.to_thread(run_down, victim.data)
-        _keep(folder)
+        keep(folder)
     await asyncio.to_thread(assert_clean)
     last = deeds_of(deeds, "last")
     assert {uid: 1 for uid, _, _ in last.ends} == last.starts, last
     print(f"kills: {victim.kills}")
 
 
-def _keep(folder: Path) -> None:
+def keep(folder: Path) -> None:
     """Where FLOWDECK_FAULT_KEEP names a folder, logs and database go there, for whoever looks into a failure."""
     if place := os.environ.get("FLOWDECK_FAULT_KEEP"):
         shutil.copytree(folder / "data" / "logs", place, dirs_exist_ok=True)

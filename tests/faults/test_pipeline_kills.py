@@ -19,7 +19,7 @@ import pytest
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import parse_time
 from tests.faults.conftest import Clean
-from tests.faults.test_kills import ROUNDS, SEED
+from tests.faults.test_kills import ROUNDS, SEED, keep
 from tests.faults.victim import KINDS, PATIENCE_S, Victim, run_down
 from tests.kfp_sdk.rest import FINISHED, Rest, rest_of
 from tests.pipelines.makers import a_component, a_pipeline, a_task
@@ -60,6 +60,7 @@ async def test_no_task_runs_twice_and_no_schedule_misses_when_the_platform_is_ki
             _prove_schedule(await _fired(rest, schedule))
     finally:
         await asyncio.to_thread(run_down, victim.data)
+        keep(folder)
     await asyncio.to_thread(assert_clean)
     print(f"kills: {victim.kills}")
 

@@ -1,7 +1,6 @@
 """Stands for a controller that needs the database, until there is something for it to do: SQL is heavy to load."""
 
 import asyncio
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
@@ -10,6 +9,7 @@ from flowdeck.components.base import Context
 from flowdeck.components.pipelines.runner.late import ALL, LOOK_S, MIGRATIONS
 from flowdeck.controller.contract import DONE, Feeds, Result, look_again_in
 from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.loading import load
 
 RECURRING_RUNS: Final = "recurring-runs"
 """The topic of `Stores.news`: a recurring run is new, or was changed."""
@@ -64,7 +64,7 @@ class Late:
             if self._controller is not None:
                 return self._controller
             database = await self.ctx.stores.tables(MIGRATIONS)
-            module = await asyncio.to_thread(importlib.import_module, self.maker)
+            module = await load(self.maker)
             made: Opened = await asyncio.to_thread(module.controller, self.ctx, database, self._poke)
             self._controller = made
             return made

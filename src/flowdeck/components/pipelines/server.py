@@ -1,7 +1,6 @@
 """Serves the REST surface, at the Service `ml-pipeline`; what is heavy is loaded when the first request comes."""
 
 import asyncio
-import importlib
 import socket
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 from flowdeck.components.base import Context, Front
 from flowdeck.components.pipelines.settings import NAMESPACE, SERVICE, SERVICE_PORT
 from flowdeck.kube.errors import ServiceUnavailable
+from flowdeck.loading import load
 from flowdeck.serving import Receive, Scope, Send, answer, serve
 
 FRONT = Front(SERVICE, NAMESPACE, SERVICE_PORT, target_port=SERVICE_PORT, label="http")
@@ -51,6 +51,6 @@ class LateSurface:
     async def _loaded(self) -> Any:
         async with self._loading:
             if self._surface is None:
-                module = await asyncio.to_thread(importlib.import_module, "flowdeck.components.pipelines.api.surface")
+                module = await load("flowdeck.components.pipelines.api.surface")
                 self._surface = await module.surface(self.ctx)
         return self._surface

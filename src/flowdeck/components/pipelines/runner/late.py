@@ -4,7 +4,6 @@ LateRuns        a key comes, or unfinished runs are found at the start: then `Ru
 """
 
 import asyncio
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -13,6 +12,7 @@ from flowdeck.components.base import Context
 from flowdeck.controller.contract import DONE, Feeds, Maps, Result, look_again_in
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
+from flowdeck.loading import load
 
 if TYPE_CHECKING:
     from flowdeck.components.pipelines.runner.controller import RunController
@@ -68,7 +68,7 @@ class LateRuns:
             if self._controller is not None:
                 return self._controller
             database = await self.ctx.stores.tables(MIGRATIONS)
-            module = await asyncio.to_thread(importlib.import_module, "flowdeck.components.pipelines.runner.made")
+            module = await load("flowdeck.components.pipelines.runner.made")
             made: RunController = await asyncio.to_thread(module.run_controller, self.ctx, database, self._poke)
             self._controller = made
             return made
