@@ -1,6 +1,7 @@
 """What users do with `kfp.Client()`; run by `test_client.py` in the SDK's environment: `client_scenarios.py NAME`."""
 
 import sys
+import time
 
 import kfp
 from kfp import dsl
@@ -54,6 +55,86 @@ def a_version() -> None:
     found = client.list_runs(experiment_id=experiment.experiment_id).runs
     assert [run.run_id for run in found] == [made.run_id]
     assert client.get_experiment(experiment_name="versions").last_run_created_at.year > 2000
+
+
+PRINTS = "import sys, time; print('one', flush=True); time.sleep(int(sys.argv[1])); print('two', flush=True)"
+
+
+@dsl.container_component
+def prints(seconds: int):
+    return dsl.ContainerSpec(image="python:3.11", command=["python3", "-c", PRINTS], args=[seconds])
+
+
+@dsl.pipeline(name="prints")
+def printing_pipeline(seconds: int = 0):
+    prints(seconds=seconds)
+
+
+def rest(client: kfp.Client, path: str, **query: str) -> str:
+    """What the SDK has no function for."""
+    api = client._run_api.api_client
+    answer = api.call_api(
+        path, "GET", query_params=list(query.items()), auth_settings=["Bearer"], _preload_content=False
+    )
+    return answer.data.decode()
+
+
+def started(client: kfp.Client, run_id: str, name: str):
+    """The entry of a task of a run, once its program runs."""
+    for _ in range(600):
+        details = client.get_run(run_id).run_details
+        for detail in details.task_details if details else []:
+            if detail.display_name == name and detail.state in ("RUNNING", "SUCCEEDED"):
+                return detail
+        time.sleep(0.05)
+    raise AssertionError(f"{name} does not start")
+
+
+def logs() -> None:
+    """While a task runs, as they come; and when it has ended, by any name of the task."""
+    client = kfp.Client()
+    run_id = client.create_run_from_pipeline_func(printing_pipeline, arguments={"seconds": 2}).run_id
+    task = started(client, run_id, "prints")
+    node = f"/apis/v1alpha1/runs/{run_id}/nodes"
+    assert rest(client, f"{node}/{task.task_id}/log", follow="true") == "one\ntwo\n"
+    details = client.get_run(run_id).run_details.task_details
+    attempt = next(detail.task_id for detail in details if detail.parent_task_id == task.task_id)
+    for name in (task.task_id, task.child_tasks[0].pod_name, attempt):
+        assert rest(client, f"{node}/{name}/log") == "one\ntwo\n"
+
+
+def termination() -> None:
+    """Ends a run that would take ten minutes, fails it, and says why."""
+    client = kfp.Client()
+    run_id = client.create_run_from_pipeline_func(printing_pipeline, arguments={"seconds": 600}).run_id
+    started(client, run_id, "prints")
+    began = time.monotonic()
+    client.terminate_run(run_id)
+    assert client.get_run(run_id).state in ("CANCELING", "FAILED")
+    run = client.wait_for_run_completion(run_id, timeout=60, sleep_duration=1)
+    assert run.state == "FAILED"
+    assert run.error.message.startswith("Run was terminated")
+    assert time.monotonic() - began < 30
+    states = {detail.display_name: detail.state for detail in run.run_details.task_details}
+    assert states["prints"] == "CANCELED"
+    client.terminate_run(run_id)  # changes nothing
+
+
+def deletion() -> None:
+    """A run that is deleted while it runs takes its pod along."""
+    import kubernetes
+
+    client = kfp.Client()
+    run_id = client.create_run_from_pipeline_func(printing_pipeline, arguments={"seconds": 600}).run_id
+    started(client, run_id, "prints")
+    client.delete_run(run_id)
+    kubernetes.config.load_kube_config()
+    pods = kubernetes.client.CoreV1Api()
+    for _ in range(1200):
+        if not pods.list_namespaced_pod("kubeflow", label_selector=f"pipeline/runid={run_id}").items:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the pod of a deleted run goes on")
 
 
 if __name__ == "__main__":

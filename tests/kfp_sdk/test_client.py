@@ -7,6 +7,6 @@ from tests.kfp_sdk.conftest import Run
 pytestmark = [pytest.mark.xdist_group("kfp"), pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("scenario", ["two_steps", "a_version"])
+@pytest.mark.parametrize("scenario", ["two_steps", "a_version", "logs", "termination", "deletion"])
 def test_what_users_do(run: Run, scenario: str) -> None:
     run("client_scenarios.py", scenario)

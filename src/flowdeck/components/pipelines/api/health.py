@@ -1,7 +1,8 @@
-"""Whether the server answers, and what it is."""
+"""Whether the server answers, what it is, and what it counts."""
 
 from dataclasses import dataclass
 
+import prometheus_client
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,7 +10,7 @@ from flowdeck.components.pipelines.api.messages import reply
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.sql.database import Database
 from flowdeck.version import VERSION
-from flowdeck.web.routing import Open, Route
+from flowdeck.web.routing import Open, Route, SignedIn
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Health:
     tenancy: Tenancy
 
     def routes(self) -> list[Route]:
-        return [Route("GET", f"/apis/{version}/healthz", self.get, Open()) for version in ("v2beta1", "v1beta1")]
+        health = [Route("GET", f"/apis/{version}/healthz", self.get, Open()) for version in ("v2beta1", "v1beta1")]
+        return [*health, Route("GET", "/metrics", self.metrics, SignedIn())]
 
     async def get(self, request: Request) -> Response:
         """The store is the Kubernetes API in fact; `database` is what clients expect of one that keeps any name."""
@@ -33,3 +35,7 @@ class Health:
                 "pipeline_store": "database",
             }
         )
+
+    async def metrics(self, request: Request) -> Response:
+        """Of the whole process, as Prometheus reads them."""
+        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from flowdeck.components.base import Context
+from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.health import Health
+from flowdeck.components.pipelines.api.nodes import Nodes
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
 from flowdeck.components.pipelines.api.runs import Runs
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
+from flowdeck.components.pipelines.api.v1 import FirstVersion
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.kinds import GROUP
@@ -74,6 +77,7 @@ class Parts:
         """All of them; a path's rights stand in its own list."""
         ctx, database, tenancy, door = self.ctx, self.database, self.tenancy, self.door
         catalog = Catalog(ctx.client)
+        uploads = Uploads(catalog, tenancy)
         runs = Runs(
             database=database,
             catalog=catalog,
@@ -83,6 +87,7 @@ class Parts:
             door=door,
             options=Options(caching=self.settings.caching),
         )
+        nodes = Nodes(database=database, client=ctx.client, contents=ctx.stores.artifacts, tenancy=tenancy)
         recurring = RecurringRuns(
             database=database,
             catalog=catalog,
@@ -92,11 +97,17 @@ class Parts:
             door=door,
             zone=zone_of(self.settings),
         )
+        artifacts = ArtifactRoutes(
+            database=database, contents=ctx.stores.artifacts, tenancy=tenancy, clock=ctx.clock, door=door
+        )
         return [
             *Health(database, tenancy).routes(),
-            *Uploads(catalog, tenancy).routes(),
+            *uploads.routes(),
             *Pipelines(catalog, tenancy).routes(),
             *Experiments(database, tenancy, ctx.clock).routes(),
             *runs.routes(),
+            *nodes.routes(),
+            *FirstVersion(uploads, tenancy, door).routes(),
             *recurring.routes(),
+            *artifacts.routes(),
         ]

@@ -15,12 +15,13 @@ from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import pipeline_message, reply, version_message
 from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name
+from flowdeck.components.pipelines.api.plain_errors import with_plain_errors
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
 from flowdeck.components.pipelines.ir.document import Document, parse
 from flowdeck.components.pipelines.ir.package import MAX_SIZE, text_of
-from flowdeck.kube.errors import ApiError, BadRequest
-from flowdeck.kube.objects import key_of
+from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.objects import Tree, key_of
 from flowdeck.web import bodies
 from flowdeck.web.routing import Handler, Needs, Route
 
@@ -35,15 +36,25 @@ class Uploads:
     tenancy: Tenancy
 
     def routes(self) -> list[Route]:
-        base = "/apis/v2beta1/pipelines"
+        return self.routes_at("/apis/v2beta1/pipelines", self.upload, self.upload_version)
+
+    def routes_at(self, base: str, upload: Handler, upload_version: Handler) -> list[Route]:
+        """Both, told by these handlers."""
         pipeline = Needs("create", "pipelines", self.tenancy.shared_by(in_query))
         version = Needs("create", "pipelines", self.tenancy.shared_by(self._namespace_of_pipeline))
         return [
-            Route("POST", f"{base}/upload", _told(self.upload), pipeline),
-            Route("POST", f"{base}/upload_version", _told(self.upload_version), version),
+            Route("POST", f"{base}/upload", with_plain_errors(upload), pipeline),
+            Route("POST", f"{base}/upload_version", with_plain_errors(upload_version), version),
         ]
 
     async def upload(self, request: Request) -> Response:
+        return reply(pipeline_message(await self.pipeline_of(request), shows_namespace=self.tenancy.multi_user))
+
+    async def upload_version(self, request: Request) -> Response:
+        return reply(version_message(await self.version_of(request)))
+
+    async def pipeline_of(self, request: Request) -> Tree:
+        """The new pipeline of an upload."""
         file_name, document = await _uploaded(request)
         query = request.query_params
         name = checked_name(query.get("name") or query.get("display_name") or file_name, MAX_NAME, "pipeline")
@@ -56,9 +67,10 @@ class Uploads:
         )
         version = _version(query, name=name[:MAX_VERSION_NAME], document=document)
         pipeline, _ = await self.catalog.create_with_version(new, version)
-        return reply(pipeline_message(pipeline, shows_namespace=self.tenancy.multi_user))
+        return pipeline
 
-    async def upload_version(self, request: Request) -> Response:
+    async def version_of(self, request: Request) -> Tree:
+        """The new version of an upload."""
         file_name, document = await _uploaded(request)
         query = request.query_params
         name = checked_name(
@@ -66,7 +78,7 @@ class Uploads:
         )
         pipeline = await self.catalog.pipeline(_pipeline_id(request))
         version = _version(query, name=name, document=document)
-        return reply(version_message(await self.catalog.create_version(pipeline, version)))
+        return await self.catalog.create_version(pipeline, version)
 
     async def _namespace_of_pipeline(self, request: Request) -> str:
         return key_of(await self.catalog.pipeline(_pipeline_id(request))).namespace
@@ -113,16 +125,3 @@ async def _uploaded(request: Request) -> tuple[str, Document]:
 
 def _read(data: bytes, file_name: str) -> Document:
     return parse(text_of(data, file_name))
-
-
-def _told(handler: Handler) -> Handler:
-    """Errors as upload clients expect them."""
-
-    async def act(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except ApiError as error:
-            body = {"error_message": error.message, "error_details": error.message}
-            return Response(msgspec.json.encode(body), error.code, media_type="application/json")
-
-    return act
