@@ -90,6 +90,9 @@ async def test_deleting_deletes_once_and_forgives_the_second_time(artifacts: Art
     await artifacts.delete(f"{artifacts.home}/a")
     await artifacts.delete(f"{artifacts.home}/a")
     assert await names(artifacts, artifacts.home) == ["b"]
+    await artifacts.put(f"{artifacts.home}/c/d", b"x")
+    await artifacts.delete(f"{artifacts.home}/c")
+    assert await names(artifacts, artifacts.home) == ["b", "c/d"]
 
 
 async def test_what_is_not_there_is_not_found(artifacts: Artifacts) -> None:

@@ -44,7 +44,7 @@ async def store(database: Database) -> Database:
 
 
 def handed(id: str, title: str = "system.Model", **metadata: Any) -> Handed:
-    return Handed(id=id, uri=f"minio://mlpipeline/{id}", type=ArtifactType(title, "0.0.1"), metadata=metadata)
+    return Handed(id=id, uri=f"minio://mlpipeline/run/{id}", type=ArtifactType(title, "0.0.1"), metadata=metadata)
 
 
 def a_task(id: str, *, makes: Sequence[Handed] = (), takes: Sequence[Handed] = (), **more: Any) -> TaskRecord:
@@ -87,7 +87,7 @@ async def test_what_a_task_makes_is_an_artifact_and_who_takes_it_is_linked(store
     model = handed("m", accuracy=1)
     await keep(store, a_task("maker", makes=[model]), a_task("taker", takes=[model]))
     found = await store.read(partial(artifacts.get, id="m"))
-    assert (found.name, found.type, found.uri) == ("out", "Model", "minio://mlpipeline/m")
+    assert (found.name, found.type, found.uri) == ("out", "Model", "minio://mlpipeline/run/m")
     assert (found.metadata, found.number_value, found.is_ours, found.created_at) == ({"accuracy": 1}, None, True, START)
     assert {(link.task_id, link.type, link.key, link.producer) for link in await links(store)} == {
         ("maker", "OUTPUT", "out", ""),
@@ -116,6 +116,12 @@ async def test_an_imported_artifact_is_not_ours_and_dags_hand_on_what_was_made_i
     await keep(store, a_task("import", makes=[model], type=TaskType.IMPORTER))
     assert not (await store.read(partial(artifacts.get, id="m"))).is_ours
     assert {link.task_id for link in await links(store)} == {"dag", "import"}
+
+
+async def test_what_a_program_says_of_other_places_is_not_ours(store: Database) -> None:
+    elsewhere = Handed(id="m", uri="minio://mlpipeline/other/x", type=ArtifactType("system.Model"))
+    await keep(store, a_task("maker", makes=[elsewhere]))
+    assert not (await store.read(partial(artifacts.get, id="m"))).is_ours
 
 
 async def test_an_attempt_after_another_takes_its_place(store: Database) -> None:

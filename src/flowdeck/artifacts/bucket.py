@@ -51,8 +51,10 @@ class StoreBucket:
         await obstore.put_async(self.store, key, data)
 
     async def chunks(self, key: str, begin: int, end: int | None) -> AsyncIterator[bytes]:
-        part: Any = None if begin == 0 and end is None else {"offset": begin} if end is None else (begin, end)
-        found = await obstore.get_async(self.store, key, options=part and {"range": part})
+        options: Any = None
+        if begin or end is not None:
+            options = {"range": {"offset": begin} if end is None else (begin, end)}
+        found = await obstore.get_async(self.store, key, options=options)
         async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
             yield bytes(chunk)
 

@@ -111,7 +111,10 @@ class FolderBucket:
         """With the folders that are empty then."""
         parts = key.split("/")
         with _inside(self.root, parts[:-1]) as folder:
-            os.unlink(parts[-1], dir_fd=folder)
+            try:
+                os.unlink(parts[-1], dir_fd=folder)
+            except IsADirectoryError as error:
+                raise FileNotFoundError(key) from error
         with contextlib.suppress(OSError):
             for depth in range(len(parts) - 1, 0, -1):
                 with _inside(self.root, parts[: depth - 1]) as folder:

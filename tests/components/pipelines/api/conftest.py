@@ -6,7 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.components.pipelines import admission
+from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
@@ -43,6 +46,11 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
+def contents_of(database: Database) -> Artifacts:
+    """The artifacts beside a database."""
+    return Artifacts(ArtifactSettings(), Path(str(database.url.database)).parent / "artifacts")
+
+
 def surface(world: World, database: Database, door: Door, *, multi_user: bool) -> Sequence[Route]:
     tenancy = Tenancy(multi_user)
     catalog = Catalog(world.client)
@@ -54,6 +62,9 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
         *Pipelines(catalog, tenancy).routes(),
         *Experiments(database, tenancy, world.clock).routes(),
         *recurring.routes(),
+        *ArtifactRoutes(
+            database=database, contents=contents_of(database), tenancy=tenancy, clock=world.clock, door=door
+        ).routes(),
     ]
 
 

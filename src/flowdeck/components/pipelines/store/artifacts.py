@@ -57,7 +57,10 @@ class Artifact:
     number_value: float | None = None
     """Of a scalar metric."""
     is_ours: bool = False
-    """Whether a task made its content, so that it may be removed: what was imported is somebody else's."""
+    """Whether a task made its content, in the run's own folder, so that it may be removed with it.
+
+    What was imported is somebody else's, and so may be what a program says of other places.
+    """
     size_bytes: int | None = None
     """Of its content; None when nobody has looked."""
     created_at: datetime
@@ -148,7 +151,7 @@ def _made_by(namespace: str, record: TaskRecord) -> Iterator[Artifact]:
                 type=TYPES.get(handed.type.schema_title, "Artifact"),
                 uri=handed.uri,
                 metadata=handed.metadata,
-                is_ours=record.type is TaskType.RUNTIME,
+                is_ours=record.type is TaskType.RUNTIME and record.run in handed.uri.split("/"),
                 created_at=at,
                 last_update=at,
             )

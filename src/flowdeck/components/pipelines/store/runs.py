@@ -283,6 +283,15 @@ def tasks(connection: Connection, run_id: str) -> list[TaskRecord]:
     return [msgspec.convert(record, TaskRecord) for record in connection.execute(rows).scalars()]
 
 
+def task(connection: Connection, run_id: str, id: str) -> TaskRecord:
+    """One of a run. Raises `NotFound`."""
+    here = select(TASKS.c.record).where(TASKS.c.run_id == run_id, TASKS.c.id == id)
+    record = connection.execute(here).scalar_one_or_none()
+    if record is None:
+        raise NotFound(f"ResourceNotFoundError: Task {id} of run {run_id} not found.")
+    return msgspec.convert(record, TaskRecord)
+
+
 def tasks_of(connection: Connection, run_ids: Collection[str]) -> list[TaskRecord]:
     """The tasks of several runs, each run's from the first that began."""
     rows = select(TASKS.c.record).where(TASKS.c.run_id.in_(run_ids)).order_by(TASKS.c.began_at, TASKS.c.id)
