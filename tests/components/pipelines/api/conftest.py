@@ -13,6 +13,7 @@ from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
+from flowdeck.components.pipelines.api.tasks import Tasks
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.catalog import Catalog
@@ -62,6 +63,7 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
         *Pipelines(catalog, tenancy).routes(),
         *Experiments(database, tenancy, world.clock).routes(),
         *recurring.routes(),
+        *Tasks(database=database, tenancy=tenancy).routes(),
         *ArtifactRoutes(
             database=database, contents=contents_of(database), tenancy=tenancy, clock=world.clock, door=door
         ).routes(),

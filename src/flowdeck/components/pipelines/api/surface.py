@@ -12,6 +12,7 @@ from flowdeck.components.pipelines.api.nodes import Nodes
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
 from flowdeck.components.pipelines.api.runs import Runs
+from flowdeck.components.pipelines.api.tasks import Tasks
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.api.v1 import FirstVersion
@@ -110,4 +111,5 @@ class Parts:
             *FirstVersion(uploads, tenancy, door).routes(),
             *recurring.routes(),
             *artifacts.routes(),
+            *Tasks(database=database, tenancy=tenancy).routes(),
         ]
