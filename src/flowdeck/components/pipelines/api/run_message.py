@@ -10,8 +10,10 @@ from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import format_time
 
 
-def run_message(run: Run, document: Tree | None, details: Sequence[Tree] = ()) -> Tree:
-    """`document` is what it runs, told where it came with the request; `details` its tasks of wire A."""
+def run_message(
+    run: Run, document: Tree | None, details: Sequence[Tree] = (), tasks: Sequence[Tree] = (), task_count: int = 0
+) -> Tree:
+    """`document` is what it runs, told where it came with the request; `details` its tasks of wire A, `tasks` of B."""
     reference = {"pipeline_id": run.pipeline_id, "pipeline_version_id": run.pipeline_version_id}
     told = without_zeros(
         {
@@ -29,6 +31,8 @@ def run_message(run: Run, document: Tree | None, details: Sequence[Tree] = ()) -
             "state": run.state,
             "error": failure(run.error) if run.error else None,
             "run_details": {"task_details": list(details)} if details else None,
+            "task_count": task_count,
+            "tasks": list(tasks),
             "recurring_run_id": run.recurring_run_id,
             "state_history": [_entered(entry, run.error) for entry in run.history],
             "plugins_input": run.plugins_input,

@@ -3,6 +3,7 @@
 Source: kubeflow/pipelines (backend/api/v2beta1/run.proto, PipelineTaskDetail of the branch without ML Metadata)
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +15,14 @@ from flowdeck.components.pipelines.store.artifacts import TYPES
 from flowdeck.components.pipelines.values.artifacts import Artifact
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import format_time
+
+
+def task_messages(records: Sequence[TaskRecord]) -> list[Tree]:
+    """The tasks of a run whose turn has come."""
+    inside: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for record in records:
+        inside[record.parent].append((record.id, record.name))
+    return [task_message(record, inside[record.id]) for record in records if record.wire_b]
 
 
 def task_message(record: TaskRecord, children: Sequence[tuple[str, str]]) -> Tree:

@@ -50,6 +50,6 @@ def inside(connection: Connection, run_id: str, ids: Collection[str]) -> dict[st
 
 
 def counts(connection: Connection, run_ids: Collection[str]) -> dict[str, int]:
-    """How many tasks runs have had."""
-    rows = select(_C.run_id, func.count()).where(_C.run_id.in_(run_ids)).group_by(_C.run_id)
+    """How many tasks of runs have had their turn."""
+    rows = select(_C.run_id, func.count()).where(_C.run_id.in_(run_ids), _C.state.in_(WIRE_B)).group_by(_C.run_id)
     return {run_id: count for run_id, count in connection.execute(rows)}
