@@ -78,10 +78,13 @@ def test_the_operator_may_not_run_code_in_pods_and_makes_those_of_pipelines_alon
             assert "pods" not in rule["resources"] or set(rule["verbs"]) <= verbs
 
 
-def test_the_operator_may_read_no_secret_but_its_own() -> None:
-    for rule in policy_rules():
-        if "secrets" in rule["resources"]:
-            assert rule["verbs"] == ["create"] or rule["resourceNames"] == ["flowdeck-certificates"]
+def test_the_operator_may_read_no_secret_but_its_own_and_those_in_the_namespace_of_pipelines() -> None:
+    for role in of_kind("Role", "ClusterRole"):
+        for rule in (rule for rule in role.get("rules", []) if "secrets" in rule["resources"]):
+            if role["metadata"].get("namespace") == "kubeflow":
+                assert rule["verbs"] == ["get"]
+            else:
+                assert rule["verbs"] == ["create"] or rule["resourceNames"] == ["flowdeck-certificates"]
 
 
 def test_no_container_is_privileged_and_each_may_only_read_its_file_system() -> None:
@@ -144,11 +147,24 @@ def test_every_service_and_policy_selects_the_operators_pods() -> None:
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     ports = {port["name"] for port in deployment["spec"]["template"]["spec"]["containers"][0]["ports"]}
     for service in of_kind("Service"):
+        if service["spec"]["type"] == "ExternalName":
+            continue
+        assert service["metadata"]["namespace"] == deployment["metadata"]["namespace"]
         assert service["spec"]["selector"] == labels
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
     for policy in of_kind("NetworkPolicy"):
         assert policy["spec"]["podSelector"] == {"matchLabels": labels}
         assert "Ingress" in policy["spec"]["policyTypes"]
+
+
+def test_names_in_other_namespaces_lead_to_a_service_of_the_operator() -> None:
+    services = {key_of(service) for service in of_kind("Service")}
+    names = [service for service in of_kind("Service") if service["spec"]["type"] == "ExternalName"]
+    assert [key_of(service) for service in names] == [("kubeflow", "ml-pipeline")]
+    for service in names:
+        name, namespace, rest = service["spec"]["externalName"].split(".", 2)
+        assert (namespace, name) in services
+        assert rest == "svc.cluster.local"
 
 
 def test_webhooks_lead_to_the_operators_service_and_leave_trust_to_the_operator() -> None:

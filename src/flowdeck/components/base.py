@@ -24,6 +24,8 @@ class Right:
     """`status`, `finalizers`; `""`: the object itself."""
     names: tuple[str, ...] = ()
     """Only objects of these names; none: all."""
+    namespace: str = ""
+    """Only in that namespace; `""`: everywhere."""
 
 
 @dataclass(frozen=True)

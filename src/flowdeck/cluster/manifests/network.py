@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from flowdeck.cluster.manifests.objects import an_object
-from flowdeck.cluster.names import NAME, PODS
+from flowdeck.cluster.names import NAME, NAMESPACE, PODS
 from flowdeck.cluster.settings import ClusterSettings
 from flowdeck.components.base import Component
 from flowdeck.kube.kinds import NETWORK_POLICY, SERVICE
@@ -14,11 +14,15 @@ METRICS_LABEL = {"metrics": "enabled"}
 
 
 def services(parts: Sequence[Component]) -> Iterator[Tree]:
-    """One for the webhooks, and the components' fronts."""
+    """One for the webhooks, and the components' fronts. A Service finds pods of its own namespace alone: from others a
+    name leads here.
+    """
     yield an_object(SERVICE, NAME, spec=_spec("webhooks", 443, "webhooks"))
     for front in (front for part in parts for front in part.fronts()):
-        spec = _spec(front.label, front.port, front.label)
-        yield an_object(SERVICE, front.name, namespace=front.namespace, spec=spec)
+        yield an_object(SERVICE, front.name, spec=_spec(front.label, front.port, front.label))
+        if front.namespace != NAMESPACE:
+            there = {"type": "ExternalName", "externalName": f"{front.name}.{NAMESPACE}.svc.cluster.local"}
+            yield an_object(SERVICE, front.name, namespace=front.namespace, spec=there)
 
 
 def _spec(label: str, port: int, target: str) -> Tree:

@@ -26,13 +26,21 @@ def service_account() -> Tree:
 
 def roles(parts: Sequence[Component]) -> Iterator[Tree]:
     """The ServiceAccount's roles, and their bindings."""
-    everywhere = [*(right for part in parts for right in part.rights()), *_webhook_rights(parts)]
+    wanted = [*(right for part in parts for right in part.rights()), *_webhook_rights(parts)]
+    everywhere = [right for right in wanted if not right.namespace]
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
     yield an_object(kinds.CLUSTER_ROLE, NAME, rules=rules(everywhere))
     reference = {"apiGroup": _GROUP, "kind": "ClusterRole", "name": NAME}
     yield an_object(kinds.CLUSTER_ROLE_BINDING, NAME, roleRef=reference, subjects=[subject])
-    yield an_object(kinds.ROLE, NAME, rules=rules(IN_NAMESPACE))
-    yield an_object(kinds.ROLE_BINDING, NAME, roleRef=reference | {"kind": "Role"}, subjects=[subject])
+    there: defaultdict[str, list[Right]] = defaultdict(list, {NAMESPACE: list(IN_NAMESPACE)})
+    for right in wanted:
+        if right.namespace:
+            there[right.namespace].append(right)
+    for namespace, rights in there.items():
+        yield an_object(kinds.ROLE, NAME, namespace=namespace, rules=rules(rights))
+        yield an_object(
+            kinds.ROLE_BINDING, NAME, namespace=namespace, roleRef=reference | {"kind": "Role"}, subjects=[subject]
+        )
 
 
 def _webhook_rights(parts: Sequence[Component]) -> Iterator[Right]:

@@ -6,10 +6,9 @@ from typing import Any
 from flowdeck.components.base import Context, Front, Right
 from flowdeck.components.pipelines import admission
 from flowdeck.components.pipelines.kinds import definitions
-from flowdeck.components.pipelines.late import RECURRING_RUNS, Late
+from flowdeck.components.pipelines.late import RECURRING_RUNS, RUNS, Late, LateRuns
 from flowdeck.components.pipelines.objects import shipped_objects
 from flowdeck.components.pipelines.rights import RIGHTS
-from flowdeck.components.pipelines.runner.late import LateRuns
 from flowdeck.components.pipelines.server import FRONT, PipelinesServer
 from flowdeck.controller.admission import AdmissionRule
 from flowdeck.controller.contract import Controller
@@ -30,8 +29,10 @@ class Pipelines:
 
     def controllers(self, ctx: Context) -> Sequence[Controller]:
         """None of them loads SQL before it has something to do."""
-        recurring = Late(ctx, "recurring-run", RECURRING_RUNS, "flowdeck.components.pipelines.schedules.made")
-        return (LateRuns(ctx), recurring)
+        return (
+            LateRuns(ctx, "pipeline-run", RUNS, "flowdeck.components.pipelines.runner.made"),
+            Late(ctx, "recurring-run", RECURRING_RUNS, "flowdeck.components.pipelines.schedules.made"),
+        )
 
     def servers(self, ctx: Context) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         return (PipelinesServer(ctx).run,)

@@ -1,28 +1,28 @@
-"""Stands for a controller that needs the database, until there is something for it to do: SQL is heavy to load."""
+"""Stands for a controller that needs the database, until there is something for it to do: SQL is heavy to load.
+
+That is when a key comes, or when there is something to take up at the start.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 from flowdeck.components.base import Context
-from flowdeck.components.pipelines.runner.late import ALL, LOOK_S, MIGRATIONS
-from flowdeck.controller.contract import DONE, Feeds, Result, look_again_in
-from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.controller.contract import DONE, Feeds, Maps, Result, look_again_in
+from flowdeck.kube.kinds import POD
+from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from flowdeck.loading import load
 
+RUNS: Final = "pipeline-runs"
+"""The topic of `Stores.news`: a run is new, or somebody wants something of it."""
 RECURRING_RUNS: Final = "recurring-runs"
 """The topic of `Stores.news`: a recurring run is new, or was changed."""
-
-
-class Opened(Protocol):
-    """The controller itself."""
-
-    async def reconcile(self, key: ObjectKey) -> Result: ...
-
-    async def open_all(self) -> None:
-        """Asks to look at all that there may be something to do about."""
-        ...
+MIGRATIONS: Final = "flowdeck.components.pipelines.store.migrations"
+ALL: Final = ObjectKey("", "")
+"""The key that asks to look for what nobody works on."""
+LOOK_S: Final = 1.0
+"""How often that is done where other processes make runs, too."""
 
 
 @dataclass
@@ -36,35 +36,56 @@ class Late:
     maker: str
     """The module whose `controller(ctx, database, poke)` makes it; loads what is heavy."""
     kind: ClassVar[Kind | None] = None
-    _controller: Opened | None = None
+    _controller: Any = None
+    """It has `reconcile(key)`, and `open_all()`, which asks to look at all that there may be something to do about."""
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _poke: Callable[[ObjectKey], None] | None = None
 
     @property
-    def watches(self) -> Sequence[Feeds]:
+    def watches(self) -> Sequence[Maps | Feeds]:
         return (Feeds(self._connect),)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         stores = self.ctx.stores
         if key != ALL:
-            return await (await self._loaded()).reconcile(key)
+            result: Result = await (await self._loaded()).reconcile(key)
+            return result
         if stores.is_empty:
             return DONE
         await self.ctx.started()
-        await (await self._loaded()).open_all()
+        await self._open_all(is_first=self._controller is None)
         return look_again_in(LOOK_S) if stores.is_shared else DONE
+
+    async def _open_all(self, *, is_first: bool) -> None:
+        await (await self._loaded()).open_all()
 
     def _connect(self, poke: Callable[[ObjectKey], None]) -> None:
         self._poke = poke
         self.ctx.stores.news.listen(self.topic, poke)
         poke(ALL)
 
-    async def _loaded(self) -> Opened:
+    async def _loaded(self) -> Any:
         async with self._loading:
-            if self._controller is not None:
-                return self._controller
-            database = await self.ctx.stores.tables(MIGRATIONS)
-            module = await load(self.maker)
-            made: Opened = await asyncio.to_thread(module.controller, self.ctx, database, self._poke)
-            self._controller = made
-            return made
+            if self._controller is None:
+                database = await self.ctx.stores.tables(MIGRATIONS)
+                module = await load(self.maker)
+                self._controller = await asyncio.to_thread(module.controller, self.ctx, database, self._poke)
+            return self._controller
+
+
+class LateRuns(Late):
+    """The one of runs hears of their pods, too."""
+
+    @property
+    def watches(self) -> Sequence[Maps | Feeds]:
+        return (Maps(POD, self._runs_of), *super().watches)
+
+    def _runs_of(self, pod: Tree) -> Iterable[ObjectKey]:
+        """Runs that are worked on; all others are looked at when they are taken up."""
+        found: Iterable[ObjectKey] = () if self._controller is None else self._controller.runs_of(pod)
+        return found
+
+    async def _open_all(self, *, is_first: bool) -> None:
+        if is_first:
+            await (await self._loaded()).end_orphans()
+        await super()._open_all(is_first=is_first)

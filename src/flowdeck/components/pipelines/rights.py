@@ -2,6 +2,7 @@
 
 from flowdeck.components.base import Right
 from flowdeck.components.pipelines.kinds import PIPELINE, PIPELINE_VERSION
+from flowdeck.components.pipelines.settings import NAMESPACE
 from flowdeck.kube.kinds import (
     CONFIG_MAP,
     EVENT,
@@ -22,7 +23,7 @@ RIGHTS = (
     Right(POD, ("get", *_CACHED, "create", "delete")),
     Right(POD, ("get",), subresource="log"),
     Right(CONFIG_MAP, ("get", *_CACHED, "create", "patch")),
-    Right(SECRET, ("get",)),  # those that `kfp-launcher` names, to reach the object stores of a namespace
+    Right(SECRET, ("get",), namespace=NAMESPACE),  # those that `kfp-launcher` names, to reach object stores
     Right(PERSISTENT_VOLUME_CLAIM, ("get", *_CACHED, "create", "delete")),
     Right(TOKEN_REVIEW, ("create",)),
     Right(SUBJECT_ACCESS_REVIEW, ("create",)),

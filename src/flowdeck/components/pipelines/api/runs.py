@@ -7,7 +7,7 @@ import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -21,15 +21,16 @@ from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.run_message import run_message
 from flowdeck.components.pipelines.api.sources import Source, source_of
 from flowdeck.components.pipelines.api.task_details import task_details
+from flowdeck.components.pipelines.api.task_messages import task_messages
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
+from flowdeck.components.pipelines.late import RUNS
 from flowdeck.components.pipelines.plan.compiler import compile_plan
-from flowdeck.components.pipelines.runner.late import RUNS
-from flowdeck.components.pipelines.store import experiments, runs
+from flowdeck.components.pipelines.store import experiments, runs, task_lists
 from flowdeck.components.pipelines.store.experiments import Experiment
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.submission import Submission, run_of
@@ -44,6 +45,8 @@ from flowdeck.web.rpc_errors import Aborted
 
 KEYS = tuple(runs.LISTED.columns)
 MAX_NAME = 128
+LARGEST_FULL = 100
+"""Runs on a page that tells their tasks of wire B."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +126,14 @@ class Runs:
     # ---- those that there are ----------------------------------------------------------------------------------
 
     async def get(self, request: Request) -> Response:
+        is_full = _is_full(request)
+
         def read(connection: Connection) -> Tree:
             run = runs.get(connection, _id(request))
-            return run_message(
-                run, runs.document(connection, run.document).wire, task_details(runs.tasks(connection, run.id))
-            )
+            records = runs.tasks(connection, run.id)
+            tasks = task_messages(records)
+            document = runs.document(connection, run.document).wire
+            return run_message(run, document, task_details(records), tasks if is_full else (), len(tasks))
 
         return reply(await self.database.read(read))
 
@@ -135,14 +141,25 @@ class Runs:
         query = list_query(request.query_params, sort_keys=KEYS, parse=lambda text: predicates_of(text, KEYS))
         experiment_id = request.query_params.get("experiment_id", "")
         namespace = self.tenancy.own(await self._namespace_of_list(request))
-        with_tasks = request.query_params.get("view") == "FULL" or query.size <= DEFAULT_PAGE
+        if _is_full(request):
+            query = replace(query, size=min(query.size, LARGEST_FULL))
+        with_tasks = _is_full(request) or query.size <= DEFAULT_PAGE
 
         def read(connection: Connection) -> Tree:
             found = runs.listed(connection, query, namespace=namespace, experiment_id=experiment_id)
             wires = runs.documents(connection, {run.document for run in found.items if not run.pipeline_version_id})
-            tasks = _by_run(runs.tasks_of(connection, [run.id for run in found.items])) if with_tasks else {}
+            ids = [run.id for run in found.items]
+            tasks = _by_run(runs.tasks_of(connection, ids)) if with_tasks else {}
+            counts = task_lists.counts(connection, ids)
             items = [
-                run_message(run, wires.get(run.document), task_details(tasks.get(run.id, ()))) for run in found.items
+                run_message(
+                    run,
+                    wires.get(run.document),
+                    task_details(tasks.get(run.id, ())),
+                    task_messages(tasks.get(run.id, ())) if _is_full(request) else (),
+                    counts.get(run.id, 0),
+                )
+                for run in found.items
             ]
             return listed("runs", items, found.total, query.token(found.next))
 
@@ -235,6 +252,11 @@ def _by_run(records: Sequence[TaskRecord]) -> Mapping[str, Sequence[TaskRecord]]
     for record in records:
         found[record.run].append(record)
     return found
+
+
+def _is_full(request: Request) -> bool:
+    """Whether tasks of wire B are asked for."""
+    return bool(request.query_params.get("view") == "FULL")
 
 
 def _id(request: Request) -> str:

@@ -19,7 +19,7 @@ from flowdeck.components.pipelines.api.v1 import FirstVersion
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.kinds import GROUP
-from flowdeck.components.pipelines.runner.late import MIGRATIONS
+from flowdeck.components.pipelines.late import MIGRATIONS
 from flowdeck.components.pipelines.schedules.made import zone_of
 from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, PipelinesSettings
 from flowdeck.components.pipelines.store import experiments

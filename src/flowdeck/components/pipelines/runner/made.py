@@ -11,7 +11,7 @@ from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 
 
-def run_controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], None]) -> RunController:
+def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], None]) -> RunController:
     """`poke` asks for a run to be looked at."""
     artifacts = ctx.stores.artifacts
     if artifacts.is_local:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.catalog import Catalog
-from flowdeck.components.pipelines.runner.late import RUNS
+from flowdeck.components.pipelines.late import RUNS
 from flowdeck.components.pipelines.schedules.controller import RecurringRunController
 from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store.runs import Run
