@@ -1,7 +1,7 @@
 """The program around a Python component's own in its pod. Standard library alone, Python 3.7 or newer: users' images
 run it. Components that are told of no executor input do without.
 
-    python3 launcher.py FOLDER [PATH ...]     FOLDER is the task's; PATHs are where things are mounted
+    python3 launcher.py FOLDER [PATH ...]     FOLDER is the task's; it and the PATHs are where things are mounted
 
     FOLDER/.launch.json     {"command": [...], "outputFile": "...", "paths": [...], "uris": {uri: path},
                              "artifacts": {name: [{"uri", "path"}]}}
@@ -122,8 +122,8 @@ def _installed_by(step: str) -> list[str] | None:
 # ---- in the pod --------------------------------------------------------------------------------------------------
 
 
-def main(folder: str, places: list[str]) -> int:
-    with open(os.path.join(folder, ".launch.json"), encoding="utf-8") as file:
+def main(places: list[str]) -> int:
+    with open(os.path.join(places[0], ".launch.json"), encoding="utf-8") as file:
         launch = json.load(file)
     moves = Moves(launch, places)
     code = run([moves.there(word) for word in launch["command"]])
@@ -319,4 +319,4 @@ def _run_module() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], [word for word in sys.argv[2:] if word != "--installed"]))
+    sys.exit(main([word for word in sys.argv[1:] if word != "--installed"]))
