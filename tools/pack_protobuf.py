@@ -3,7 +3,7 @@
     go mod download -json k8s.io/api@v0.36.2 k8s.io/apimachinery@v0.36.2     # says the folders
     python tools/pack_protobuf.py API_FOLDER APIMACHINERY_FOLDER src/flowdeck/kube/protobuf-1.36.json.z
 
-Reads the struct tags of `types.go` (name, number, whether zero values are left out); takes no prose and no code.
+Reads the struct tags of `types.go` (name, number, how a value that nobody set is written); no prose and no code.
 """
 
 import re
@@ -91,15 +91,27 @@ def kind_of(sources: Sources, package: str, imports: Mapping[str, str], go_type:
 
 
 def fields_of(sources: Sources, key: str) -> Iterator[list[Any]]:
-    """`[number, JSON name ("" when inline), shape, what, whether a zero value is left out]`."""
+    """`[number, JSON name ("" when inline), shape, what, how a zero value is written]`.
+
+    That is `out` (left out), `zero` (as it is), `null` (a pointer that is always written) or `pointer` (left out when
+    it is null, and a zero that was sent stays).
+    """
     package = key.rpartition(".")[0]
     for _, go_type, tags in sources.structs[key]:
         number, name = _NUMBER.search(tags), _JSON.search(tags)
         if number is None or name is None:
             continue
         shape, what = kind_of(sources, package, sources.imports[key], go_type)
-        leaves_zero_out = "omitempty" in name[2] and not go_type.startswith("*")
-        yield [int(number[1]), name[1], shape, what, leaves_zero_out]
+        yield [int(number[1]), name[1], shape, what, _zero(go_type, name[2])]
+
+
+def _zero(go_type: str, options: str) -> str:
+    is_pointer, may_be_left_out = go_type.startswith("*"), "omitempty" in options
+    if "omitzero" in options:
+        return "pointer"
+    if is_pointer:
+        return "pointer" if may_be_left_out else "null"
+    return "out" if may_be_left_out else "zero"
 
 
 def main() -> None:

@@ -145,7 +145,18 @@ def test_what_is_as_before_is_not_looked_at_again():
     old = {"metadata": {"name": "p"}, "spec": {"unknown": 1}}
     new = {"metadata": {"name": "p", "x": 1}, "spec": {"unknown": 1}, "y": 1}
     assert pod.prune(new, old) == ["metadata.x", "y"]
-    assert new == old
+    assert new == {**old, "status": {}}
+
+
+def test_zero_values_are_left_out_or_there_as_go_writes_them():
+    deployment = {"metadata": {"labels": {}}, "spec": {"replicas": 0, "minReadySeconds": 0, "paused": False}}
+    schema_for(DEPLOYMENT).prune(deployment)
+    template = {"metadata": {}, "spec": {"containers": None}}
+    assert deployment == {
+        "metadata": {},
+        "spec": {"replicas": 0, "selector": None, "template": template, "strategy": {}},
+        "status": {},
+    }
 
 
 def test_unknown_fields_are_dropped_and_told_with_their_paths():
@@ -222,10 +233,10 @@ def test_a_built_in_object_is_read_as_go_would():
 def test_times_of_a_built_in_object_are_in_utc_and_whole_seconds_or_microseconds():
     pod = {"status": {"startTime": "2026-11-24T08:00:00.5+01:00"}}
     schema_for(POD).prune(pod)
-    assert pod == {"status": {"startTime": "2026-11-24T07:00:00Z"}}
+    assert pod["status"] == {"startTime": "2026-11-24T07:00:00Z"}
     lease = {"spec": {"renewTime": "2026-11-24T07:00:00Z"}}
     schema_for(LEASE).prune(lease)
-    assert lease == {"spec": {"renewTime": "2026-11-24T07:00:00.000000Z"}}
+    assert lease["spec"] == {"renewTime": "2026-11-24T07:00:00.000000Z"}
 
 
 @pytest.mark.parametrize(

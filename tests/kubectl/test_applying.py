@@ -60,9 +60,9 @@ def test_custom_objects_are_applied_again_and_again(kubectl: Kubectl) -> None:
 
 def test_pruning_deletes_what_is_not_in_the_files(kubectl: Kubectl) -> None:
     for name in ("keep", "drop"):
-        kubectl.apply({**config_map(name), "metadata": {"name": name, "labels": {"set": "one"}}})
+        kubectl.apply({**config_map(name, k="v"), "metadata": {"name": name, "labels": {"set": "one"}}})
     shown = kubectl.apply(
-        {**config_map("keep"), "metadata": {"name": "keep", "labels": {"set": "one"}}},
+        {**config_map("keep", k="v"), "metadata": {"name": "keep", "labels": {"set": "one"}}},
         options="--prune -l set=one --prune-allowlist=core/v1/ConfigMap",
     )
     assert shown == "configmap/keep unchanged\nconfigmap/drop pruned\n"

@@ -235,7 +235,6 @@ def apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, fo
 
 
 def _apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, force: bool) -> Tree:
-    config = ownership.without_nulls(schema, config)
     entries = _entries_before_apply(live, schema, writer)
     before = _without_managed(live or {})
     key = (writer.manager, "Apply", "", writer.subresource)

@@ -95,7 +95,7 @@ def _compare_maps(schema: Schema | None, old: Tree, new: Tree) -> tuple[Fields |
             if name not in always_there:
                 changed[f"f:{name}"] = everything(child, value)
                 continue
-            before = type(value)() if type(value) in (dict, list) else None
+            before = _zero_of(schema, name, value)
         if before == value and type(before) is type(value):
             continue
         more, less = _compare(child, before, value)
@@ -113,6 +113,13 @@ def _compare_maps(schema: Schema | None, old: Tree, new: Tree) -> tuple[Fields |
             if gone is not None:
                 removed[f"f:{name}"] = gone
     return changed or None, removed or None
+
+
+def _zero_of(schema: Schema | None, name: str, value: Any) -> Any:
+    """What Go's zero object has in a field that is always there."""
+    if schema is not None and (zero := schema.zeros.there.get(name)) is not None:
+        return orjson.loads(zero)
+    return type(value)() if type(value) in (dict, list) else None
 
 
 def _compare_children(
@@ -258,25 +265,6 @@ def _checked_step(schema: Schema, item: Any, index: int, path: str) -> str:
 
 
 # -- merging and removing
-
-
-def without_nulls(schema: Schema | None, value: Any) -> Any:
-    """`value` without fields that are null and may not be: they mean the same as missing ones."""
-    return _without_nulls(schema, value) if b"null" in orjson.dumps(value) else value
-
-
-def _without_nulls(schema: Schema | None, value: Any) -> Any:
-    if type(value) is dict:
-        children = {name: schema.property(name) if schema else None for name in value}
-        return {
-            name: _without_nulls(children[name], item)
-            for name, item in value.items()
-            if item is not None or ((child := children[name]) is not None and child.is_nullable)
-        }
-    if type(value) is list:
-        items = schema.items if schema else None
-        return [_without_nulls(items, item) for item in value]
-    return value
 
 
 def merge(schema: Schema | None, live: Any, config: Any) -> Any:

@@ -28,18 +28,34 @@ _PACKAGES = {"": "core"}
 _META = ("DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "ListOptions", "GetOptions", "Status")
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
+    """A field of a Go struct."""
+
     name: str
     """`""`: the fields of the message are the holder's own."""
     shape: str
+    """`one`, `many`, `map`."""
     what: str
-    leaves_zero_out: bool
+    """`s`, `i`, `b`, `d`, `y` (bytes), `@time` and its like, or the name of a message."""
+    zero: str
+    """How JSON shows that nobody set it: `out`, `zero`, `null`, `pointer`; see `tools/pack_protobuf.py`."""
 
 
 @cache
-def _messages() -> Mapping[str, Mapping[int, _Field]]:
-    packed = orjson.loads(zlib.decompress((files("flowdeck.kube") / _FILE).read_bytes()))
-    return {key: {number: _Field(*rest) for number, *rest in fields} for key, fields in packed.items()}
+def _packed() -> Mapping[str, list[list[Any]]]:
+    found: Mapping[str, list[list[Any]]] = orjson.loads(zlib.decompress((files("flowdeck.kube") / _FILE).read_bytes()))
+    return found
+
+
+def is_message(name: str) -> bool:
+    """Whether `core/v1.Pod` names a struct that is known."""
+    return name in _packed()
+
+
+@cache
+def fields_of(message: str) -> Mapping[int, Field]:
+    """The fields of a struct by their numbers."""
+    return {number: Field(*rest) for number, *rest in _packed()[message]}
 
 
 def decode(data: bytes) -> Tree:
@@ -57,13 +73,13 @@ def _message_of(api_version: str, kind: str) -> str:
     group, _, version = api_version.rpartition("/")
     package = _PACKAGES.get(group, group.partition(".")[0])
     key = f"meta/v1.{kind}" if kind in _META else f"{package}/{version}.{kind}"
-    if key not in _messages():
+    if not is_message(key):
         raise ValueError(f'no kind "{kind}" is registered for version "{api_version}"')
     return key
 
 
 def _message(key: str, data: bytes) -> Tree:
-    fields = _messages()[key]
+    fields = fields_of(key)
     tree: Tree = {}
     for number, raw in _wire(data):
         field = fields.get(number)
@@ -72,7 +88,7 @@ def _message(key: str, data: bytes) -> Tree:
     return tree
 
 
-def _take(tree: Tree, field: _Field, raw: int | bytes) -> None:
+def _take(tree: Tree, field: Field, raw: int | bytes) -> None:
     match field.shape:
         case "many":
             tree.setdefault(field.name, []).append(_value(field.what, raw))
@@ -83,7 +99,7 @@ def _take(tree: Tree, field: _Field, raw: int | bytes) -> None:
             tree.update(_message(field.what, _bytes(raw)))
         case _:
             value = _value(field.what, raw)
-            if value is not None and not (field.leaves_zero_out and value in ("", 0, False)):
+            if value is not None and not (field.zero == "out" and value in ("", 0, False)):
                 tree[field.name] = value
 
 

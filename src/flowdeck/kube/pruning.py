@@ -6,6 +6,8 @@ Source: k8s.io/apiextensions-apiserver (pkg/apiserver/schema/pruning).
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.validation import Path, is_unchanged, text_of
 
@@ -16,14 +18,18 @@ _NOTHING: Tree = {}
 
 
 def prune_object(schema: "Schema", obj: Tree, path: Path, found: list[str], old: Tree) -> None:
-    """Drops unknown fields (and, for built-in kinds, nulls) in place and adds their paths to `found`.
+    """Drops unknown fields in place and adds their paths to `found`; of built-in kinds it makes what Go would write.
 
     Fields that are as in `old` are not looked into.
     """
     known, values = schema.fields
     drops_nulls = schema.is_openapi
+    zeros = schema.zeros
     gone: list[str] | None = None
     for name, value in obj.items():
+        if not value and name in zeros.left_out:
+            gone = [*(gone or ()), name]
+            continue
         if name in known:
             child = known[name]
         elif values is not None:
@@ -46,6 +52,9 @@ def prune_object(schema: "Schema", obj: Tree, path: Path, found: list[str], old:
                 _prune(child, value, (path, name), found)
     for name in gone or ():
         del obj[name]
+    for name, zero in zeros.there.items():
+        if name not in obj:
+            obj[name] = orjson.loads(zero)
 
 
 def _prune(schema: "Schema", value: Any, path: Path, found: list[str]) -> None:

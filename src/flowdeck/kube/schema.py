@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.kube import decoding, pruning, rules, validation
+from flowdeck.kube import decoding, pruning, rules, validation, zero_values
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.object_meta import OBJECT_META
 from flowdeck.kube.objects import Tree
@@ -76,6 +76,7 @@ class Schema:
         "patch_strategies",
         "tree",
         "type",
+        "zeros",
     )
 
     def __init__(self, tree: Tree, context: "SchemaSet", name: str = "", *, is_root: bool = False) -> None:
@@ -112,6 +113,8 @@ class Schema:
         is_tree = self.type in ("object", "array") or "properties" in tree
         self.is_deep = is_tree or self.is_embedded or self.canonical is not None
         """Pruning and defaulting have something to do in its values."""
+        self.zeros = zero_values.zeros_of(name) if context.is_openapi else zero_values.NONE
+        """What Go writes of fields that hold nothing."""
         self._has_rules: bool | None = False if context.is_openapi else None
         self._rules: rules.Rules | None = None
         self._properties: dict[str, Schema] = {}
@@ -181,6 +184,9 @@ class Schema:
     def always_there(self) -> frozenset[str]:
         """The fields that Go's zero object has: they are no pointers, or may not be omitted."""
         if self._always_there is None:
+            if self.zeros is not zero_values.NONE:
+                self._always_there = frozenset(self.zeros.there)
+                return self._always_there
             tree = self.tree
             zero = [name for name, field in tree.get("properties", {}).items() if field.get("default") == {}]
             own = ("metadata",) if self.is_root else ()

@@ -34,9 +34,15 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         ],
     )
     for name in ("n1", "n2"):
-        await world.create(a_node(name))
+        await ready_node(world, name)
     yield world
     await world.close()
+
+
+async def ready_node(world: World, name: str) -> None:
+    """A node that its life cycle has seen ready: without the taint of new ones."""
+    await world.create(a_node(name))
+    await world.client.patch(NODE, ObjectKey("", name), {"spec": {"taints": None}})
 
 
 async def run_daemons(world: World) -> None:
@@ -64,7 +70,7 @@ async def test_every_node_gets_a_pod_and_new_nodes_too(world: World) -> None:
     await world.create(a_workload("DaemonSet"))
     await run_daemons(world)
     assert sorted(map(node_of, await pods_of(world))) == ["n1", "n2"]
-    await world.create(a_node("n3"))
+    await ready_node(world, "n3")
     await run_daemons(world)
     status = (await world.get(DAEMON_SET, "web"))["status"]
     assert status == {

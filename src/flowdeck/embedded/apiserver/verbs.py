@@ -19,6 +19,7 @@ from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.writes import (
     WriteOptions,
     check_update,
+    decoded,
     empty_metadata,
     finalizer_errors,
     is_same,
@@ -27,7 +28,6 @@ from flowdeck.embedded.apiserver.writes import (
     read_object,
     refuse,
     undecodable,
-    without_empty_metadata,
 )
 from flowdeck.embedded.store.store import Entry, StaleError, Store, StoreKey
 from flowdeck.kube import apply, patches, strategic
@@ -253,7 +253,7 @@ class Verbs:
         if isinstance(config, dict) and isinstance(config.get("metadata") or {}, dict):
             apply.check_config(config, resource.kind, resource.schema, key.name)
         empty = empty_metadata(config)
-        config = read_object(resource, key.namespace, key.name, config, options)
+        config = read_object(resource, key.namespace, key.name, config, options, is_applied=True)
         config = {**config, "metadata": {**config["metadata"], **empty}}
         resource = self._as_stored(resource)
         for _ in range(ATTEMPTS):
@@ -272,9 +272,7 @@ class Verbs:
             async def build(head: Entry) -> Tree:
                 current = self.in_version(resource, head.tree)
                 writer = self._writer(resource, options, self.clock.now(), subresource)
-                return without_empty_metadata(
-                    apply.apply(current, config, resource.schema, writer, force=options.force)
-                )
+                return decoded(resource, apply.apply(current, config, resource.schema, writer, force=options.force))
 
             return (
                 await self.change(resource, key, build, options, subresource=subresource, applied=True),
@@ -284,7 +282,7 @@ class Verbs:
 
     async def _create_applied(self, resource: Resource, config: Tree, options: WriteOptions) -> Tree:
         obj = apply.apply(None, config, resource.schema, self._writer(resource, options, self.clock.now()))
-        return await self._create(resource, without_empty_metadata(obj), options, applied=True)
+        return await self._create(resource, decoded(resource, obj), options, applied=True)
 
     def _writer(self, resource: Resource, options: WriteOptions, now: datetime, subresource: str = "") -> apply.Writer:
         has_status = "status" in resource.subresources

@@ -42,12 +42,19 @@ class WriteOptions:
 
 
 def read_object(
-    resource: Resource, namespace: str, name: str, obj: Any, options: WriteOptions, old: Tree | None = None
+    resource: Resource,
+    namespace: str,
+    name: str,
+    obj: Any,
+    options: WriteOptions,
+    old: Tree | None = None,
+    *,
+    is_applied: bool = False,
 ) -> Tree:
     """Checks an object from outside against the URL it was sent to, and drops what its schema does not know.
 
     Gives a tree whose top level and metadata are fresh, in the stored version; raises `BadRequest`. What is as in
-    `old` was checked before.
+    `old` was checked before. One that `is_applied` keeps its fields as they are: it is a part of an object.
     """
     if not isinstance(obj, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind.kind})")
@@ -55,7 +62,8 @@ def read_object(
     fresh = {} if meta is None else dict(meta) if isinstance(meta, dict) else meta
     tree: Tree = {**obj, "metadata": fresh}
     _check_type(resource, tree)
-    _check_fields(resource, tree, options, old)
+    if not (is_applied and isinstance(fresh, dict)):
+        _check_fields(resource, tree, options, old)
     _check_place(resource, namespace, name, tree)
     return tree if resource.conversion is None else resource.conversion.to_storage(tree)
 
@@ -106,6 +114,14 @@ def without_empty_metadata(obj: Tree) -> Tree:
         if name in obj["metadata"] and not obj["metadata"][name]:
             del obj["metadata"][name]
     return obj
+
+
+def decoded(resource: Resource, obj: Tree) -> Tree:
+    """What an apply has made, changed: as if it had been read from outside. Raises `Unclassified`."""
+    if wrong := resource.schema.type_errors(obj):
+        raise Unclassified(wrong[0])
+    resource.schema.prune(obj)
+    return without_empty_metadata(obj)
 
 
 def _check_place(resource: Resource, namespace: str, name: str, obj: Tree) -> None:

@@ -157,6 +157,7 @@ _CORE = {
     "nodes": Rules(
         name=dns_subdomain,
         default=core.default_node,
+        on_create=core.taint_new_node,
         validate=core_rules.validate_node,
         validate_update=core_rules.validate_node_update,
         creator_sets_status=True,

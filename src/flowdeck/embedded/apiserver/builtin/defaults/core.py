@@ -94,6 +94,16 @@ def default_persistent_volume_claim(claim: Tree) -> None:
         spec["dataSource"] = dict(reference)
 
 
+_NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+
+
+def taint_new_node(node: Tree) -> None:
+    """No pod comes to a node before its life cycle has seen it ready. Source: plugin/pkg/admission/nodetaint."""
+    taints = node["spec"].setdefault("taints", [])
+    if not any(taint["key"] == _NOT_READY["key"] and taint["effect"] == _NOT_READY["effect"] for taint in taints):
+        taints.append(dict(_NOT_READY))
+
+
 def default_node(node: Tree) -> None:
     status = node.get("status")
     if status and "capacity" in status and "allocatable" not in status:

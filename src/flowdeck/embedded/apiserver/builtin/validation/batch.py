@@ -244,7 +244,7 @@ def _with_resources_of(spec: Tree, new: Tree) -> Tree:
         if field in spec:
             result[field] = [
                 {**container, "resources": theirs.get(container.get("name"), container).get("resources", {})}
-                for container in spec[field]
+                for container in spec[field] or ()
             ]
     return result
 

@@ -213,7 +213,7 @@ def _fixed(spec: Tree, was: Tree) -> Tree:
     }
     for field in ("containers", "initContainers"):
         if field in left:
-            left[field] = [{**container, "image": ""} for container in left[field]]
+            left[field] = [{**container, "image": ""} for container in left[field] or ()]
     if was.get("terminationGracePeriodSeconds", 0) < 0 and spec.get("terminationGracePeriodSeconds") == 1:
         left["terminationGracePeriodSeconds"] = was["terminationGracePeriodSeconds"]
     if was.get("schedulingGates"):
