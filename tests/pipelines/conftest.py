@@ -15,6 +15,7 @@ import flowdeck
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.clock import SystemClock
+from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
@@ -91,7 +92,15 @@ class Runner:
             pods = TaskPods(
                 client=cached, clock=clock, homes=Homes(client=cached, artifacts=artifacts), image="flowdeck/flowdeck:1"
             )
-            acts = Acts(client=cached, clock=clock, database=self.database, pods=pods)
+            cache = Cache(
+                client=cached,
+                clock=clock,
+                database=self.database,
+                contents=artifacts,
+                ttl_s=0,
+                across_pipelines=False,
+            )
+            acts = Acts(client=cached, clock=clock, database=self.database, pods=pods, cache=cache)
             made.append(RunController(database=self.database, clock=clock, acts=acts))
             return made
 

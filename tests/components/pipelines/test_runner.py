@@ -15,6 +15,7 @@ import pytest
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.client.base import Client
+from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.engine.events import RetryRequested
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.ir.document import from_wire
@@ -92,7 +93,15 @@ class Scene:
         troubled: Any = TroubledClient(client, self.api_trouble)
         homes = Homes(client=troubled, artifacts=Artifacts(ArtifactSettings(), self.artifacts))
         pods = TaskPods(client=troubled, clock=clock, homes=homes, image="flowdeck/flowdeck:1")
-        acts = Acts(client=troubled, clock=clock, database=self.database, pods=pods)
+        cache = Cache(
+            client=troubled,
+            clock=clock,
+            database=self.database,
+            contents=homes.artifacts,
+            ttl_s=0,
+            across_pipelines=False,
+        )
+        acts = Acts(client=troubled, clock=clock, database=self.database, pods=pods, cache=cache)
         self.controller = RunController(database=self.database, clock=clock, acts=acts)
         return [self.controller]
 

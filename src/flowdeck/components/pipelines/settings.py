@@ -39,5 +39,9 @@ class PipelinesSettings:
     """Flowdeck's own image: containers of it carry artifacts between pods and object stores."""
     caching: bool = True
     """Whether tasks that want it may take the outputs of earlier ones."""
+    cache_ttl_s: int = 0
+    """For how long after a task ended others may take its outputs, in seconds; 0: for ever."""
+    cache_across_pipelines: bool = False
+    """Whether they may be those of another pipeline's task."""
     time_zone: str = ""
     """Where the cron of recurring runs is read: `Europe/Berlin`; empty: the machine's."""

@@ -76,6 +76,7 @@ def run_of(wanted: Submission, now: datetime) -> Run:
         service_account=wanted.service_account or DEFAULT_SERVICE_ACCOUNT,
         pipeline_id=wanted.pipeline_id,
         pipeline_version_id=wanted.pipeline_version_id,
+        pipeline_name=wanted.plan.name,
         document=wanted.document,
         parameters=given,
         pipeline_root=wanted.pipeline_root,

@@ -13,10 +13,12 @@ from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
+from flowdeck.components.pipelines.api.runs import Runs
 from flowdeck.components.pipelines.api.tasks import Tasks
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.catalog import Catalog
+from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.kinds import GROUP, definitions
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
@@ -63,6 +65,15 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
         *Pipelines(catalog, tenancy).routes(),
         *Experiments(database, tenancy, world.clock).routes(),
         *recurring.routes(),
+        *Runs(
+            database=database,
+            catalog=catalog,
+            tenancy=tenancy,
+            clock=world.clock,
+            news=News(),
+            door=door,
+            options=Options(),
+        ).routes(),
         *Tasks(database=database, tenancy=tenancy).routes(),
         *ArtifactRoutes(
             database=database, contents=contents_of(database), tenancy=tenancy, clock=world.clock, door=door

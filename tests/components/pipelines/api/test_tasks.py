@@ -125,6 +125,15 @@ async def test_tasks_are_listed_by_pages_parents_and_filters(api: httpx.AsyncCli
     assert (await api.get("/runs/run-1/tasks", params={"order_by": "colour"})).status_code == 400
 
 
+async def test_a_run_counts_its_tasks_and_tells_them_when_asked(api: httpx.AsyncClient) -> None:
+    for params, told in (({}, None), ({"view": "FULL"}, ["root", "loop", "train", "skipped"])):
+        run = (await api.get("/runs/run-1", params=params)).json()
+        (same,) = (await api.get("/runs", params=params)).json()["runs"]
+        assert run["task_count"] == same["task_count"] == 4
+        for each in (run, same):
+            assert [task["name"] for task in each["tasks"]] == told if told else "tasks" not in each
+
+
 async def test_what_is_not_there_is_not_found(api: httpx.AsyncClient) -> None:
     for path in ("/runs/nothing/tasks", "/runs/nothing/tasks/train", "/runs/run-1/tasks/nothing"):
         answer = await api.get(path)

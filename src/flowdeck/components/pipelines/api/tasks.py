@@ -16,7 +16,7 @@ from flowdeck.components.pipelines.api.task_messages import task_message
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.ir.proto_json import Message
-from flowdeck.components.pipelines.store import runs, task_lists
+from flowdeck.components.pipelines.store import cache, runs, task_lists
 from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.objects import Tree
 from flowdeck.sql.database import Database
@@ -79,11 +79,11 @@ class Tasks:
         if not asked.cache_fingerprint:
             raise BadRequest("Invalid input error: cache_fingerprint must be given")
         namespace = self.tenancy.own(asked.namespace)
-        find = partial(runs.cached, namespace=namespace, fingerprint=asked.cache_fingerprint)
+        find = partial(cache.candidates, namespace=namespace, fingerprint=asked.cache_fingerprint)
         found = await self.database.read(find)
-        if found is None:
+        if not found:
             raise NotFound(f"ResourceNotFoundError: cached task {asked.cache_fingerprint} not found.")
-        return reply(task_message(found, ()))
+        return reply(task_message(found[0], ()))
 
     async def _namespace_of(self, request: Request) -> str:
         return (await self.database.read(partial(runs.get, id=request.path_params["run_id"]))).namespace

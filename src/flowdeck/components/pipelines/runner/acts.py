@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
-from flowdeck.components.pipelines.engine.events import CacheAnswered, Event, Failed, Outputs, Succeeded
+from flowdeck.components.pipelines.caching import Cache
+from flowdeck.components.pipelines.engine.events import Event, Failed, Outputs, Succeeded
 from flowdeck.components.pipelines.engine.instructions import (
     AdoptPod,
     CreatePvc,
@@ -21,7 +22,6 @@ from flowdeck.components.pipelines.engine.instructions import (
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.engine.task_run import stable_id
 from flowdeck.components.pipelines.runner.task_pods import PASSING, TaskPods
-from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.values.texts import json_text
 from flowdeck.kube.errors import AlreadyExists, ApiError
@@ -38,6 +38,7 @@ class Acts:
     clock: Clock
     database: Database
     pods: TaskPods
+    cache: Cache
 
     async def do(self, run: Run, state: RunState, instruction: Instruction) -> Sequence[Event]:
         """Carries one instruction out; gives what is known to have happened by then."""
@@ -49,7 +50,7 @@ class Acts:
             case StopPod():
                 return await self.pods.stop(run, state, instruction)
             case LookUpCache():
-                return [await self._look_up(run, instruction)]
+                return [await self.cache.answer(run, state, instruction)]
             case ImportArtifact():
                 return [self._import(run, state, instruction)]
             case CreatePvc():
@@ -74,20 +75,6 @@ class Acts:
             artifact = replace(artifact, id=stable_id(f"{run.namespace}/{state.plan.name}", content))
         outputs = Outputs(artifacts={"artifact": [artifact]})
         return Succeeded(at=self._now(), cause="import", task=asked.task, attempt=asked.attempt, outputs=outputs)
-
-    async def _look_up(self, run: Run, asked: LookUpCache) -> Event:
-        found = await self.database.read(lambda connection: runs.cached(connection, run.namespace, asked.fingerprint))
-        if found is None:
-            why = "no earlier task had the same inputs, program and outputs"
-            return CacheAnswered(at=self._now(), cause="cache", task=asked.task, attempt=asked.attempt, why=why)
-        outputs = Outputs(
-            {each.key: each.value for each in found.output_parameters},
-            {each.key: each.artifacts for each in found.output_artifacts},
-        )
-        why = f"outputs of task {found.name} of run {found.run}"
-        return CacheAnswered(
-            at=self._now(), cause="cache", task=asked.task, attempt=asked.attempt, outputs=outputs, why=why
-        )
 
     async def _create_claim(self, run: Run, asked: CreatePvc) -> Event:
         obj = {

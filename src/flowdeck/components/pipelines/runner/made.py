@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flowdeck.components.base import Context
+from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
 from flowdeck.components.pipelines.runner.homes import Homes
@@ -18,5 +19,13 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
         artifacts.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     homes = Homes(client=ctx.client, artifacts=artifacts)
     pods = TaskPods(client=ctx.client, clock=ctx.clock, homes=homes, image=ctx.settings.image)
-    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods)
+    cache = Cache(
+        client=ctx.client,
+        clock=ctx.clock,
+        database=database,
+        contents=artifacts,
+        ttl_s=ctx.settings.cache_ttl_s,
+        across_pipelines=ctx.settings.cache_across_pipelines,
+    )
+    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods, cache=cache)
     return RunController(database=database, clock=ctx.clock, acts=acts, pokes=[poke])

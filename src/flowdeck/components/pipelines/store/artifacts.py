@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, update
 
 from flowdeck.components.pipelines.engine.records import Artifacts, TaskRecord
 from flowdeck.components.pipelines.plan.types import TaskType
@@ -120,6 +120,8 @@ def keep_artifacts(connection: Connection, namespace: str, records: Sequence[Tas
 
     What is there stays; what a task has no more is unlinked.
     """
+    if not records:
+        return
     _add(connection, ARTIFACTS, [_row(made) for record in records for made in _made_by(namespace, record)])
     wanted = [vars(link) for record in records for link in _links_of(namespace, record)]
     _add(connection, LINKS, wanted)
@@ -243,12 +245,15 @@ def of_run(connection: Connection, run_id: str) -> list[Artifact]:
     return [_artifact(row) for row in connection.execute(rows).mappings()]
 
 
-def missing(connection: Connection, ids: Collection[str]) -> set[str]:
-    """Which of these are not there, since somebody removed them."""
-    there = {
-        id for some in _batches(list(ids)) for id in connection.execute(select(_A.id).where(_A.id.in_(some))).scalars()
-    }
-    return set(ids) - there
+def with_ids(connection: Connection, ids: Sequence[str]) -> list[Artifact]:
+    """Those of these that are there."""
+    rows = [select(ARTIFACTS).where(_A.id.in_(some)) for some in _batches(ids)]
+    return [_artifact(row) for each in rows for row in connection.execute(each).mappings()]
+
+
+def note_size(connection: Connection, id: str, size_bytes: int) -> None:
+    """How large its content is; 0: it has none."""
+    connection.execute(update(ARTIFACTS).where(_A.id == id).values(size_bytes=size_bytes))
 
 
 def remove(connection: Connection, id: str) -> None:

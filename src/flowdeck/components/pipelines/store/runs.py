@@ -14,7 +14,7 @@ from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus, State
 from flowdeck.components.pipelines.ir.document import Document, from_wire
-from flowdeck.components.pipelines.store import artifacts
+from flowdeck.components.pipelines.store import artifacts, cache
 from flowdeck.components.pipelines.store.experiments import ARCHIVED, AVAILABLE, NEVER
 from flowdeck.components.pipelines.store.tables import (
     DOCUMENTS,
@@ -54,6 +54,8 @@ class Run:
     service_account: str
     pipeline_id: str = ""
     pipeline_version_id: str = ""
+    pipeline_name: str = ""
+    """Of its document: `pipelineInfo.name`."""
     document: str
     """Hash of the document that it runs."""
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -182,6 +184,7 @@ def remove(connection: Connection, id: str) -> None:
     """With its tasks, its events and, if nothing else has it, its document; its artifacts stay. Raises `NotFound`."""
     run = get(connection, id)
     artifacts.unlink(connection, id)
+    cache.forget(connection, id)
     for table in (EVENTS, TASKS, WISHES):
         connection.execute(delete(table).where(table.c.run_id == id))
     connection.execute(delete(RUNS).where(_C.id == id))
@@ -238,19 +241,6 @@ def take_wishes(connection: Connection, numbers: Sequence[int]) -> None:
     connection.execute(delete(WISHES).where(WISHES.c.number.in_(numbers)))
 
 
-def cached(connection: Connection, namespace: str, fingerprint: str) -> TaskRecord | None:
-    """The last task of the namespace that ended well and had this fingerprint."""
-    rows = (
-        select(TASKS.c.record)
-        .join(RUNS, _C.id == TASKS.c.run_id)
-        .where(TASKS.c.fingerprint == fingerprint, TASKS.c.state == State.SUCCEEDED, _C.namespace == namespace)
-        .order_by(TASKS.c.ended_at.desc())
-        .limit(1)
-    )
-    record = connection.execute(rows).scalar_one_or_none()
-    return None if record is None else msgspec.convert(record, TaskRecord)
-
-
 def keep_tasks(connection: Connection, records: Sequence[TaskRecord]) -> None:
     """Writes tasks of a run down as they are now, with their artifacts."""
     for record in records:
@@ -266,14 +256,18 @@ def keep_tasks(connection: Connection, records: Sequence[TaskRecord]) -> None:
         }
         _put(connection, TASKS, {"run_id": record.run, "id": record.id}, values)
     having = [record for record in records if record.artifacts or record.output_artifacts]
-    if having:
-        namespace = connection.execute(select(_C.namespace).where(_C.id == having[0].run)).scalar_one()
+    reusable = [record for record in records if record.fingerprint and record.state is State.SUCCEEDED]
+    if having or reusable:
+        owner = select(_C.namespace, _C.pipeline_name).where(_C.id == records[0].run)
+        namespace, pipeline = connection.execute(owner).one()
         artifacts.keep_artifacts(connection, namespace, having)
+        cache.keep(connection, namespace, pipeline, reusable)
 
 
 def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> None:
     """Tasks that are no more."""
     artifacts.unlink(connection, run_id, ids)
+    cache.forget(connection, run_id, ids)
     connection.execute(delete(TASKS).where(TASKS.c.run_id == run_id, TASKS.c.id.in_(ids)))
 
 

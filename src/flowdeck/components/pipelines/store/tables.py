@@ -10,6 +10,7 @@
     backfills    ranges of time for which recurring runs shall still be run
     artifacts    what tasks made or imported, and each scalar of their metrics
     links        which task has which artifact as an input or output
+    cache        tasks whose outputs others may take
 
 `migrations/versions` makes them; a test compares the two.
 """
@@ -61,6 +62,7 @@ RUNS = Table(
     Column("service_account", Text, nullable=False),
     Column("pipeline_id", Text, nullable=False),
     Column("pipeline_version_id", Text, nullable=False),
+    Column("pipeline_name", Text, nullable=False),
     Column("document", Text, nullable=False),
     Column("parameters", Json, nullable=False),
     Column("pipeline_root", Text, nullable=False),
@@ -204,3 +206,21 @@ LINKS = Table(
     Index(None, "namespace", "id"),
 )
 """`type` is an `engine.records.IoType`; `producer` the task that it comes from, in the same dag."""
+
+CACHE = Table(
+    "pipeline_cache",
+    METADATA,
+    Column("task_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("pipeline", Text, nullable=False),
+    Column("scope_path", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("parts", Json, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+    Index(None, "namespace", "fingerprint", "ended_at"),
+    Index(None, "namespace", "pipeline", "scope_path", "ended_at"),
+    Index(None, "namespace", "ended_at", "task_id"),
+    Index(None, "run_id"),
+)
+"""`pipeline` is its document's name, `parts` what the fingerprint is made of."""
