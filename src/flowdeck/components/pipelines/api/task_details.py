@@ -65,7 +65,7 @@ def _entries(record: TaskRecord, children: Sequence[Tree]) -> Iterator[Tree]:
 
 def _attempt(record: TaskRecord, attempt: Attempt) -> Tree:
     id = attempt_id(record, attempt)
-    state = WIRE_A[attempt.state] if attempt.state is not None else "RUNNING"
+    state = WIRE_A[attempt.state] if attempt.state is not None else record.wire_a
     return without_zeros(
         {
             "run_id": record.run,

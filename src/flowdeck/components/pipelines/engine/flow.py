@@ -174,6 +174,8 @@ class Flow:
         except InputError as error:
             self._could_not_begin(task, error)
             return
+        if isinstance(instruction, StartPod):  # a pod that ends at once is never seen running
+            self.attempts[task.id][-1].pod = instruction.pod_name
         self.move(task, State.STARTING if isinstance(instruction, StartPod) else State.RUNNING)
         self.active[task.id] = task
         self.out.append(instruction)
