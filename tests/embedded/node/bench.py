@@ -21,7 +21,7 @@ from flowdeck.controller.informer import Informer
 from flowdeck.embedded.apiserver import pki
 from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.apiserver.direct_client import DirectClient
-from flowdeck.embedded.node.contract import Image, ImageError, PodNetwork, Progress, Runtime
+from flowdeck.embedded.node.contract import NONE_ADDED, Additions, Image, ImageError, PodNetwork, Progress, Runtime
 from flowdeck.embedded.node.control_groups import ControlGroups
 from flowdeck.embedded.node.machine import Gpus
 from flowdeck.embedded.node.pods.acting import Acting
@@ -46,12 +46,14 @@ class OneImage:
 
     pulls: list[str] = field(default_factory=list)
 
-    def find(self, reference: str) -> Image | None:
+    def find(self, reference: str, additions: Additions = NONE_ADDED) -> Image | None:
         if "missing" in reference:
             return None
         return Image(reference=reference, digest="flowdeck://sha256:0", environment=Path(sys.prefix))
 
-    async def pull(self, reference: str, *, on_progress: Progress | None = None) -> Image:
+    async def pull(
+        self, reference: str, additions: Additions = NONE_ADDED, *, on_progress: Progress | None = None
+    ) -> Image:
         self.pulls.append(reference)
         image = self.find(reference)
         if image is None:

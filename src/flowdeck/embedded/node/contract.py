@@ -17,6 +17,23 @@ from typing import Protocol
 from flowdeck.kube.objects import ObjectKey, Tree
 
 
+@dataclass(frozen=True)
+class Additions:
+    """Python packages that a container's own program will install: they may be in its environment already.
+
+    A pod says so, and who makes pods is trusted with nothing here: only wheels are taken, whose installation runs no
+    code, and only pods that ask for the same get them.
+    """
+
+    packages: tuple[str, ...] = ()
+    """Requirements, by name and version."""
+    bare: tuple[str, ...] = ()
+    """The same, without what they depend on."""
+
+
+NONE_ADDED = Additions()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """What an image reference means on this machine, ready to run."""
@@ -36,6 +53,8 @@ class Image:
     working_dir: str = ""
     preload: Sequence[str] = ()
     """Modules that a warm fork server of the environment imports; none: no warm start."""
+    preload_env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that these modules want while they are imported."""
     keep_warm: bool = False
     """That server is started at the first use, and does not end when idle."""
     user: str = ""
@@ -52,12 +71,17 @@ class ImageError(Exception):
 
 
 class Images(Protocol):
-    def find(self, reference: str) -> Image | None:
+    def find(self, reference: str, additions: Additions = NONE_ADDED) -> Image | None:
         """The image, when it is ready on disk already (no I/O beyond a look)."""
         ...
 
-    async def pull(self, reference: str, *, on_progress: "Progress | None" = None) -> Image:
-        """Makes the image ready; concurrent pulls of one reference share the work. Raises `ImageError`."""
+    async def pull(
+        self, reference: str, additions: Additions = NONE_ADDED, *, on_progress: "Progress | None" = None
+    ) -> Image:
+        """Makes the image ready; concurrent pulls of one reference share the work. Raises `ImageError`.
+
+        Additions are left out where they cannot be had: the program installs them, or says why not.
+        """
         ...
 
     def listed(self) -> Sequence[Tree]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowdeck.clock import SystemClock
-from flowdeck.embedded.node.contract import ImageError
+from flowdeck.embedded.node.contract import Additions, ImageError
 from flowdeck.embedded.node.images.library import LocalImages
 from flowdeck.embedded.node.images.references import parse_reference
 from flowdeck.embedded.node.images.settings import ImageSettings
@@ -153,3 +153,27 @@ def test_a_bad_row_is_told_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "images.toml").write_text('[[image]]\nreferences = ["a"]\npakages = ["b"]\n')
     with pytest.raises(ValueError, match=r"images.toml: unknown field 'pakages'"):
         user_rows(tmp_path / "images.toml")
+
+
+async def test_what_a_program_will_install_is_there_for_who_says_so_and_for_nobody_else(tmp_path: Path) -> None:
+    with package_index(tmp_path, {"torch": "2.9.0", "numpy": "2.0.0", "kfp": "2.17.3", "other": "1.0"}) as url:
+        images = images_in(tmp_path, offline=False, index_url=url)
+        wanted = Additions(("numpy>=2",), ("kfp==2.17.3",))
+        image = await images.pull("python:3", wanted)
+        assert images.find("python:3", wanted) == image
+        assert images.find("python:3", Additions((), ("kfp==2.17.3",))) is None
+        assert images.find("python:3") is None
+        assert image.environment is not None
+        assert len(list(image.environment.glob("lib/python3*/site-packages/*-2.*.dist-info"))) == 2
+        assert "kfp.dsl.executor" in image.preload
+        add_row(tmp_path / "images.toml", Row(references=("mine",), packages=("numpy",)))
+        assert images.find("mine") is None
+
+
+async def test_additions_that_cannot_be_had_are_left_out(tmp_path: Path) -> None:
+    told: list[str] = []
+    images = images_in(tmp_path)
+    wanted = Additions(("no-such-package-at-all",), ())
+    image = await images.pull("python:3", wanted, on_progress=lambda text, is_notice=False: told.append(text))
+    assert image == images.find("python:3", wanted) == images.find("python:3")
+    assert any("cannot be had beforehand" in text for text in told)

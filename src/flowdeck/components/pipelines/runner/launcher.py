@@ -27,12 +27,10 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import types
+from collections.abc import Iterator
 from typing import Any
 
 _MODULE = "kfp.dsl.executor_main"
@@ -184,8 +182,10 @@ def run(command: list[str]) -> int:
 
 
 def run_program(command: list[str]) -> int:
+    import subprocess
+
     try:
-        child = subprocess.Popen(command)
+        child = subprocess.Popen(command, env=variables())
     except FileNotFoundError:
         print(f"cannot run {command[0]!r}: there is no such program in the image", file=sys.stderr)
         return 127
@@ -193,6 +193,18 @@ def run_program(command: list[str]) -> int:
         print(f"cannot run {command[0]!r}: {error.strerror}", file=sys.stderr)
         return 126
     return await_end(child.pid)
+
+
+def variables() -> dict[str, str]:
+    """Those that this program was given: where there is no locale, Python adds one of its own."""
+    env = dict(os.environ)  # noqa: TID251
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            if b"\0LC_CTYPE=" not in b"\0" + file.read():
+                env.pop("LC_CTYPE", None)
+    except OSError:  # not on Linux
+        pass
+    return env
 
 
 def await_end(child: int) -> int:
@@ -224,6 +236,8 @@ def finish(launch: dict[str, Any], moves: Moves) -> None:
 def _place(artifact: dict[str, Any], place: str) -> None:
     custom = artifact.get("custom_path") or artifact.get("customPath")
     if custom and os.path.exists(custom) and not os.path.exists(place):
+        import shutil
+
         if os.path.isdir(custom):
             shutil.copytree(custom, place)
         else:
@@ -244,33 +258,59 @@ def write(path: str, text: str) -> None:
 
 def may_fork(bootstrap: Bootstrap) -> bool:
     """Whether the script would install nothing, and its Python be as this one is."""
+    programs = os.path.dirname(sys.executable)
     return (
         sys.version_info >= (3, 9)
+        and which("python3") == os.path.join(programs, "python3")
         and os.path.basename(sys.executable).startswith("python")
-        and os.path.dirname(shutil.which("python3") or "") == os.path.dirname(sys.executable)
-        and shutil.which("pip") is not None
+        and which("pip") != ""
         and not any(_OWN_START.fullmatch(name) for name in os.environ)  # noqa: TID251
         and not {name.partition(".")[0] for name in os.listdir()} & set(sys.modules)
-        and all(map(is_there, bootstrap.packages + bootstrap.bare))
+        and are_there(bootstrap.packages + bootstrap.bare)
     )
 
 
-def is_there(requirement: str) -> bool:
-    """Whether pip would say "already satisfied"; False where only pip knows."""
-    from importlib import metadata
+def which(name: str) -> str:
+    """The program that a shell would start; empty: none."""
+    places = os.environ.get("PATH", "").split(os.pathsep)  # noqa: TID251
+    found = (os.path.join(place, name) for place in places)
+    return next((path for path in found if os.access(path, os.X_OK)), "")
 
-    simple = _REQUIREMENT.fullmatch(requirement)
+
+def are_there(requirements: list[str]) -> bool:
+    """Whether pip would say "already satisfied"; False where only pip knows."""
+    installed = dict(_installed())
+    for requirement in requirements:
+        simple = _REQUIREMENT.fullmatch(requirement)
+        name = simple.group(1) if simple else re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        version = installed.get(_normal(name))
+        if version is None or not (simple.group(2) in (None, version) if simple else _fits(requirement, version)):
+            return False
+    return True
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """Normalised names and versions; as `importlib.metadata`, which takes longer to import than all this takes."""
+    for folder in reversed(sys.path):
+        if os.path.isdir(folder):
+            for entry in os.listdir(folder):
+                if entry.endswith(".dist-info"):
+                    name, _, version = entry[: -len(".dist-info")].rpartition("-")
+                    yield _normal(name), version
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _fits(requirement: str, version: str) -> bool:
     try:
-        if simple:
-            return simple.group(2) in (None, metadata.version(simple.group(1)))
         from pip._vendor.packaging.requirements import Requirement  # type: ignore[import-not-found]
 
         wanted = Requirement(requirement)
-        if wanted.extras or wanted.url or wanted.marker:
-            return False
-        return bool(wanted.specifier.contains(metadata.version(wanted.name)))
-    except (ImportError, ValueError, metadata.PackageNotFoundError):
+    except (ImportError, ValueError):
         return False
+    return not (wanted.extras or wanted.url or wanted.marker) and version in wanted.specifier
 
 
 def run_fork(bootstrap: Bootstrap) -> int:
@@ -285,12 +325,13 @@ def run_fork(bootstrap: Bootstrap) -> int:
 
 def become(bootstrap: Bootstrap) -> None:
     """Does what `sh` and `python3 -m` would do; returns where that Python would end."""
-    folder = tempfile.mkdtemp(prefix="tmp.")
+    folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"tmp.{os.urandom(5).hex()}")  # noqa: TID251 - `mktemp -d`
+    os.mkdir(folder, 0o700)
     source = os.path.join(folder, "ephemeral_component.py")
     with open(source, "w", encoding="utf-8") as file:
         file.write(bootstrap.source)
     words = ["-m", _MODULE, "--component_module_path", source, *bootstrap.arguments]
-    os.environ["_KFP_RUNTIME"] = "true"  # noqa: TID251
+    os.environ.update(_KFP_RUNTIME="true", PWD=os.getcwd())  # noqa: TID251 - as any shell
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = ["python3", *words]
     sys.argv[:] = ["-m", *words[2:]]

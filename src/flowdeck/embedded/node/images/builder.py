@@ -45,8 +45,15 @@ async def fill(target: Path, recipe: Recipe, settings: ImageSettings, tell: Prog
     await run(["venv", "--quiet", "--python", python, str(target)])
     bundled = await asyncio.to_thread(_bundled_pip, target)
     await run.install([bundled or "pip"])
-    if not recipe.packages:
-        return
+    if recipe.packages:
+        await _install(target, recipe, settings, run, tell)
+    for added, options in ((recipe.additions.packages, ()), (recipe.additions.bare, ("--no-deps",))):
+        if added:
+            tell(f"Installing {', '.join(added)}")
+            await run.install(["--no-build", *options, *added])
+
+
+async def _install(target: Path, recipe: Recipe, settings: ImageSettings, run: "_Uv", tell: Progress) -> None:
     tell(f"Installing {', '.join(recipe.packages)}")
     try:
         await run.install(recipe.packages)
@@ -71,7 +78,8 @@ async def forget_downloads(settings: ImageSettings) -> None:
 
 def told(recipe: Recipe) -> str:
     """The recipe in a few words."""
-    return ", ".join(recipe.packages) or f"Python {recipe.python}"
+    packages = [*recipe.packages, *recipe.additions.packages, *recipe.additions.bare]
+    return ", ".join(packages) or f"Python {recipe.python}"
 
 
 def _require_room(target: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdeck.clock import Clock
-from flowdeck.embedded.node.contract import ImageError, Progress
+from flowdeck.embedded.node.contract import NONE_ADDED, Additions, ImageError, Progress
 from flowdeck.embedded.node.images import builder
 from flowdeck.embedded.node.images.installers import sources
 from flowdeck.embedded.node.images.recipes import Environment, Recipe, normal
@@ -48,7 +48,7 @@ class Environments:
         """The environment of this recipe, else another one that has all it asks for; None: it must be built."""
         if own := self._load(self._place(recipe)):
             return own
-        if not recipe.packages:
+        if not recipe.packages or recipe.additions != NONE_ADDED:
             return None
         fitting = [each for each in self.all() if each.satisfies(recipe) and self._may_take(each)]
         return min(fitting, key=lambda each: each.size_bytes, default=None)
@@ -121,7 +121,8 @@ class Environments:
             return None
         if not (folder / "bin" / "python").exists():
             return None
-        recipe = Recipe(tree["python"], tuple(tree["packages"]))
+        added = Additions(tuple(tree.get("added") or ()), tuple(tree.get("addedBare") or ()))
+        recipe = Recipe(tree["python"], tuple(tree["packages"]), added)
         found = Environment(folder, recipe, tree["sources"], tree["installed"], int(tree["sizeBytes"]))
         self._known[folder.name] = written, found
         return found
@@ -130,6 +131,8 @@ class Environments:
         tree = {
             "python": recipe.python,
             "packages": list(recipe.packages),
+            "added": list(recipe.additions.packages),
+            "addedBare": list(recipe.additions.bare),
             "sources": self._sources,
             "installed": dict(_installed(target)),
             "sizeBytes": sum(file.lstat().st_size for file in target.rglob("*") if not file.is_symlink()),

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowdeck.embedded.node.contract import NONE_ADDED, Additions
+
 PLATFORM_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _BARE = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[[\w, -]*\])?\s*(?:==\s*([\w.]+))?\s*(?:;.*)?")
 
@@ -21,12 +23,16 @@ class Recipe:
     """`3.11`."""
     packages: tuple[str, ...] = ()
     """Requirements as pip takes them; `pip` itself is always there."""
+    additions: Additions = NONE_ADDED
+    """Of who asked for it: nobody else gets it."""
 
     def digest(self, sources: Mapping[str, str]) -> str:
         """Names the environment with packages from there: 64 hex characters."""
         content: list[object] = [self.python, sorted(set(self.packages)), platform.system(), platform.machine()]
-        if self.packages:
+        if self.packages or self.additions != NONE_ADDED:
             content.append(sorted(sources.items()))
+        if self.additions != NONE_ADDED:
+            content.append([sorted(set(self.additions.packages)), sorted(set(self.additions.bare))])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -49,6 +55,8 @@ class Environment:
 
     def satisfies(self, recipe: Recipe) -> bool:
         """True when everything the recipe asks for is in it (asked for by name or by exact version)."""
+        if self.recipe.additions != NONE_ADDED or recipe.additions != NONE_ADDED:
+            return self.recipe == recipe
         return self.recipe.python == recipe.python and all(self._has(package) for package in recipe.packages)
 
     def _has(self, requirement: str) -> bool:

@@ -70,6 +70,17 @@ class Row:
         return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Warmth:
+    """What a warm fork server imports where a package is in the environment, whatever image that is."""
+
+    package: str
+    """Its normalised name."""
+    preload: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables that the modules want while they are imported."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows in order of precedence."""
@@ -82,6 +93,11 @@ class Table:
 
 def shipped_rows() -> list[Row]:
     return _rows_of(Path(__file__).with_name("table.toml"))
+
+
+def shipped_warmth() -> list[Warmth]:
+    tree = tomllib.loads(Path(__file__).with_name("table.toml").read_text())
+    return [Warmth(**{**item, "preload": tuple(item["preload"])}) for item in tree["package"]]
 
 
 def user_rows(file: Path) -> list[Row]:

@@ -89,6 +89,7 @@ def build(
         shared_environment=image.environment if python != image.environment else None,
         holds=[image.mark] if image.mark else (),
         preload=image.preload,
+        preload_env=image.preload_env,
         keep_warm=image.keep_warm,
         devices=gpu_devices(gpus) if gpus else (),
         control_groups=control.folders,

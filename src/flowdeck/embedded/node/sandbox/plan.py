@@ -78,6 +78,8 @@ class ContainerSpec:
     """Files on which the monitor keeps a shared lock while the container runs, so that nobody deletes what it needs."""
     preload: Sequence[str] = ()
     """Modules that a warm fork server of the shared environment imports; none: no warm start."""
+    preload_env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that these modules want while they are imported."""
     keep_warm: bool = False
     """That server is started at the first use, and does not end when idle."""
     devices: Sequence[str] = ()

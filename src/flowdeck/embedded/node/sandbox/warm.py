@@ -174,7 +174,11 @@ class WarmServers:
         )  # fmt: skip
         plan = rooted.to_plan(stand_in, holder={}, hidden=self.hidden, rootless=False)
         python = f"{environment}/bin/python"
-        serve = {"preload": list(spec.preload), "idle_s": 0 if spec.keep_warm else self.settings.idle_s}
+        serve = {
+            "preload": list(spec.preload),
+            "env": dict(spec.preload_env),
+            "idle_s": 0 if spec.keep_warm else self.settings.idle_s,
+        }
         plan["root"]["proc"] = "hidepid=4"  # processes that it may not look into are not there
         return plan | {"python": python, "serve": serve}
 

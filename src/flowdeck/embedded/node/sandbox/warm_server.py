@@ -56,6 +56,7 @@ def main() -> None:
     os.closerange(4, 64)
     wanted = json.loads(sys.argv[1])
     control = socket.socket(fileno=CONTROL)
+    os.environ.update(wanted["env"])  # noqa: TID251
     try:
         _import(wanted["preload"])
         trouble = _unfit()
@@ -307,6 +308,7 @@ def _renew() -> None:
         ("platform", "_uname_cache", None),
         ("platform", "_platform_cache", {}),
         ("uuid", "_node", None),
+        ("logging", "_startTime", time.time()),  # noqa: TID251
     ):
         if name in sys.modules:
             setattr(sys.modules[name], attribute, value)
