@@ -10,6 +10,7 @@ from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.components.pipelines import admission
 from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
+from flowdeck.components.pipelines.api.cache import CacheRoutes
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
@@ -75,6 +76,7 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
             options=Options(),
         ).routes(),
         *Tasks(database=database, tenancy=tenancy).routes(),
+        *CacheRoutes(database=database, tenancy=tenancy).routes(),
         *ArtifactRoutes(
             database=database, contents=contents_of(database), tenancy=tenancy, clock=world.clock, door=door
         ).routes(),

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
+from flowdeck.components.pipelines.api.cache import CacheRoutes
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.health import Health
 from flowdeck.components.pipelines.api.nodes import Nodes
@@ -112,4 +113,5 @@ class Parts:
             *recurring.routes(),
             *artifacts.routes(),
             *Tasks(database=database, tenancy=tenancy).routes(),
+            *CacheRoutes(database=database, tenancy=tenancy).routes(),
         ]
