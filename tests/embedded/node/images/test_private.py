@@ -54,3 +54,13 @@ def build_wheel(folder, *_, **__):
 
 def test_what_is_no_virtual_environment_is_used_as_it_is(tmp_path: Path) -> None:
     assert make_private(tmp_path, tmp_path / "own") == tmp_path
+
+
+def test_a_folder_among_the_programs_is_left_where_it_is(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "bin/__pycache__").mkdir(parents=True)
+    (shared / "bin/tool").write_bytes(b"binary")
+    (shared / "lib/python3.11/site-packages").mkdir(parents=True)
+    (shared / "pyvenv.cfg").touch()
+    own = make_private(shared, tmp_path / "own")
+    assert [path.name for path in (own / "bin").iterdir()] == ["tool"]

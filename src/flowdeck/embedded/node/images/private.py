@@ -29,8 +29,8 @@ def make_private(shared: Path, folder: Path, *, user: int | None = None, group: 
     own.mkdir(parents=True)
     shutil.copyfile(shared / "pyvenv.cfg", folder / "pyvenv.cfg")
     (own / "_shared.pth").write_text(f"import site; site.addsitedir({str(packages)!r})\n")
-    for entry in os.scandir(shared / "bin"):
-        _bring(Path(entry.path), folder / "bin" / entry.name, shared)
+    for program in (shared / "bin").iterdir():
+        _bring(program, folder / "bin" / program.name, shared)
     if user is not None and os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, user, -1 if group is None else group, follow_symlinks=False)
@@ -48,6 +48,8 @@ def _bring(program: Path, target: Path, shared: Path) -> None:
     if program.name.startswith("python") and program.is_symlink():
         link = os.readlink(program)
         target.symlink_to(link if not os.path.isabs(link) else os.path.realpath(program))
+        return
+    if not program.is_file():  # `__pycache__` of a script with a module's name
         return
     with program.open("rb") as file:
         head = file.read(_HEAD_BYTES)
