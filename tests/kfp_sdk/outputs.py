@@ -1,7 +1,6 @@
 """What a run gave, as `local_run.py` tells the outputs of the same pipeline."""
 
-import json
-import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +8,32 @@ from flowdeck.kube.objects import Tree
 from flowdeck.testing.platform import RunningPlatform
 
 
-def outputs_of(platform: RunningPlatform, run_id: str) -> Tree:
-    """Of the whole run: its parameters by name, its artifacts with type, metadata and files."""
-    found = record_of(platform, run_id, "root")
-    outputs = {each["key"]: each.get("value") for each in found.get("output_parameters", ())}
-    for each in found.get("output_artifacts", ()):
-        told = [_artifact(platform, artifact) for artifact in each["artifacts"]]
-        outputs[each["key"]] = told
-    return outputs
+def outputs_of(platform: RunningPlatform, run: Tree, *, of: str = "root") -> Tree:
+    """Of a task (by its scope path) or the whole run: parameters; lists of artifacts with type, metadata and files.
+
+    `run` as the REST surface tells it with `view=FULL`.
+    """
+    (task,) = [each for each in run["tasks"] if each["scope_path"] == of]
+    outputs = task.get("outputs", {})
+    found: Tree = {each["parameter_key"]: each.get("value") for each in outputs.get("parameters", ())}
+    for each in outputs.get("artifacts", ()):
+        found[each["artifact_key"]] = _artifacts(platform, each["artifacts"])
+    return found
 
 
-def record_of(platform: RunningPlatform, run_id: str, label: str) -> Tree:
-    """What the store has of a task."""
-    with sqlite3.connect(f"file:{platform.data}/flowdeck.db?mode=ro", uri=True) as database:
-        rows = database.execute("select record from pipeline_tasks where run_id = ?", (run_id,)).fetchall()
-    return next(record for (text,) in rows if (record := json.loads(text))["label"] == label)
-
-
-def _artifact(platform: RunningPlatform, artifact: Tree) -> Tree:
-    path = platform.data / "artifacts" / artifact["uri"].removeprefix("minio://")
-    return {"type": artifact["type"]["schemaTitle"], "metadata": artifact.get("metadata", {}), "files": _files(path)}
+def _artifacts(platform: RunningPlatform, artifacts: Sequence[Tree]) -> list[Tree]:
+    """The scalars of one set of metrics are artifacts of their own on the wire."""
+    metrics = {each["name"]: each.get("number_value", 0) for each in artifacts if each["type"] == "Metric"}
+    if metrics:
+        return [{"type": "system.Metrics", "metadata": metrics, "files": {}}]
+    return [
+        {
+            "type": f"system.{artifact['type'].replace('Metric', 'Metrics')}",
+            "metadata": artifact.get("metadata", {}),
+            "files": _files(platform.data / "artifacts" / artifact["uri"].removeprefix("minio://")),
+        }
+        for artifact in artifacts
+    ]
 
 
 def _files(path: Path) -> dict[str, str]:

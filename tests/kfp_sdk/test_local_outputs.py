@@ -100,7 +100,7 @@ def test_the_outputs_are_those_of_the_local_runner(
     local, started = both(module)
     run = rest.finished(started[f"{module}.{name}"])
     assert run["state"] == "SUCCEEDED", run.get("error")
-    expected, found = local[f"{module}.{name}"], outputs_of(pipelines, run["run_id"])
+    expected, found = local[f"{module}.{name}"], outputs_of(pipelines, run)
     assert isinstance(expected, dict), expected
     assert expected.keys() == found.keys()
     assert [key for key in expected if not same(expected[key], found[key])] == [], (expected, found)
