@@ -59,6 +59,34 @@ async def test_http_wants_a_status_below_400(status: str, failure: str) -> None:
     assert told == failure
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"x" * 70_000, b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n",
+     b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:99999/\r\n\r\n", b"HTTP/1.1 twohundred\r\n\r\n"],
+    ids=["a-line-without-end", "an-address-that-is-none", "a-port-that-is-none", "a-status-that-is-none"],
+)  # fmt: skip
+async def test_rubbish_for_an_answer_is_a_failure_and_no_more(answer: bytes) -> None:
+    server, port = await _server(answer)
+    async with server:
+        with pytest.raises(ProbeFailed, match=f'Get "http://127.0.0.1:{port}/": '):
+            await ask({"httpGet": {"port": port}}, CONTAINER, "127.0.0.1", Reach())
+
+
+@pytest.mark.parametrize(
+    ("frame", "failure"),
+    [
+        pytest.param(b"\0\0\0\0\x08\0\0\0\1", "the answer is not HTTP/2", id="padding-that-is-not-there"),
+        pytest.param(b"\xff\xff\xff\0\0\0\0\0\1", "the answer is not HTTP/2", id="a-frame-too-large"),
+        pytest.param(b"\0\0\0\7\0\0\0\0\0", "the connection was closed", id="a-farewell"),
+    ],
+)
+async def test_rubbish_for_grpc_is_a_failure_and_no_more(frame: bytes, failure: str) -> None:
+    server, port = await _server(frame)
+    async with server:
+        with pytest.raises(ProbeFailed, match=failure):
+            await ask({"grpc": {"port": port, "service": "s" * 300}}, CONTAINER, "127.0.0.1", Reach())
+
+
 async def test_a_port_where_nobody_listens_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -7,6 +7,9 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GO_AWAY = 0, 1, 3, 4, 6, 7
 _ACK, _END_STREAM, _END_HEADERS, _PADDED = 1, 1, 4, 8
 _SERVING = 1
+_LONGEST_FRAME = 16 * 1024
+"""What a server may send to a client that has not asked for more."""
+_LONGEST_ANSWER = 64 * 1024
 
 
 class HealthError(Exception):
@@ -18,7 +21,7 @@ async def check_health(
 ) -> None:
     """Returns when the service says that it serves. Raises `HealthError`."""
     name = service.encode()
-    message = (b"\x0a" + bytes([len(name)]) + name) if name else b""
+    message = (b"\x0a" + _varint(len(name)) + name) if name else b""
     body = struct.pack("!BI", 0, len(message)) + message
     writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
     writer.write(_frame(_HEADERS, _END_HEADERS, 1, _headers(authority)) + _frame(_DATA, _END_STREAM, 1, body))
@@ -31,11 +34,29 @@ async def check_health(
         elif kind == _PING and not flags & _ACK:
             writer.write(_frame(_PING, _ACK, 0, payload))
         elif kind == _DATA and stream == 1:
-            answer += payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+            answer += _content(payload, is_padded=bool(flags & _PADDED))
+            if len(answer) > _LONGEST_ANSWER:
+                raise HealthError("the answer is too long")
         elif kind in (_RESET, _GO_AWAY):
             raise HealthError("the connection was closed")
         if stream == 1 and flags & _END_STREAM and kind in (_DATA, _HEADERS):
             return _judge(bytes(answer))
+
+
+def _varint(number: int) -> bytes:
+    coded = bytearray()
+    while number > 127:
+        coded.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*coded, number])
+
+
+def _content(payload: bytes, *, is_padded: bool) -> bytes:
+    if not is_padded:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise HealthError("the answer is not HTTP/2")
+    return payload[1 : len(payload) - payload[0]]
 
 
 def _judge(answer: bytes) -> None:
@@ -72,6 +93,8 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, int, int, bytes]:
     try:
         head = await reader.readexactly(9)
         length = int.from_bytes(head[:3], "big")
+        if length > _LONGEST_FRAME:
+            raise HealthError("the answer is not HTTP/2")
         kind, flags, stream = struct.unpack("!BBI", head[3:])
         return kind, flags, stream & 0x7FFFFFFF, await reader.readexactly(length)
     except asyncio.IncompleteReadError as error:

@@ -1,35 +1,32 @@
-"""Keeps the containers of one pod: starts, watches, probes and stops them. The acting side of `Start` and `Stop`."""
+"""Keeps one container of a pod: starts it, waits for its end, stops it. The acting side of `Start` and `Stop`."""
 
 import asyncio
 import contextlib
 import signal
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from flowdeck.embedded.node.contract import Image, ImageError
+from flowdeck.embedded.node.contract import Image
 from flowdeck.embedded.node.environment import ConfigError
 from flowdeck.embedded.node.pods import attempts
 from flowdeck.embedded.node.pods.acting import Tell
 from flowdeck.embedded.node.pods.build import build
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.place import PodPlace
-from flowdeck.embedded.node.pods.probes import ProbeFailed, Reach, ask, probe_until
+from flowdeck.embedded.node.pods.probes import ProbeFailed
+from flowdeck.embedded.node.pods.probing import ContainerReach, Probing
+from flowdeck.embedded.node.pods.pull import Pull
 from flowdeck.embedded.node.pods.seen import Busy, ContainerSeen, Run, Waiting
-from flowdeck.embedded.node.pods.spec import pull_policy_of
 from flowdeck.embedded.node.sandbox import files
-from flowdeck.embedded.node.sandbox.client import Running, StartError, visit
+from flowdeck.embedded.node.sandbox.client import Running, StartError
 from flowdeck.embedded.node.sandbox.driver import lost
 from flowdeck.kube.errors import ApiError
 from flowdeck.kube.objects import Tree, get_in
 
 CONFIG_RETRY_S = 2.0
-PULL_RETRY_S = (10.0, 300.0)
-"""First and longest wait before a failed pull is tried again."""
 KILL_AGAIN_S = 5.0
-_LONGEST_OUTPUT = 10 * 1024
 
 
 @dataclass
@@ -51,8 +48,9 @@ class Keeper:
         self._ended = asyncio.Event()
         self._stop_at = 0.0
         self._hurry = asyncio.Event()
-        self._probers: list[asyncio.Task[None]] = []
-        self._pull_failures = 0
+        self._pull = Pull(self.container, self.means, self.tell, lambda progress: self._see(progress=progress))
+        reach = ContainerReach(self.means, lambda: self.folder)
+        self._probing = Probing(self.container, self.place, self.means, reach, self.tell, self._see, self.tasks)
 
     # ---- state ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +73,7 @@ class Keeper:
             if running is not None:
                 await running.started()
                 self._attend(running, number)
-                self._begin_probing(run, already_started=True)
+                self._probing.begin(run, already_started=True)
 
     def _keep_gpus(self, number: int) -> None:
         plan = files.read(str(attempts.attempt_folder(self.place.folder, self.name, number) / "plan.json"))
@@ -99,66 +97,21 @@ class Keeper:
                     f"Back-off restarting failed container {self.name} in pod "
                     f"{meta['name']}_{meta['namespace']}({meta['uid']})",
                 )  # fmt: skip
-            image = await self._image()
-            if image is not None:
+            image = await self._pull.image()
+            if isinstance(image, Waiting):
+                self._see(waiting=image)
+            else:
                 await self._launch(image, attempt, back_off_s)
-        except ConfigError as error:
-            self._wait(error.reason, str(error), CONFIG_RETRY_S)
-            self.tell("Warning", "Failed", f"Error: {error}")
-        except (StartError, OSError, ApiError) as error:
-            self._wait("CreateContainerError", str(error), CONFIG_RETRY_S)
-            self.tell("Warning", "Failed", f"Error: {error}")
+        except (ConfigError, StartError, OSError, ApiError) as error:
+            self._has_failed(error)
         finally:
             self._see(busy=None, progress="")
 
-    def _wait(self, reason: str, message: str, seconds: float) -> None:
-        self._see(
-            waiting=Waiting(reason=reason, message=message, until=self.means.clock.now() + timedelta(seconds=seconds))
-        )
-
-    async def _image(self) -> Image | None:
-        """The container's image, pulled if need be; None (and a waiting reason) when it cannot be had."""
-        reference = self.container.get("image") or ""
-        policy = pull_policy_of(self.container)
-        try:
-            ready = self.means.images.find(reference)
-            if ready is not None and policy != "Always":
-                self.tell("Normal", "Pulled", f'Container image "{reference}" already present on machine')
-                return ready
-            if policy == "Never":
-                text = f'Container image "{reference}" is not present with pull policy of Never'
-                self.tell("Warning", "ErrImageNeverPull", text)
-                raise ImageError("ErrImageNeverPull", text)
-            return await self._pull(reference)
-        except ImageError as error:
-            self._pull_has_failed(reference, error)
-            return None
-
-    async def _pull(self, reference: str) -> Image:
-        self.tell("Normal", "Pulling", f'Pulling image "{reference}"')
-        began = self.means.clock.monotonic()
-        image = await self.means.images.pull(reference, on_progress=self._on_progress)
-        took = f"{self.means.clock.monotonic() - began:.3f}s"
-        self.tell("Normal", "Pulled", f'Successfully pulled image "{reference}" in {took} ({took} including waiting)')
-        self._pull_failures = 0
-        return image
-
-    def _on_progress(self, message: str, *, is_notice: bool = False) -> None:
-        self._see(progress=f"Pulling the image: {message}")
-        if is_notice:
-            self.tell("Warning", "Pulling", message)
-
-    def _pull_has_failed(self, reference: str, error: ImageError) -> None:
-        pause = min(PULL_RETRY_S[1], PULL_RETRY_S[0] * 2.0**self._pull_failures)
-        self._pull_failures += 1
-        reason, message = error.reason, str(error)
-        if reason == "ErrImagePull":
-            self.tell("Warning", "Failed", f'Failed to pull image "{reference}": {message}')
-            if self._pull_failures > 1:
-                self.tell("Normal", "BackOff", f'Back-off pulling image "{reference}"')
-                reason, message = "ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {message}'
-        self.tell("Warning", "Failed", f"Error: {reason}")
-        self._wait(reason, message, pause)
+    def _has_failed(self, error: Exception) -> None:
+        reason = error.reason if isinstance(error, ConfigError) else "CreateContainerError"
+        again = self.means.clock.now() + timedelta(seconds=CONFIG_RETRY_S)
+        self._see(waiting=Waiting(reason=reason, message=str(error), until=again))
+        self.tell("Warning", "Failed", f"Error: {error}")
 
     async def _launch(self, image: Image, attempt: int, back_off_s: float) -> None:
         facts = await self.place.facts_for(self.container)
@@ -202,7 +155,7 @@ class Keeper:
         if running is not None:
             await running.started()
             self._attend(running, attempt)
-            self._begin_probing(run, already_started=False)
+            self._probing.begin(run, already_started=False)
 
     def _record_end(self, attempt: int, previous: Run | None) -> None:
         folder = attempts.attempt_folder(self.place.folder, self.name, attempt)
@@ -224,97 +177,22 @@ class Keeper:
             await running.ended()
         finally:
             running.close()
-        self._stop_probing()
+        self._probing.end()
         self._running = None
         self._record_end(attempt, self.seen.previous)
         self._ended.set()
-
-    # ---- hooks and probes -----------------------------------------------------------------------------------------
 
     async def _after_start(self, run: Run) -> None:
         hook = get_in(self.container, "lifecycle", "postStart")
         if hook:
             try:
-                await self._run_hook(hook)
+                await self._probing.run_hook(hook)
             except ProbeFailed as error:
                 self.tell("Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
                 self._see(unhealthy=f"FailedPostStartHook: container {self.name} will be restarted")
                 return
         if self.seen.run == run:
-            self._begin_probing(run, already_started=False)
-
-    async def _run_hook(self, hook: Tree) -> None:
-        if sleep := hook.get("sleep"):
-            await self.means.clock.sleep(float(sleep.get("seconds") or 0))
-        else:
-            await ask(hook, self.container, self.place.ip, self.reach)
-
-    @property
-    def reach(self) -> Reach:
-        return _ContainerReach(self)
-
-    def _begin_probing(self, run: Run, *, already_started: bool) -> None:
-        startup = self.container.get("startupProbe")
-        if startup and not (already_started and not self._is_young(run, startup)):
-            self._probe("Startup", startup, run, self._on_startup, stop_at=True)
-        else:
-            self._is_up(run)
-
-    def _is_young(self, run: Run, startup: Tree) -> bool:
-        """After we came back: whether the startup probe may still be undecided."""
-        longest = (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3)
-        longest += startup.get("initialDelaySeconds") or 0
-        return run.started_at is None or self.means.clock.now() - run.started_at < timedelta(seconds=longest)
-
-    def _is_up(self, run: Run) -> None:
-        readiness = self.container.get("readinessProbe")
-        self._see(is_started=True, is_ready=self.seen.is_ready or not readiness)
-        if readiness:
-            self._probe("Readiness", readiness, run, self._on_readiness, stop_at=None)
-        if liveness := self.container.get("livenessProbe"):
-            self._probe("Liveness", liveness, run, self._on_liveness, stop_at=False)
-
-    def _on_startup(self, healthy: bool, text: str) -> None:
-        if healthy and self.seen.run:
-            self._is_up(self.seen.run)
-        elif not healthy:
-            self._see(unhealthy=f"Container {self.name} failed startup probe, will be restarted")
-
-    def _on_readiness(self, healthy: bool, text: str) -> None:
-        self._see(is_ready=healthy)
-
-    def _on_liveness(self, healthy: bool, text: str) -> None:
-        if not healthy:
-            self._see(unhealthy=f"Container {self.name} failed liveness probe, will be restarted")
-
-    def _probe(
-        self, word: str, probe: Tree, run: Run, on_verdict: Callable[[bool, str], None], *, stop_at: bool | None
-    ) -> None:
-        now = self.means.clock.now()
-        age_s = (now - run.started_at).total_seconds() if run.started_at else 0.0
-
-        async def on_answer(healthy: bool, text: str) -> None:
-            if not healthy:
-                self.tell("Warning", "Unhealthy", f"{word} probe failed: {text}")
-
-        task = self.tasks.create_task(
-            probe_until(
-                probe,
-                started_at_s=self.means.clock.monotonic() - age_s,
-                clock=self.means.clock,
-                ask_once=lambda: ask(probe, self.container, self.place.ip, self.reach),
-                on_answer=on_answer,
-                on_verdict=on_verdict,
-                stop_at=stop_at,
-            ),
-            name=f"{word} probe {self.name}",
-        )
-        self._probers.append(task)
-
-    def _stop_probing(self) -> None:
-        for prober in self._probers:
-            prober.cancel()
-        self._probers.clear()
+            self._probing.begin(run, already_started=False)
 
     # ---- stop -----------------------------------------------------------------------------------------------------
 
@@ -353,7 +231,7 @@ class Keeper:
         """The hook's time is part of the pod's grace."""
         try:
             async with asyncio.timeout(max(0.0, self._stop_at - self.means.clock.monotonic())):
-                await self._run_hook(hook)
+                await self._probing.run_hook(hook)
         except (TimeoutError, ProbeFailed) as error:
             told = str(error) or "it took longer than the grace period"
             self.tell("Warning", "FailedPreStopHook", f"PreStopHook failed: {told}")
@@ -387,29 +265,3 @@ def _stop_signal(container: Tree) -> int:
     wanted = get_in(container, "lifecycle", "stopSignal")
     number = getattr(signal, wanted, None) if wanted else None
     return int(number) if number is not None else signal.SIGTERM
-
-
-@dataclass(frozen=True)
-class _ContainerReach:
-    """How probes and hooks reach one container."""
-
-    keeper: Keeper
-
-    async def dial(self, host: str, port: int) -> socket.socket:
-        return await self.keeper.means.dial(host, port)
-
-    async def execute(self, command: Sequence[str]) -> tuple[int, bytes]:
-        folder = self.keeper.folder
-        if folder is None:
-            raise ProbeFailed("the container does not run")
-        streams = visit(self.keeper.means.zygote, folder, command, tty=False, stdin=False)
-        output = bytearray()
-        try:
-            async for _, data in streams.output():
-                output += data[: _LONGEST_OUTPUT - len(output)]
-            code = await streams.wait()
-        finally:
-            await streams.kill()
-        if streams.failure:
-            raise ProbeFailed(streams.failure)
-        return code, bytes(output)

@@ -98,13 +98,14 @@ async def _get(http: Tree, container: Tree, pod_ip: str, reach: Reach) -> None:
     for _ in range(10):
         try:
             status, location = await _request(scheme, host, port, path, headers, reach)
-        except OSError as error:
+            target = urlsplit(location)
+            next_port = target.port or port
+        except (OSError, ValueError) as error:  # ValueError: a line that is too long, an address that is none
             raise ProbeFailed(f'Get "{scheme}://{host}:{port}{path}": {error}') from error
-        target = urlsplit(location)
         if status not in (301, 302, 303, 307, 308) or (target.hostname and target.hostname != host):
             break
         path = target.path + (f"?{target.query}" if target.query else "")
-        scheme, port = target.scheme or scheme, target.port or port
+        scheme, port = target.scheme or scheme, next_port
     if not 200 <= status < 400:
         raise ProbeFailed(f"HTTP probe failed with statuscode: {status}")
 
