@@ -1,7 +1,8 @@
 """Structural schemas, compiled once: unknown fields, defaults, types and bounds, CEL, merge keys.
 
 Nodes are made when they are first looked at, so a schema costs what is used of it. How values are checked stands in
-`validation.py`, how unknown fields go in `pruning.py`, how Go would fail to decode in `decoding.py`, CEL in `rules.py`.
+`validation.py` and `checks.py`, how unknown fields go in `pruning.py`, how Go would fail to decode in `decoding.py`,
+CEL in `rules.py`.
 """
 
 import builtins
@@ -10,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.kube import decoding, pruning, rules, validation, zero_values
+from flowdeck.kube import checks, decoding, pruning, rules, validation, zero_values
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.object_meta import OBJECT_META
 from flowdeck.kube.objects import Tree
@@ -125,7 +126,7 @@ class Schema:
         self._plain_values: type | None = None
         self._defaults: list[tuple[str, bytes, bool]] | None = None
         self._values: Schema | None = None
-        self._checks: validation.Checks | None = None
+        self._checks: checks.Checks | None = None
         self._always_there: frozenset[str] | None = None
 
     @classmethod
@@ -204,7 +205,7 @@ class Schema:
             return None
         if self.is_openapi:
             return None if self.format else _PLAIN_TYPES.get(self.type)
-        return _PLAIN_TYPES.get(self.type) if validation.is_unbounded(self.tree) else None
+        return _PLAIN_TYPES.get(self.type) if checks.is_unbounded(self.tree) else None
 
     @builtins.property
     def plain_fields(self) -> tuple[Mapping[str, type], type | None]:
@@ -341,10 +342,10 @@ class Schema:
                 validation.wrong_type(self, value, path, errors)
         elif not validation.has_type(self, value):
             validation.wrong_type(self, value, path, errors)
-        checks = self._checks
-        if checks is None:
-            checks = self._checks = validation.checks_of(self)
-        for check in checks:
+        asked = self._checks
+        if asked is None:
+            asked = self._checks = checks.checks_of(self)
+        for check in asked:
             check(value, path, errors)
 
     def _check_object(self, obj: Tree, old: Tree | None, path: validation.Path, errors: list[FieldError]) -> None:
