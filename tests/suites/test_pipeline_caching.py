@@ -210,7 +210,7 @@ async def test_content_that_somebody_removed_from_the_store_is_missed(scene: Sce
     started = await scene.start(training())
     assert (await started.answer()).outputs is not None, "whether it ever had a content, nobody knows"
     await scene.contents.put(f"{first.model.uri}/weights", b"x")
-    await scene.database.write(partial(artifacts.note_size, id=first.model.id, size_bytes=1))
+    await scene.database.write(partial(artifacts.note_sizes, sizes={first.model.id: 1}))
     assert (await started.answer()).outputs is not None
     await scene.contents.delete(f"{first.model.uri}/weights")
     answer = await started.answer()

@@ -18,6 +18,7 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines import admission
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
+from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.ir.document import Document, from_wire
 from flowdeck.components.pipelines.kinds import definitions
@@ -82,6 +83,7 @@ class Scene:
             clock=self.world.clock,
             catalog=Catalog(client),
             zone="",
+            options=Options(),
             begin=lambda run: self.begun.append(run.id),
         )
 

@@ -18,6 +18,12 @@ RUNS: Final = "pipeline-runs"
 """The topic of `Stores.news`: a run is new, or somebody wants something of it."""
 RECURRING_RUNS: Final = "recurring-runs"
 """The topic of `Stores.news`: a recurring run is new, or was changed."""
+ENDS: Final = "pipeline-run-ends"
+"""The topic of `Stores.news`: a run has ended."""
+LEFTOVERS: Final = "pipeline-leftovers"
+"""The topic of `Stores.news`: a run was removed, and something of it is left."""
+EMPTY_S: Final = 60.0
+"""How often it is looked whether something is kept at last, by who is not told."""
 MIGRATIONS: Final = "flowdeck.components.pipelines.store.migrations"
 ALL: Final = ObjectKey("", "")
 """The key that asks to look for what nobody works on."""
@@ -35,6 +41,8 @@ class Late:
     """Of `Stores.news`: the keys that are worth a look."""
     maker: str
     """The module whose `controller(ctx, database, poke)` makes it; loads what is heavy."""
+    empty_s: float | None = None
+    """How often it is looked whether something is kept at last; None: those who keep something tell."""
     kind: ClassVar[Kind | None] = None
     _controller: Any = None
     """It has `reconcile(key)`, and `open_all()`, which asks to look at all that there may be something to do about."""
@@ -51,7 +59,7 @@ class Late:
             result: Result = await (await self._loaded()).reconcile(key)
             return result
         if stores.is_empty:
-            return DONE
+            return Result(self.empty_s)
         await self.ctx.started()
         await self._open_all(is_first=self._controller is None)
         return look_again_in(LOOK_S) if stores.is_shared else DONE

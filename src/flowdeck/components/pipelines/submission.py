@@ -7,17 +7,18 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from flowdeck.components.pipelines.engine.run import Options
+from flowdeck.components.pipelines.engine.run import FailurePolicy, Options
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.plan.types import Plan
-from flowdeck.components.pipelines.settings import DEFAULT_SERVICE_ACCOUNT
+from flowdeck.components.pipelines.settings import DEFAULT_SERVICE_ACCOUNT, PipelinesSettings
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.values.macros import Moment, with_macros
+from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree
 
 DEFAULT_ROOT: Final = "minio://mlpipeline/v2/artifacts"
@@ -50,8 +51,49 @@ class Submission:
     options: Options = field(default_factory=Options)
 
 
+class _Wishes(msgspec.Struct, forbid_unknown_fields=True):
+    """`plugins_input.flowdeck` of a run or a recurring run: how it is run. What is left out is as the server has it."""
+
+    timeout_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Time that it has, in seconds."""
+    failure_policy: FailurePolicy | None = None
+    caching: bool | None = None
+
+
+PLUGIN: Final = "flowdeck"
+
+
+def check_wishes(plugins_input: Tree) -> None:
+    """Raises `BadRequest`."""
+    _wishes(plugins_input)
+
+
+def default_options(settings: PipelinesSettings) -> Options:
+    """How runs are run that say nothing themselves."""
+    return Options(caching=settings.caching, deadline_s=settings.run_timeout_s)
+
+
+def _wishes(plugins_input: Tree) -> _Wishes:
+    try:
+        return msgspec.convert(plugins_input.get(PLUGIN) or {}, _Wishes)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input error: plugins_input.{PLUGIN}: {error}") from error
+
+
+def _options(wanted: Submission) -> Options:
+    """What the run says comes before what its pipeline says, and that before what is set."""
+    given, default = _wishes(wanted.plugins_input), wanted.options
+    says_pipeline = wanted.plan.config.active_deadline_seconds > 0
+    return Options(
+        caching=default.caching and given.caching is not False,
+        failure_policy=given.failure_policy or default.failure_policy,
+        deadline_s=given.timeout_s or (0 if says_pipeline else default.deadline_s),
+        success_word=default.success_word,
+    )
+
+
 def run_of(wanted: Submission, now: datetime) -> Run:
-    """Its row. Raises `InvalidParameters`."""
+    """Its row. Raises `InvalidParameters`, and `BadRequest` for what nobody understands in `plugins_input.flowdeck`."""
     moment = Moment(run_id=wanted.id, now=now, scheduled_at=wanted.scheduled_at, index=wanted.index)
     given = with_macros(wanted.parameters, moment)
     scheduled_at = wanted.scheduled_at or now
@@ -63,7 +105,7 @@ def run_of(wanted: Submission, now: datetime) -> Run:
         parameters=run_parameters(wanted.plan, given),
         created_at=now.timestamp(),
         scheduled_at=scheduled_at.timestamp(),
-        options=wanted.options,
+        options=_options(wanted),
     )
     return Run(
         id=wanted.id,

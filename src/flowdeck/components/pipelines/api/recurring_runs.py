@@ -32,6 +32,7 @@ from flowdeck.components.pipelines.settings import DEFAULT_SERVICE_ACCOUNT
 from flowdeck.components.pipelines.store import experiments, runs, schedules
 from flowdeck.components.pipelines.store.experiments import Experiment
 from flowdeck.components.pipelines.store.schedules import RecurringRun
+from flowdeck.components.pipelines.submission import check_wishes
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.kube.times import parse_time
@@ -220,8 +221,9 @@ async def _asked(request: Request) -> messages.RecurringRun:
 
 
 def _check(asked: messages.RecurringRun, source: Source) -> None:
-    """Raises `InvalidPipeline`, `InvalidParameters`."""
+    """Raises `InvalidPipeline`, `InvalidParameters`, `BadRequest`."""
     config = asked.runtime_config or RuntimeConfig()
+    check_wishes(asked.plugins_input or {})
     run_parameters(compile_plan(source.document), config.parameters or {})
 
 

@@ -28,7 +28,7 @@ from flowdeck.components.pipelines.engine.events import RetryRequested, Terminat
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
-from flowdeck.components.pipelines.late import RUNS
+from flowdeck.components.pipelines.late import LEFTOVERS, RUNS
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.store import experiments, runs, task_lists
 from flowdeck.components.pipelines.store.experiments import Experiment
@@ -60,6 +60,8 @@ class Runs:
     news: News
     door: Door
     options: Options
+    removes_artifacts: bool = False
+    """Whether a removed run takes along what its tasks made."""
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/runs"
@@ -178,10 +180,12 @@ class Runs:
     async def delete(self, request: Request) -> Response:
         def remove(connection: Connection) -> Run:
             run = runs.get(connection, _id(request))
-            runs.remove(connection, run.id)
+            runs.remove(connection, run.id, leaves=self.removes_artifacts)
             return run
 
-        self._tell(await self.database.write(remove))
+        removed = await self.database.write(remove)
+        self._tell(removed)
+        self.news.tell(LEFTOVERS, ObjectKey("", removed.id))
         return reply()
 
     async def terminate(self, request: Request) -> Response:

@@ -18,12 +18,12 @@ from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.api.v1 import FirstVersion
 from flowdeck.components.pipelines.catalog import Catalog
-from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.kinds import GROUP
 from flowdeck.components.pipelines.late import MIGRATIONS
 from flowdeck.components.pipelines.schedules.made import zone_of
 from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, PipelinesSettings
 from flowdeck.components.pipelines.store import experiments
+from flowdeck.components.pipelines.submission import default_options
 from flowdeck.sql.database import Database
 from flowdeck.web.identity import AccessReviews, FirstOf, HeaderIdentity, Identity, OnBehalf, TokenIdentity
 from flowdeck.web.routing import Door, Route, application
@@ -87,7 +87,8 @@ class Parts:
             clock=ctx.clock,
             news=ctx.stores.news,
             door=door,
-            options=Options(caching=self.settings.caching),
+            options=default_options(self.settings),
+            removes_artifacts=self.settings.retention.with_runs,
         )
         nodes = Nodes(database=database, client=ctx.client, contents=ctx.stores.artifacts, tenancy=tenancy)
         recurring = RecurringRuns(

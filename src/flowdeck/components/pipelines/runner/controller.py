@@ -57,6 +57,10 @@ class Opened:
     """Seconds since 1970."""
 
 
+def nobody_to_tell(key: ObjectKey) -> None:
+    """Where nothing follows from the end of a run."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunController:
     """See the module's text. One process at a time: the one that controllers run in."""
@@ -67,6 +71,8 @@ class RunController:
     opened: dict[ObjectKey, Opened] = field(default_factory=dict)
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
     """Called with a run that shall be looked at."""
+    ended: Callable[[ObjectKey], None] = nobody_to_tell
+    """Called with a run that has ended."""
 
     name: ClassVar[str] = "pipeline-run"
     kind: ClassVar[Kind | None] = None
@@ -124,6 +130,7 @@ class RunController:
             await self._advance(opened, await self.acts.pods.seen(opened.row, opened.state, task, name))
         if opened.state.is_finished:
             del self.opened[key]
+            self.ended(key)
             return DONE
         return DONE if opened.wake_at is None else look_again_in(opened.wake_at - self._now())
 

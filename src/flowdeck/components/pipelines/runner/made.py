@@ -1,9 +1,11 @@
 """Puts the controller of runs together; loads what is heavy."""
 
 from collections.abc import Callable
+from functools import partial
 
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.caching import Cache
+from flowdeck.components.pipelines.late import ENDS
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
 from flowdeck.components.pipelines.runner.homes import Homes
@@ -28,4 +30,5 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
         across_pipelines=ctx.settings.cache_across_pipelines,
     )
     acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods, cache=cache)
-    return RunController(database=database, clock=ctx.clock, acts=acts, pokes=[poke])
+    ended = partial(ctx.stores.news.tell, ENDS)
+    return RunController(database=database, clock=ctx.clock, acts=acts, pokes=[poke], ended=ended)

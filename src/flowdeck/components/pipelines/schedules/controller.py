@@ -18,6 +18,7 @@ from zlib import crc32
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.admission import document_in
 from flowdeck.components.pipelines.catalog import Catalog
+from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.ir.document import Document
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.schedules.decide import Seen, Step, decide
@@ -47,6 +48,8 @@ class RecurringRunController:
     catalog: Catalog
     zone: str
     """Where lines of cron are read; empty: UTC."""
+    options: Options
+    """How runs are run that say nothing themselves."""
     begin: Callable[[Run], None]
     """Told of each new run."""
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
@@ -90,7 +93,7 @@ class RecurringRunController:
         recurring = seen.recurring
         try:
             document, version_id = await self._document(recurring)
-            run = await asyncio.to_thread(_run, recurring, document, version_id, due, now)
+            run = await asyncio.to_thread(self._run, recurring, document, version_id, due, now)
         except (BadRequest, NotFound) as error:
             why = f"the run of {due:%Y-%m-%dT%H:%M:%SZ} cannot be started: {error.message}"
             await self.database.write(partial(schedules.fail, id=recurring.id, error=why))
@@ -107,6 +110,34 @@ class RecurringRunController:
         version = await self.catalog.latest_version(recurring.pipeline_id)
         return document_in(version), uid_of(version)
 
+    def _run(
+        self, recurring: RecurringRun, document: Document, version_id: str, due: datetime, now: datetime
+    ) -> Run:
+        """Raises `InvalidPipeline`, `InvalidParameters`."""
+        index = recurring.made + 1
+        name = f"{recurring.resource_name}-{index}"
+        wanted = Submission(
+            id=schedules.run_id(recurring.id, due),
+            name=f"{name}-{crc32(name.encode())}",
+            description=recurring.description,
+            experiment_id=recurring.experiment_id,
+            namespace=recurring.namespace,
+            plan=compile_plan(document),
+            document=runs.hash_of(document),
+            pipeline_id=recurring.pipeline_id,
+            pipeline_version_id=version_id,
+            parameters=recurring.parameters,
+            pipeline_root=recurring.pipeline_root,
+            service_account=recurring.service_account,
+            plugins_input=recurring.plugins_input,
+            recurring_run_id=recurring.id,
+            scheduled_at=due,
+            index=index,
+            options=self.options,
+        )
+        return run_of(wanted, now)
+
+
 
 def _seen(seen: Progress, zone: str) -> Seen:
     recurring, backfill = seen.recurring, seen.backfill
@@ -119,28 +150,3 @@ def _seen(seen: Progress, zone: str) -> Seen:
         slots=recurring.max_concurrency - seen.unfinished,
         backfill=None if backfill is None else (backfill.begin, backfill.end),
     )
-
-
-def _run(recurring: RecurringRun, document: Document, version_id: str, due: datetime, now: datetime) -> Run:
-    """Raises `InvalidPipeline`, `InvalidParameters`."""
-    index = recurring.made + 1
-    name = f"{recurring.resource_name}-{index}"
-    wanted = Submission(
-        id=schedules.run_id(recurring.id, due),
-        name=f"{name}-{crc32(name.encode())}",
-        description=recurring.description,
-        experiment_id=recurring.experiment_id,
-        namespace=recurring.namespace,
-        plan=compile_plan(document),
-        document=runs.hash_of(document),
-        pipeline_id=recurring.pipeline_id,
-        pipeline_version_id=version_id,
-        parameters=recurring.parameters,
-        pipeline_root=recurring.pipeline_root,
-        service_account=recurring.service_account,
-        plugins_input=recurring.plugins_input,
-        recurring_run_id=recurring.id,
-        scheduled_at=due,
-        index=index,
-    )
-    return run_of(wanted, now)

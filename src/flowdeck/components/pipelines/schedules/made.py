@@ -9,6 +9,7 @@ from flowdeck.components.pipelines.late import RUNS
 from flowdeck.components.pipelines.schedules.controller import RecurringRunController
 from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store.runs import Run
+from flowdeck.components.pipelines.submission import default_options
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.kube.schedule import BadTimeZone, read_zone
 from flowdeck.sql.database import Database
@@ -27,6 +28,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
         clock=ctx.clock,
         catalog=Catalog(ctx.client),
         zone=zone_of(ctx.settings),
+        options=default_options(ctx.settings),
         begin=begin,
         pokes=[poke],
     )

@@ -4,7 +4,7 @@ Each scalar of a `system.Metrics` artifact is an artifact of its own: `type` Met
 """
 
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -251,9 +251,38 @@ def with_ids(connection: Connection, ids: Sequence[str]) -> list[Artifact]:
     return [_artifact(row) for each in rows for row in connection.execute(each).mappings()]
 
 
-def note_size(connection: Connection, id: str, size_bytes: int) -> None:
-    """How large its content is; 0: it has none."""
-    connection.execute(update(ARTIFACTS).where(_A.id == id).values(size_bytes=size_bytes))
+def unmeasured(connection: Connection, run_id: str) -> list[Artifact]:
+    """Those that a run made of whose content nobody knows the size."""
+    here = (_A.run_id == run_id, _A.is_ours, _A.size_bytes.is_(None))
+    return [_artifact(row) for row in connection.execute(select(ARTIFACTS).where(*here)).mappings()]
+
+
+def note_sizes(connection: Connection, sizes: Mapping[str, int]) -> None:
+    """How large the contents are, in bytes, by the artifacts' ids; 0: there is none."""
+    for id, size in sizes.items():
+        connection.execute(update(ARTIFACTS).where(_A.id == id).values(size_bytes=size))
+
+
+def aged(connection: Connection, before: datetime, limit: int) -> list[Artifact]:
+    """The oldest of those that tasks made before that, at most so many."""
+    rows = select(ARTIFACTS).where(_A.is_ours, _A.created_at < before).order_by(_A.created_at).limit(limit)
+    return [_artifact(row) for row in connection.execute(rows).mappings()]
+
+
+def unlinked_of(connection: Connection, run_id: str) -> tuple[list[Artifact], list[Artifact]]:
+    """Those that a run made: which no task of any run has, and which some task has."""
+    made = of_run(connection, run_id)
+    linked: set[str] = set()
+    for ids in _batches([each.id for each in made]):
+        linked |= set(connection.execute(select(_L.artifact_id).where(_L.artifact_id.in_(ids))).scalars())
+    return [each for each in made if each.id not in linked], [each for each in made if each.id in linked]
+
+
+def discard(connection: Connection, ids: Sequence[str]) -> None:
+    """Those that are there, as `remove` does."""
+    for id in ids:
+        if _find(connection, id) is not None:
+            remove(connection, id)
 
 
 def remove(connection: Connection, id: str) -> None:

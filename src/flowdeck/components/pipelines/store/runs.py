@@ -18,13 +18,16 @@ from flowdeck.components.pipelines.store import artifacts, cache
 from flowdeck.components.pipelines.store.experiments import ARCHIVED, AVAILABLE, NEVER
 from flowdeck.components.pipelines.store.tables import (
     DOCUMENTS,
+    ENDS,
     EVENTS,
     EXPERIMENTS,
+    LEFTOVERS,
     RECURRING_RUNS,
     RUNS,
     TASKS,
     WISHES,
 )
+from flowdeck.components.pipelines.values.paths import run_root
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.listing import Listed, page
@@ -66,6 +69,11 @@ class Run:
     engine: Tree
     """The engine's `Run`."""
     task_count: int = 0
+
+    @property
+    def folder(self) -> str:
+        """Below which URI its tasks put what they make, and their logs are."""
+        return run_root(str(self.engine.get("pipeline_root", "")), self.pipeline_name, self.id)
 
     @property
     def for_engine(self) -> EngineRun:
@@ -144,7 +152,7 @@ def get(connection: Connection, id: str) -> Run:
     row = connection.execute(select(RUNS).where(_C.id == id)).mappings().first()
     if row is None:
         raise NotFound(f"ResourceNotFoundError: Run {id} not found.")
-    return _made(row)
+    return made(row)
 
 
 def listed(connection: Connection, query: ListQuery, *, namespace: str, experiment_id: str = "") -> Page[Run]:
@@ -152,7 +160,7 @@ def listed(connection: Connection, query: ListQuery, *, namespace: str, experime
     rows = select(RUNS).where(_C.namespace == namespace)
     if experiment_id:
         rows = rows.where(_C.experiment_id == experiment_id)
-    return page(connection, rows, LISTED, query, _made)
+    return page(connection, rows, LISTED, query, made)
 
 
 def at_work(connection: Connection) -> dict[ObjectKey, bool]:
@@ -180,12 +188,17 @@ def unarchive(connection: Connection, id: str) -> None:
     connection.execute(update(RUNS).where(_C.id == id).values(storage_state=AVAILABLE))
 
 
-def remove(connection: Connection, id: str) -> None:
-    """With its tasks, its events and, if nothing else has it, its document; its artifacts stay. Raises `NotFound`."""
+def remove(connection: Connection, id: str, *, leaves: bool = False) -> None:
+    """With its tasks, its events and, if nothing else has it, its document; its artifacts stay. Raises `NotFound`.
+
+    `leaves`: its folder is to be emptied.
+    """
     run = get(connection, id)
+    if leaves:
+        connection.execute(insert(LEFTOVERS).values(run_id=id, prefix=run.folder))
     artifacts.unlink(connection, id)
     cache.forget(connection, id)
-    for table in (EVENTS, TASKS, WISHES):
+    for table in (ENDS, EVENTS, TASKS, WISHES):
         connection.execute(delete(table).where(table.c.run_id == id))
     connection.execute(delete(RUNS).where(_C.id == id))
     forget_document(connection, run.document)
@@ -199,6 +212,8 @@ def record_state(connection: Connection, id: str, state: RunStatus, error: str, 
     values = {"state": state, "error": error, "history": history, "is_active": not is_finished}
     values["finished_at"] = at if is_finished else NEVER
     connection.execute(update(RUNS).where(_C.id == id).values(values))
+    if is_finished:
+        connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
 
 
 # ---- events and tasks --------------------------------------------------------------------------------------------
@@ -312,5 +327,6 @@ def _moment(seconds: float | None) -> datetime:
     return NEVER if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _made(row: RowMapping) -> Run:
+def made(row: RowMapping) -> Run:
+    """The run of a row."""
     return Run(**{key: value for key, value in row.items() if not key.startswith("_")})

@@ -11,6 +11,9 @@
     artifacts    what tasks made or imported, and each scalar of their metrics
     links        which task has which artifact as an input or output
     cache        tasks whose outputs others may take
+    ends         runs that ended, until all that follows is done
+    leftovers    folders of removed runs, until they are emptied
+    sweeps       how far what goes by age has come
 
 `migrations/versions` makes them; a test compares the two.
 """
@@ -78,6 +81,7 @@ RUNS = Table(
     Index(None, "recurring_run_id", "is_active"),
     Index(None, "document"),
     Index(None, "is_active", "created_at"),
+    Index(None, "finished_at", "id"),
 )
 """`document` is the hash of the one that it runs; `engine` the `engine.run.Run`."""
 
@@ -224,3 +228,31 @@ CACHE = Table(
     Index(None, "run_id"),
 )
 """`pipeline` is its document's name, `parts` what the fingerprint is made of."""
+
+ENDS = Table(
+    "pipeline_ends",
+    METADATA,
+    Column("number", Serial, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+    Column("told", Json, nullable=False),
+    Index(None, "run_id", "number"),
+)
+"""`told`: the web hooks that know."""
+
+LEFTOVERS = Table(
+    "pipeline_leftovers",
+    METADATA,
+    Column("run_id", Text, primary_key=True),
+    Column("prefix", Text, nullable=False),
+)
+"""`prefix`: below which URI the run's tasks put what they made, and their logs are."""
+
+SWEEPS = Table(
+    "pipeline_sweeps",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("finished_at", Moment, nullable=False),
+    Column("run_id", Text, nullable=False),
+)
+"""The last run that each was done for, in the order in which runs finished."""

@@ -37,5 +37,10 @@ def uri_of(path: str) -> str:
 
 def task_root(pipeline_root: str, pipeline: str, run: str, task: str, unique: str) -> str:
     """Where a task's outputs go; a query on the root configures the bucket, and is no part of it."""
+    return f"{run_root(pipeline_root, pipeline, run)}/{task}/{unique}"
+
+
+def run_root(pipeline_root: str, pipeline: str, run: str) -> str:
+    """Where all outputs of a run go."""
     base = pipeline_root.partition("?")[0].rstrip("/")
-    return f"{base}/{pipeline}/{run}/{task}/{unique}"
+    return f"{base}/{pipeline}/{run}"

@@ -1,0 +1,1 @@
+"""What follows from the end of a run: sizes of what it made, messages to web hooks."""

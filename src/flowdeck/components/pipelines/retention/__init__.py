@@ -1,0 +1,1 @@
+"""What goes by itself: old runs, logs and artifacts, and what removed runs leave."""

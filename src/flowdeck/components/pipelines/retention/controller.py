@@ -1,0 +1,144 @@
+"""Archives and removes what is old, and empties the folders of removed runs; as it is set.
+
+Reads   runs, artifacts, leftovers, sweeps (SQL); the artifact store
+Writes  runs, artifacts, leftovers, sweeps (SQL); removes from the artifact store
+
+A key is a run that was removed, or `SWEEP`. All of it may be done twice: content goes first, what tells of it last.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import ClassVar, Final
+
+import structlog
+from sqlalchemy import Connection
+
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.clock import Clock
+from flowdeck.components.pipelines.contents import remove_content
+from flowdeck.components.pipelines.settings import RetentionSettings
+from flowdeck.components.pipelines.store import artifacts, retention, runs
+from flowdeck.components.pipelines.store.artifacts import Artifact
+from flowdeck.controller.contract import DONE, Feeds, Result, look_again_in
+from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.sql.database import Database
+
+SWEEP: Final = ObjectKey("", "sweep")
+"""The key that asks to look what is old."""
+BATCH: Final = 100
+"""Of each kind that are dealt with before others have their turn (upstream: `RUNS_GC_BATCH_SIZE`)."""
+LOG: Final = "executor-logs"
+"""How the names of logs begin."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionController:
+    """See the module's text."""
+
+    database: Database
+    clock: Clock
+    contents: Artifacts
+    settings: RetentionSettings
+    pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+
+    name: ClassVar[str] = "pipeline-retention"
+    kind: ClassVar[Kind | None] = None
+
+    @property
+    def watches(self) -> Sequence[Feeds]:
+        return (Feeds(self.pokes.append),)
+
+    async def open_all(self) -> None:
+        """Takes up what was not done: at the start."""
+        left = await self.database.read(retention.leftovers)
+        for poke in self.pokes:
+            poke(SWEEP)
+            for id in left:
+                poke(ObjectKey("", id))
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        if key != SWEEP:
+            await self._empty(key.name)
+            return DONE
+        steps = (self._archive, self._remove, self._forget_logs, self._forget_artifacts)
+        counts = [await step() for step in steps]
+        return look_again_in(0 if max(counts) == BATCH else self.settings.every_s)
+
+    # ---- runs --------------------------------------------------------------------------------------------------
+
+    async def _archive(self) -> int:
+        if not self.settings.archive_runs_s:
+            return 0
+        before = self._before(self.settings.archive_runs_s)
+        return await self.database.write(partial(retention.archive_finished, before=before, limit=BATCH))
+
+    async def _remove(self) -> int:
+        if not self.settings.remove_archived_runs_s:
+            return 0
+        before = self._before(self.settings.remove_archived_runs_s)
+        old = await self.database.read(partial(retention.archived, before=before, limit=BATCH))
+        for id in old:
+            await self.database.write(partial(runs.remove, id=id, leaves=self.settings.with_runs))
+            log.info("removed an archived run", run=id)
+            if self.settings.with_runs:
+                await self._empty(id)
+        return len(old)
+
+    async def _empty(self, run_id: str) -> None:
+        """Removes what a removed run's tasks made and left, but for what other runs have from the cache."""
+        prefix = await self.database.read(partial(retention.leftover, run_id=run_id))
+        if prefix is None:
+            return
+        gone, kept = await self.database.read(partial(artifacts.unlinked_of, run_id=run_id))
+        for artifact in gone:
+            await remove_content(self.contents, artifact)
+        try:
+            await self._clear(prefix, [artifact.uri for artifact in kept if artifact.uri])
+        except BadRequest as error:
+            log.warning("the folder of a removed run cannot be emptied", run=run_id, error=str(error))
+
+        def forget(connection: Connection) -> None:
+            artifacts.discard(connection, [artifact.id for artifact in gone])
+            retention.forget_leftover(connection, run_id)
+
+        await self.database.write(forget)
+
+    async def _clear(self, prefix: str, kept: Sequence[str]) -> None:
+        async for info in self.contents.list(prefix):
+            if not any(info.uri == uri or info.uri.startswith(f"{uri}/") for uri in kept):
+                await self.contents.delete(info.uri)
+
+    # ---- logs and artifacts ------------------------------------------------------------------------------------
+
+    async def _forget_logs(self) -> int:
+        if not self.settings.remove_logs_s:
+            return 0
+        before = self._before(self.settings.remove_logs_s)
+        old = await self.database.read(partial(retention.finished_since, sweep=LOG, before=before, limit=BATCH))
+        for run in old:
+            try:
+                async for info in self.contents.list(run.folder):
+                    if info.uri.rpartition("/")[2].startswith(LOG):
+                        await self.contents.delete(info.uri)
+            except BadRequest as error:
+                log.warning("the logs of a run cannot be removed", run=run.id, error=str(error))
+            await self.database.write(partial(retention.note, sweep=LOG, run=run))
+        return len(old)
+
+    async def _forget_artifacts(self) -> int:
+        if not self.settings.remove_artifacts_s:
+            return 0
+        before = self._before(self.settings.remove_artifacts_s)
+        old: list[Artifact] = await self.database.read(partial(artifacts.aged, before=before, limit=BATCH))
+        for artifact in old:
+            await remove_content(self.contents, artifact)
+            await self.database.write(partial(artifacts.discard, ids=[artifact.id]))
+        return len(old)
+
+    def _before(self, age_s: int) -> datetime:
+        return self.clock.now() - timedelta(seconds=age_s)
