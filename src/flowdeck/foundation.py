@@ -4,6 +4,7 @@ Quick to import, so that the node process is on its way while this one still loa
 """
 
 import contextlib
+import errno
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from flowdeck.settings import Settings
 
 STOP_S = 20.0
 """How long the node process may take to end; its pods go on anyway."""
+OURS = frozenset({"lock", "pki", "node", "logs", "store.db", "images.toml"})
+"""Names in a data folder: one of them is in each that was ever used."""
 LOCK_S = 0.1
 """How long a folder must be found in use: a look at who has it holds it for a moment."""
 
@@ -32,6 +35,23 @@ class DataFolderInUse(Exception):
             f"a platform is running on {data} already: use it (flowdeck status --data {data}), stop it "
             f"(flowdeck down --data {data}), or choose another folder with --data"
         )
+
+
+class ForeignFolder(Exception):
+    """The folder holds something else: making it private would lock its owner's other programs out."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(f"{data} is no data folder of Flowdeck and not empty: name a new or an empty one with --data")
+
+
+class CannotListen(Exception):
+    """The API server's address cannot be had."""
+
+    def __init__(self, where: str, error: OSError) -> None:
+        if error.errno == errno.EADDRINUSE:
+            super().__init__(f"{where} is in use: choose another port with --port (0: any free one)")
+        else:
+            super().__init__(f"cannot listen on {where}: {error.strerror}: choose others with --host and --port")
 
 
 @dataclass
@@ -82,13 +102,16 @@ class Foundation:
 
 @contextlib.contextmanager
 def laid(settings: Settings) -> Iterator[Foundation]:
-    """Lays it, for as long as the context lasts. Raises `DataFolderInUse`, `OSError` when the port is taken."""
+    """Lays it, for as long as the context lasts.
+
+    Raises `DataFolderInUse`, `ForeignFolder`, `CannotListen`, and `OSError` where the data folder cannot be written.
+    """
     data = settings.data
     with _locked(data):
         clock = SystemClock()
         names = (*settings.server.names, *PROGRESS_NAMES)
         keys = pki.prepare(data / "pki", node=settings.node.name, now=clock.now(), names=names)
-        with socket.create_server((settings.server.host, settings.server.port), backlog=2048) as listener:
+        with _listening(settings.server.host, settings.server.port) as listener:
             server = f"https://{settings.server.host}:{listener.getsockname()[1]}"
             _write_kubeconfigs(data, keys, server)
             node = NodeProcess(_node_command(settings), data / "logs" / "node.log") if settings.node.enabled else None
@@ -101,10 +124,25 @@ def laid(settings: Settings) -> Iterator[Foundation]:
                     node.stop()
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        raise CannotListen(f"{host}:{port}", error) from error
+
+
+def prepare(data: Path) -> None:
+    """Makes the data folder, private. Raises `ForeignFolder`, `OSError`."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = {path.name for path in data.iterdir() if not path.name.startswith(".")} - {"lost+found"}
+    if found and not found & OURS:
+        raise ForeignFolder(data)
+    data.chmod(0o700)
+
+
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data.chmod(0o700)
+    prepare(data)
     deadline = time.monotonic() + LOCK_S
     while (file := try_lock(data / "lock")) is None:
         if time.monotonic() > deadline:

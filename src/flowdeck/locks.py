@@ -24,7 +24,7 @@ def holder(path: Path) -> int | None:
     """Pid of the process that has the lock; None when nobody has it, 0 in the moment before it is written down."""
     try:
         file = path.open()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     with file:
         try:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def run(*arguments: str, code: int = 0, text: str = "") -> str:
     return done.stdout + done.stderr
 
 
+def run_until(told: str, *arguments: str, within_s: float = 60) -> None:
+    """Again and again until the output has that in it; "": until there is none."""
+    deadline = time.monotonic() + within_s
+    while not (told in (seen := run(*arguments)) if told else (seen := run(*arguments)) == ""):
+        assert time.monotonic() < deadline, seen
+
+
 @pytest.fixture
 def data(flowdeck: RunningPlatform) -> list[str]:
     return ["--data", str(flowdeck.data)]
@@ -68,7 +76,7 @@ def test_status_tells_scripts_what_they_need(flowdeck: RunningPlatform, data: li
     assert facts["server"] == flowdeck.server
     assert facts["kubeconfig"] == str(flowdeck.kubeconfig)
     assert set(facts["pids"]) == {"api", "node"}
-    assert facts["components"] == ["jobset", "training"]
+    assert facts["components"] == ["jobset", "pipelines", "training"]
 
 
 def test_a_job_is_applied_waited_for_read_and_deleted(data: list[str], namespace: list[str]) -> None:
@@ -114,6 +122,40 @@ def test_following_the_log_of_a_job_waits_for_its_pod_to_start(data: list[str], 
     run("apply", "-f", "-", *data, *namespace, text=JOB_SET)
     assert "hello from the pod" in run("logs", "jobset/hello", "--follow", *data, *namespace)
     assert "not found" in run("logs", "jobset/nobody", "--follow", *data, *namespace, code=1)
+
+
+FAILING = """
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata: {name: fails}
+spec:
+  runtimeRef: {name: xgboost-distributed}
+  trainer: {image: "python:3.11", command: [python, -c, "raise SystemExit('a mistake of mine')"]}
+"""
+
+
+def test_a_job_that_has_failed_still_tells_what_its_program_printed(data: list[str], namespace: list[str]) -> None:
+    run("apply", "-f", "-", *data, *namespace, text=FAILING)
+    told = run("wait", "trainjob/fails", "--for", "Complete", "--timeout", "100", *data, *namespace, code=1)
+    assert 'trainjobs.trainer.kubeflow.org "fails" failed instead of becoming Complete: FailedJobs: ' in told
+    run_until("", "get", "pods", "-o", "name", *data, *namespace)
+    assert "a mistake of mine" in run("logs", "trainjob/fails", "--follow", *data, *namespace)
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"containers": [{"name": "c", "image": "ghcr.io/nobody/nothing:v1"}]}, "does not know the image"),
+        ({"nodeSelector": {"a": "b"}, "containers": [{"name": "c", "image": "busybox"}]}, "0/1 nodes are available"),
+    ],
+)
+def test_the_log_of_a_pod_that_cannot_start_says_why(
+    data: list[str], namespace: list[str], spec: dict[str, object], why: str
+) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stuck"}, "spec": spec}
+    run("apply", "-f", "-", *data, *namespace, text=json.dumps(pod))
+    run_until(why, "get", "pod", "stuck", "-o", "json", *data, *namespace)
+    assert why in run("logs", "stuck", *data, *namespace, code=1)
 
 
 def test_a_folder_in_use_is_refused(flowdeck: RunningPlatform, data: list[str]) -> None:

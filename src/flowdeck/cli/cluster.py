@@ -44,6 +44,8 @@ def talk(config: ClusterConfig, work: Callable[[HttpClient], Coroutine[Any, Any,
         return asyncio.run(run())
     except ApiError as error:
         raise Refusal(f"Error from server ({error.reason}): {error}") from error
+    except BrokenPipeError:  # who read what we print has seen enough; the network's are other classes
+        raise
     except OSError as error:
         raise Refusal(f"cannot reach {config.server}: {error}") from error
 

@@ -12,13 +12,13 @@ from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.resources import kind_named
 from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.http import HttpClient
-from flowdeck.kube.conditions import is_true
+from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.kinds import NODE, POD
-from flowdeck.kube.objects import ObjectKey, key_of
+from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of
 
 _OF_JOB = "jobset.sigs.k8s.io/jobset-name"
-_ON_ITS_WAY = ("ContainerCreating", "PodInitializing", "does not have a host assigned")
+_ON_ITS_WAY = ("ContainerCreating", "PodInitializing", "has no node yet")
 RETRY_S = 0.3
 """How often a container that has not started is looked at."""
 
@@ -41,15 +41,21 @@ def logs(
 
     async def work(client: HttpClient) -> None:
         key = await _pod(client, namespace or config.namespace, target, wait=follow)
+        if key.name.endswith("-"):
+            return await _print_of_gone(client, key, container, target)
         query = {"container": container} if container else {}
         query |= {"follow": "true"} if follow else {}
         query |= {"previous": "true"} if previous else {}
-        path = POD.url(key, subresource="log")
         try:
-            await (_print_once_started if follow else _print)(client, path, query)
+            if follow:
+                await _print_once_started(client, key, query)
+            else:
+                await _print_of_pod(client, key, query)
         except NotFound:
             if not await _print_past(client, key, container):
                 raise
+        except BadRequest as error:
+            raise Refusal(f"{error}{await _why(client, key)}") from error
 
     talk(config, work)
 
@@ -61,19 +67,44 @@ async def _print(client: HttpClient, path: str, query: Mapping[str, str]) -> Non
             sys.stdout.buffer.flush()
 
 
-async def _print_once_started(client: HttpClient, path: str, query: Mapping[str, str]) -> None:
+async def _print_of_pod(client: HttpClient, key: ObjectKey, query: Mapping[str, str]) -> None:
+    """Raises `BadRequest` where nothing has started; the API itself gives an empty log of a pod without a node."""
+    if not get_in(await client.get(POD, key), "spec", "nodeName"):
+        raise BadRequest(f'pod "{key.name}" has no node yet')
+    await _print(client, POD.url(key, subresource="log"), query)
+
+
+async def _print_once_started(client: HttpClient, key: ObjectKey, query: Mapping[str, str]) -> None:
     """Waits as long as the container is on its way; an image that cannot be pulled is told at once."""
     told = ""
     while True:
         try:
-            return await _print(client, path, query)
+            return await _print_of_pod(client, key, query)
         except BadRequest as error:
             if not str(error).endswith(_ON_ITS_WAY):
                 raise
             if str(error) != told:
                 told = str(error)
-                typer.echo(f"waiting: {told}", err=True)
+                typer.echo(f"waiting: {told}{await _why(client, key)}", err=True)
         await asyncio.sleep(RETRY_S)
+
+
+async def _why(client: HttpClient, key: ObjectKey) -> str:
+    """What keeps a pod from starting, in its own words, to be put after an error; empty when it does not say."""
+    pod = await client.get(POD, key)
+    statuses = [*get_in(pod, "status", "initContainerStatuses", default=[])]
+    statuses += get_in(pod, "status", "containerStatuses", default=[])
+    told = [get_in(status, "state", "waiting", "message", default="") for status in statuses]
+    if not is_true(pod, "PodScheduled"):
+        told.append((find_condition(pod, "PodScheduled") or {}).get("message", ""))
+    return next((f": {text}" for text in told if text), "")
+
+
+async def _print_of_gone(client: HttpClient, made_from: ObjectKey, container: str, target: str) -> None:
+    """The log of a job's first pod, when its pods were deleted: a job that gives up does that."""
+    typer.echo(f"the pods of {target} are gone; what the first one printed at last:", err=True)
+    if not await _print_past(client, made_from, container):
+        raise Refusal(f"no node keeps the logs of {target}: see `kubectl describe {target.replace('/', ' ')}`")
 
 
 async def _print_past(client: HttpClient, key: ObjectKey, container: str) -> bool:
@@ -89,7 +120,10 @@ async def _print_past(client: HttpClient, key: ObjectKey, container: str) -> boo
 
 
 async def _pod(client: HttpClient, namespace: str, target: str, *, wait: bool) -> ObjectKey:
-    """The pod that is meant; one that its job has yet to make is waited for, if `wait`."""
+    """The pod that is meant; one that its job has yet to make is waited for, if `wait`.
+
+    Of a job that has ended and has no pods any more: what its first pod's name was made from (it ends in `-`).
+    """
     word, _, name = target.rpartition("/")
     if word in ("", "pod", "pods", "po"):
         return ObjectKey(namespace, name)
@@ -98,8 +132,16 @@ async def _pod(client: HttpClient, namespace: str, target: str, *, wait: bool) -
         raise Refusal(f"logs of {word!r} are not known: give a pod's name, or trainjob/NAME")
     while not (found := (await client.list(POD, namespace=namespace, labels=f"{_OF_JOB}={name}")).items):
         job = await client.get(kind, ObjectKey(namespace, name))
-        if not wait or is_true(job, "Complete") or is_true(job, "Failed"):
-            raise Refusal(f'{word} "{name}" in namespace "{namespace}" has no pods{"" if wait else " yet"}')
+        if any(is_true(job, ended) for ended in ("Complete", "Completed", "Failed")):
+            return ObjectKey(namespace, _first_pod(job))
+        if not wait:
+            raise Refusal(f'{word} "{name}" in namespace "{namespace}" has no pods yet')
         await asyncio.sleep(RETRY_S)
     nodes = [pod for pod in found if "-node-" in pod["metadata"]["name"]]
     return key_of((nodes or list(found))[0])
+
+
+def _first_pod(job: Tree) -> str:
+    """What JobSets make the name of their first node's pod from."""
+    parts = [part["name"] for part in get_in(job, "spec", "replicatedJobs", default=[])] or ["node"]
+    return f"{job['metadata']['name']}-{'node' if 'node' in parts else parts[0]}-0-0-"

@@ -21,6 +21,7 @@ def build(wanted: str = "") -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_keep_command_names)
     for name in [wanted] if wanted in COMMANDS else COMMANDS:
@@ -38,6 +39,9 @@ def main() -> None:
         build(sys.argv[1] if len(sys.argv) > 1 else "")()
     except Refusal as error:
         typer.echo(f"flowdeck: {error}", err=True)
+        sys.exit(1)
+    except PermissionError as error:  # of a data folder or a kubeconfig that is another user's
+        typer.echo(f"flowdeck: not allowed to use {error.filename}: {error.strerror}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,7 +1,6 @@
 """What `flowdeck up` does in the process that stays: runs the platform until it is told to end."""
 
 import asyncio
-import errno
 import os
 import signal
 import sys
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from flowdeck.cli.refusal import Refusal
-from flowdeck.cli.target import exports
-from flowdeck.foundation import DataFolderInUse, Foundation, laid
+from flowdeck.cli.target import cannot_use, exports
+from flowdeck.foundation import CannotListen, DataFolderInUse, ForeignFolder, Foundation, laid
 from flowdeck.plugins import PluginError
 from flowdeck.settings import Settings
 
@@ -29,13 +28,10 @@ def serve(settings: Settings, ready_fd: int) -> None:
     try:
         with laid(settings) as foundation:
             _run(settings, foundation, ready_fd)
-    except (DataFolderInUse, PluginError) as error:
+    except (DataFolderInUse, ForeignFolder, CannotListen, PluginError) as error:
         raise Refusal(str(error)) from error
     except OSError as error:
-        where = f"{settings.server.host}:{settings.server.port}"
-        if error.errno == errno.EADDRINUSE:
-            raise Refusal(f"{where} is in use: choose another port with --port (0: any free one)") from error
-        raise Refusal(f"cannot run on {where}: {error}") from error
+        raise cannot_use(settings.data, error) from error
 
 
 def _run(settings: Settings, foundation: Foundation, ready_fd: int) -> None:

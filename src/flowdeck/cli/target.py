@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from flowdeck.cli.refusal import Refusal
+
 
 def exports(data: Path) -> str:
     """The lines that point a shell at the platform in a data folder: other tools, and these commands."""
@@ -39,3 +41,10 @@ NamespaceOption = Annotated[
 
 def data_folder(data: Path | None) -> Path:
     return (data or default_data()).expanduser().absolute()
+
+
+def cannot_use(data: Path, error: OSError) -> Refusal:
+    """What to say when a data folder cannot be read or written."""
+    return Refusal(
+        f"cannot use the data folder {data}: {error}: see to its disk and rights, or name another with --data"
+    )

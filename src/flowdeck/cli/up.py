@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.cli.drivers import DriverOption, PodsOption, SimulatedOption, checked_driver
 from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.stores import ArtifactsOption, DatabaseOption, opened
-from flowdeck.cli.target import DataOption, data_folder, exports
+from flowdeck.cli.target import DataOption, cannot_use, data_folder, exports
 from flowdeck.embedded.apiserver.settings import Provider
 from flowdeck.settings import EmbeddedNodeSettings, ServerSettings, Settings
 from flowdeck.state import read_state
@@ -117,9 +118,7 @@ def _start_detached(settings: Settings) -> None:
         from flowdeck.foundation import DataFolderInUse
 
         raise Refusal(str(DataFolderInUse(settings.data)))
-    log_file = settings.data / "logs" / "flowdeck.log"
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log_file.parent.mkdir(mode=0o700, exist_ok=True)
+    log_file = _log_file(settings.data)
     reader, writer = os.pipe()
     arguments = [word for word in sys.argv[1:] if word != "--detach"]
     with log_file.open("ab") as output:
@@ -144,9 +143,30 @@ def _start_detached(settings: Settings) -> None:
         raise Refusal(f"the platform was not ready after {READY_S:g} s, and was stopped again: {reason}")
     if said != b"ready\n":
         code = process.wait()
-        raise Refusal(f"the platform did not start (exit code {code}):\n{_read_from(log_file, start)}")
+        told = _read_from(log_file, start) or f"{log_file} says nothing: {_room(settings.data)}"
+        raise Refusal(f"the platform did not start (exit code {code}):\n{told}")
     state = read_state(settings.data)
     typer.echo(f"Flowdeck is ready at {state.server if state else ''}\n\n{exports(settings.data)}")
+
+
+def _log_file(data: Path) -> Path:
+    """Where the platform's own words go; its folder is made."""
+    from flowdeck.foundation import ForeignFolder, prepare
+
+    file = data / "logs" / "flowdeck.log"
+    try:
+        prepare(data)
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        file.touch(mode=0o600)
+    except ForeignFolder as error:
+        raise Refusal(str(error)) from error
+    except OSError as error:
+        raise cannot_use(data, error) from error
+    return file
+
+
+def _room(data: Path) -> str:
+    return f"{shutil.disk_usage(data).free / 2**20:.1f} MiB are free on the disk of {data}"
 
 
 def _said_within(reader: int, seconds: float) -> bytes | None:

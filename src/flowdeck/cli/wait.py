@@ -10,8 +10,8 @@ from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.resources import kind_named, word_and_name
 from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.http import HttpClient
-from flowdeck.kube.conditions import is_true
-from flowdeck.kube.objects import Kind, ObjectKey
+from flowdeck.kube.conditions import find_condition, is_true
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,7 +43,8 @@ def wait(
             async with asyncio.timeout(timeout_s):
                 await _until(client, found, key, condition)
         except TimeoutError:
-            raise Refusal(f"timed out waiting for {condition} on {found.resource} {key}") from None
+            seen = f"see `kubectl describe {found.resource} {named}`"
+            raise Refusal(f"timed out waiting for {condition} on {found.resource} {key}: {seen}") from None
         typer.echo(f"{found.resource}/{named} condition met")
 
     talk(config, work)
@@ -78,7 +79,9 @@ async def _until(client: HttpClient, kind: Kind, key: ObjectKey, condition: str)
                     return
 
 
-def _holds(obj: dict[str, object], condition: str, kind: Kind) -> bool:
-    if condition != "Failed" and is_true(obj, "Failed"):
-        raise Refusal(f"{kind.resource} failed instead of becoming {condition}: see `flowdeck get` and `flowdeck logs`")
+def _holds(obj: Tree, condition: str, kind: Kind) -> bool:
+    failed = find_condition(obj, "Failed")
+    if condition != "Failed" and failed is not None and failed.get("status") == "True":
+        why = ": ".join(text for text in (failed.get("reason"), failed.get("message")) if text)
+        raise Refusal(f'{kind.resource} "{key_of(obj).name}" failed instead of becoming {condition}: {why}')
     return is_true(obj, condition)

@@ -266,16 +266,19 @@ class HttpClient:
     @asynccontextmanager
     async def stream(self, path: str, *, query: Mapping[str, str] | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_S)
-        async with self._open().get(
-            self._config.server + path,
-            params=query,
-            headers=await self._headers(),
-            timeout=timeout,
-            server_hostname=self._config.server_name or None,
-        ) as response:
-            if response.status >= 400:
-                raise _error(await response.read(), response.status, "")
-            yield response.content.iter_any()
+        try:
+            async with self._open().get(
+                self._config.server + path,
+                params=query,
+                headers=await self._headers(),
+                timeout=timeout,
+                server_hostname=self._config.server_name or None,
+            ) as response:
+                if response.status >= 400:
+                    raise _error(await response.read(), response.status, "")
+                yield response.content.iter_any()
+        except aiohttp.ClientError as error:
+            raise OSError(f"the answer to GET {path} broke off: {error!r}") from error
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[WatchEvent]:

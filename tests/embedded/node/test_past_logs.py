@@ -28,6 +28,23 @@ def test_the_last_attempt_of_the_newest_pod_is_found(tmp_path: Path) -> None:
     assert past.find(POD, "main") == [tmp_path / "past" / "team_p_new" / "main" / "11.log"]
 
 
+def test_an_attempt_that_was_killed_before_it_printed_anything_is_passed_over(tmp_path: Path) -> None:
+    logs = a_log_folder(tmp_path, "team_p_uid", attempts=2)
+    (logs / "main" / "2.log").touch()
+    past = PastLogs(tmp_path / "past")
+    past.keep(logs)
+    assert past.find(POD, "main") == [tmp_path / "past" / "team_p_uid" / "main" / "1.log"]
+
+
+def test_a_pod_is_found_by_the_name_that_its_own_was_made_from(tmp_path: Path) -> None:
+    past = PastLogs(tmp_path / "past")
+    past.keep(a_log_folder(tmp_path, "team_p-0-0-abcde_uid"))
+    assert past.find(ObjectKey("team", "p-0-0-"), "main")
+    for other in ("p-0-0", "p-0-", "p-"):
+        with pytest.raises(NotFound):
+            past.find(ObjectKey("team", other), "main")
+
+
 @pytest.mark.parametrize(("pod", "container"), [(ObjectKey("team", "q"), "main"), (POD, "other")])
 def test_what_was_not_kept_is_told(tmp_path: Path, pod: ObjectKey, container: str) -> None:
     past = PastLogs(tmp_path / "past")

@@ -1,10 +1,12 @@
 """The logs of pods that were deleted: kept for a while, since people ask when it is too late.
 
 They are read through the node's own API (`/pastLogs/NAMESPACE/POD/CONTAINER`) and `flowdeck logs`; the core API's log
-stays as Kubernetes has it and ends with the pod.
+stays as Kubernetes has it and ends with the pod. POD may be a generateName (it ends in `-`): who looks for the pods of
+a failed job knows no other name of theirs.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,12 +45,17 @@ class PastLogs:
                 self._bytes = self._let_go()
 
     def find(self, pod: ObjectKey, container: str) -> Sequence[Path]:
-        """The files of a container's last attempt, oldest first, of the newest pod with that name; else `NotFound`."""
-        of_name = [folder for folder in self._newest_first() if folder.name.startswith(f"{pod.namespace}_{pod.name}_")]
-        for folder in of_name:
+        """The files of a container's last attempt that printed something (a job that gives up kills one that has just
+        begun), oldest first, of the newest pod with that name or generateName; else `NotFound`."""
+        made = "[a-z0-9]{5}" if pod.name.endswith("-") else ""
+        meant = re.compile(f"{re.escape(f'{pod.namespace}_{pod.name}')}{made}_")
+        for folder in self._newest_first():
+            if not meant.match(folder.name):
+                continue
             attempts = sorted((folder / container).glob("*.log"), key=lambda log: int(log.stem))
+            told = [files for files in map(log_files, attempts) if any(file.stat().st_size for file in files)]
             if attempts:
-                return log_files(attempts[-1])
+                return told[-1] if told else log_files(attempts[-1])
         raise NotFound(f'no log of container "{container}" of pod "{pod.name}" in namespace "{pod.namespace}" is kept')
 
     def _newest_first(self) -> Sequence[Path]:

@@ -58,7 +58,7 @@ class PodWorker(Generic[K]):
         self._place = self._acted.place
         self._is_set_up = self._is_being_set_up = False
         self._is_torn_down = self._is_being_torn_down = False
-        self._is_gone = self._is_deleted = self._is_forgetting = False
+        self._is_gone = self._is_deleted = self._is_forgetting = self._is_forgotten = False
         self._set_up_failures = 0
         self._retry_set_up_at: datetime | None = None
         self._ended: tuple[str, str] | None = None
@@ -129,7 +129,7 @@ class PodWorker(Generic[K]):
                 tasks.create_task(self._record_events(), name=f"events {self.key}"),
                 tasks.create_task(self._keep_volumes(), name=f"volumes {self.key}"),
             ]
-            while not (self._is_gone and self._is_deleted):
+            while not self._is_forgotten:
                 await self._turn()
             for helper in helpers:
                 helper.cancel()
@@ -227,6 +227,7 @@ class PodWorker(Generic[K]):
             self._is_deleted = True
             if self._is_gone:
                 await asyncio.to_thread(self._place.forget)
+                self._is_forgotten = True
         except (NotFound, Conflict):
             self._is_gone = True
         except (ApiError, OSError) as error:
