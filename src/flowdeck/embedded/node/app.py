@@ -33,7 +33,7 @@ from flowdeck.embedded.node.pods.roster import Roster
 from flowdeck.embedded.node.pods.runtime import PodRuntime
 from flowdeck.embedded.node.registration import Registration
 from flowdeck.embedded.node.sandbox.client import Zygote
-from flowdeck.embedded.node.sandbox.driver import NamespacesDriver, PlainDriver, can_do_namespaces
+from flowdeck.embedded.node.sandbox.driver import Driver, NamespacesDriver, PlainDriver, can_do_namespaces
 from flowdeck.embedded.node.server import KubeletApi, tls_context
 from flowdeck.embedded.node.serving_certificate import ServingCertificate
 from flowdeck.embedded.node.settings import NodeSettings
@@ -41,6 +41,8 @@ from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.http1.server import HttpServer
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, Tree, uid_of
+
+_Network = NamespacedNetwork | PlainNetwork
 
 log = structlog.get_logger()
 
@@ -108,46 +110,53 @@ async def _run_simulated(node: _Node) -> None:
 
 
 async def _run_processes(node: _Node, zygote: Zygote) -> None:
-    settings, clock = node.settings, node.clock
-    informers = Informers(node.client, clock)
+    settings = node.settings
+    informers = Informers(node.client, node.clock)
     driver = await _driver(settings, zygote)
-    warm = driver.keep_warm(settings.data / "warm", settings.warm, clock)
+    warm = driver.keep_warm(settings.data / "warm", settings.warm, node.clock)
     network = _network(settings, node.config, informers, has_namespaces=driver.has_own_root)
-    images = LocalImages(_image_settings(settings, can_unpack=driver.has_own_root), clock)
-    capacity = machine.capacity(settings.data, settings.max_pods)
-    allocatable = machine.allocatable(settings.data, settings.max_pods)
-    means = Means(
-        settings=settings,
+    images = LocalImages(_image_settings(settings, can_unpack=driver.has_own_root), node.clock)
+    try:
+        await _run_pods(node, _means(node, zygote, driver, images, network), network, images, informers)
+    finally:
+        if warm is not None:
+            warm.close()
+        await images.close()
+        await network.close()
+
+
+async def _run_pods(node: _Node, means: Means, network: _Network, images: LocalImages, informers: Informers) -> None:
+    """Serves, and begins with the pods once it is known which there are."""
+    processes = Processes(means)
+    roster = Roster(node.pods, means, processes)
+    capacity = machine.capacity(node.settings.data, node.settings.max_pods)
+    driver, runtime = means.driver.name, PodRuntime(roster, means)
+    async with _serving(node, runtime, roster, driver, capacity, means.allocatable, images.listed) as tasks:
+        for informer in informers:
+            tasks.create_task(informer.run(), name=f"informer {informer.kind.plural}")
+        tasks.create_task(network.run(), name="network")
+        for informer in (*informers, node.pods):
+            await informer.wait_synced()
+        here = {folder.name for folder in processes.folders()}
+        await network.forget_all_but(here | {uid_of(pod) for pod in node.pods.list()})
+        await roster.run()
+
+
+def _means(node: _Node, zygote: Zygote, driver: Driver, images: LocalImages, network: _Network) -> Means:
+    return Means(
+        settings=node.settings,
         client=node.client,
-        clock=clock,
+        clock=node.clock,
         events=node.events,
         driver=driver,
         zygote=zygote,
         images=images,
         network=network,
         dial=network.dial,
-        control_groups=ControlGroups(settings.data),
+        control_groups=ControlGroups(node.settings.data),
         gpus=machine.Gpus(machine.gpus()),
-        allocatable=allocatable,
+        allocatable=machine.allocatable(node.settings.data, node.settings.max_pods),
     )
-    processes = Processes(means)
-    roster = Roster(node.pods, means, processes)
-    runtime = PodRuntime(roster, means)
-    try:
-        async with _serving(node, runtime, roster, driver.name, capacity, allocatable, images.listed) as tasks:
-            for informer in informers:
-                tasks.create_task(informer.run(), name=f"informer {informer.kind.plural}")
-            tasks.create_task(network.run(), name="network")
-            for informer in (*informers, node.pods):
-                await informer.wait_synced()
-            here = {folder.name for folder in processes.folders()}
-            await network.forget_all_but(here | {uid_of(pod) for pod in node.pods.list()})
-            await roster.run()
-    finally:
-        if warm is not None:
-            warm.close()
-        await images.close()
-        await network.close()
 
 
 @asynccontextmanager
@@ -200,9 +209,7 @@ async def _driver(settings: NodeSettings, zygote: Zygote) -> NamespacesDriver | 
     return PlainDriver(zygote, hidden)
 
 
-def _network(
-    settings: NodeSettings, config: ClusterConfig, informers: Informers, *, has_namespaces: bool
-) -> NamespacedNetwork | PlainNetwork:
+def _network(settings: NodeSettings, config: ClusterConfig, informers: Informers, *, has_namespaces: bool) -> _Network:
     server = urlsplit(config.server)
     wanted = NetworkSettings(
         folder=settings.data / "network",

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,7 @@ def build(
     gpus = _gpus(container, pod, means)
     if means.gpus.has_any:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
-    security = container.get("securityContext") or {}
-    limits = _limits(container)
-    control = means.control_groups.make(pod["metadata"]["uid"], container["name"], attempt, limits)
-    return ContainerSpec(
+    spec = ContainerSpec(
         id=secrets.token_hex(32),
         folder=folder,
         pod_folder=place.folder,
@@ -79,29 +76,60 @@ def build(
         log=_log(pod, container, attempt, means),
         log_max_bytes=means.settings.log_max_bytes,
         log_max_files=means.settings.log_max_files,
-        read_only_root=bool(security.get("readOnlyRootFilesystem")),
-        add_capabilities=_added_capabilities(security, _DEBUGGERS_WISH if is_ephemeral(pod, container) else ()),
-        drop_capabilities=get_in(security, "capabilities", "drop", default=()),
-        share_processes=bool(pod["spec"].get("shareProcessNamespace")),
-        target=_target(container, place),
+        devices=gpu_devices(gpus) if gpus else (),
+        about=_about(container, image, back_off_s, gpus),
+    )
+    spec = _based(spec, image, python)
+    spec = _secured(spec, pod, container)
+    return _limited(spec, pod, container, attempt, means)
+
+
+def _about(container: Tree, image: Image, back_off_s: float, gpus: Sequence[int]) -> Tree:
+    """What `attempts` reads when this node comes back."""
+    return {
+        "image": container.get("image", ""),
+        "image_id": image.digest,
+        "back_off_s": back_off_s,
+        "termination_policy": container.get("terminationMessagePolicy") or "File",
+        "gpus": gpus,
+    }
+
+
+def _based(spec: ContainerSpec, image: Image, python: Path | None) -> ContainerSpec:
+    """On its image; `python` is the environment in it, the container's own or the shared one."""
+    return replace(
+        spec,
         image_root=image.root,
         environment=python,
         shared_environment=image.environment if python != image.environment else None,
         holds=[image.mark] if image.mark else (),
         preload=image.preload,
-        preload_env=image.preload_env,
         keep_warm=image.keep_warm,
-        devices=gpu_devices(gpus) if gpus else (),
+    )
+
+
+def _secured(spec: ContainerSpec, pod: Tree, container: Tree) -> ContainerSpec:
+    """With the rights that it asks for, among the processes that it is to see."""
+    security = container.get("securityContext") or {}
+    return replace(
+        spec,
+        read_only_root=bool(security.get("readOnlyRootFilesystem")),
+        add_capabilities=_added_capabilities(security, _DEBUGGERS_WISH if is_ephemeral(pod, container) else ()),
+        drop_capabilities=get_in(security, "capabilities", "drop", default=()),
+        share_processes=bool(pod["spec"].get("shareProcessNamespace")),
+        target=_target(container, spec.pod_folder),
+    )
+
+
+def _limited(spec: ContainerSpec, pod: Tree, container: Tree, attempt: int, means: Means) -> ContainerSpec:
+    """Held to its limits, by control groups where the machine lets us make some."""
+    limits = _limits(container)
+    control = means.control_groups.make(pod["metadata"]["uid"], container["name"], attempt, limits)
+    return replace(
+        spec,
         control_groups=control.folders,
         oom_counters=control.oom_counters,
         memory_limit=0 if control.limits_memory else limits.memory_bytes,
-        about={
-            "image": container.get("image", ""),
-            "image_id": image.digest,
-            "back_off_s": back_off_s,
-            "termination_policy": container.get("terminationMessagePolicy") or "File",
-            "gpus": gpus,
-        },
     )
 
 
@@ -125,15 +153,15 @@ def _milli(amount: object) -> int:
     return int(getattr(amount, "milli", 0))
 
 
-def _target(container: Tree, place: Place) -> Path | None:
+def _target(container: Tree, pod_folder: Path) -> Path | None:
     """The attempt of the container whose processes an ephemeral container is to see."""
     name = container.get("targetContainerName")
     if not name:
         return None
-    numbers = attempts_of(place.folder, name)
+    numbers = attempts_of(pod_folder, name)
     if not numbers:
         raise ConfigError(f'unable to find target container "{name}": it has not started', "CreateContainerError")
-    return attempt_folder(place.folder, name, numbers[-1])
+    return attempt_folder(pod_folder, name, numbers[-1])
 
 
 def _log(pod: Tree, container: Tree, attempt: int, means: Means) -> Path:

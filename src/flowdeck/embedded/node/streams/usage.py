@@ -3,7 +3,7 @@
 Source: kubernetes/kubernetes (staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1; pkg/kubelet/metrics/collectors).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,50 +63,51 @@ def _pod(pod: Tree, time: str) -> Tree:
     }
 
 
+Samples = Sequence[tuple[str, float]]
+"""Labels, as they stand in the text, and a value."""
+
+
 def resource_metrics(node: NodeUsage, pods: Sequence[Tree]) -> str:
     """The answer to `/metrics/resource`, in Prometheus' text format."""
     lines: list[str] = []
-
-    def metric(name: str, kind: str, help_: str, samples: Sequence[tuple[str, float]]) -> None:
-        lines.extend((f"# HELP {name} [STABLE] {help_}", f"# TYPE {name} {kind}"))
-        lines.extend(f"{name}{labels} {value:.9g}" for labels, value in samples)
-
-    containers = [(_labels(pod, each["name"]), each) for pod in pods for each in pod["containers"]]
-    whole = [(_labels(pod), pod["containers"]) for pod in pods]
-    metric(
-        "container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the container in core-seconds",
-        [(labels, each["cpuNanoSeconds"] / 1e9) for labels, each in containers],
-    )  # fmt: skip
-    metric(
-        "container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes",
-        [(labels, each["memoryWorkingSetBytes"]) for labels, each in containers],
-    )  # fmt: skip
-    metric(
-        "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds",
-        [(labels, parse_time(each["startTime"]).timestamp()) for labels, each in containers],
-    )  # fmt: skip
-    metric(
-        "node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds",
-        [("", node.cpu_nano_seconds / 1e9)],
-    )  # fmt: skip
-    metric(
-        "node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes", [("", node.memory_bytes)]
-    )
-    metric(
-        "pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds",
-        [(labels, _sum(each, "cpuNanoSeconds") / 1e9) for labels, each in whole],
-    )  # fmt: skip
-    metric(
-        "pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes",
-        [(labels, _sum(each, "memoryWorkingSetBytes")) for labels, each in whole],
-    )  # fmt: skip
-    metric(
-        "resource_scrape_error",
-        "gauge",
-        "1 if there was an error while getting container metrics, 0 otherwise",
-        [("", 0)],
-    )
+    for name, kind, meaning, samples in _METRICS:
+        lines += (f"# HELP {name} [STABLE] {meaning}", f"# TYPE {name} {kind}")
+        lines += (f"{name}{labels} {value:.9g}" for labels, value in samples(node, pods))
     return "\n".join(lines) + "\n"
+
+
+def _each_container(value: Callable[[Tree], float]) -> Callable[[NodeUsage, Sequence[Tree]], Samples]:
+    def samples(node: NodeUsage, pods: Sequence[Tree]) -> Samples:
+        return [(_labels(pod, each["name"]), value(each)) for pod in pods for each in pod["containers"]]
+
+    return samples
+
+
+def _each_pod(value: Callable[[Sequence[Tree]], float]) -> Callable[[NodeUsage, Sequence[Tree]], Samples]:
+    def samples(node: NodeUsage, pods: Sequence[Tree]) -> Samples:
+        return [(_labels(pod), value(pod["containers"])) for pod in pods]
+
+    return samples
+
+
+_METRICS: Sequence[tuple[str, str, str, Callable[[NodeUsage, Sequence[Tree]], Samples]]] = (
+    ("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the container in core-seconds",
+     _each_container(lambda each: each["cpuNanoSeconds"] / 1e9)),
+    ("container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes",
+     _each_container(lambda each: each["memoryWorkingSetBytes"])),
+    ("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds",
+     _each_container(lambda each: parse_time(each["startTime"]).timestamp())),
+    ("node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds",
+     lambda node, _: [("", node.cpu_nano_seconds / 1e9)]),
+    ("node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes",
+     lambda node, _: [("", node.memory_bytes)]),
+    ("pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds",
+     _each_pod(lambda containers: _sum(containers, "cpuNanoSeconds") / 1e9)),
+    ("pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes",
+     _each_pod(lambda containers: _sum(containers, "memoryWorkingSetBytes"))),
+    ("resource_scrape_error", "gauge", "1 if there was an error while getting container metrics, 0 otherwise",
+     lambda node, pods: [("", 0)]),
+)  # fmt: skip
 
 
 def _labels(pod: Tree, container: str = "") -> str:
