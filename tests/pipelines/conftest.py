@@ -35,7 +35,7 @@ from flowdeck.sql.database import Database, Work
 from flowdeck.testing.platform import RunningPlatform
 
 NAMESPACE = "default"
-PATIENCE_S = 60
+PATIENCE_S = 40
 T = TypeVar("T")
 
 
@@ -78,6 +78,7 @@ class Runner:
     platform: RunningPlatform
     database: "WatchedDatabase"
     artifacts: Path
+    root: str = "minio://mlpipeline/v2/artifacts"
     controller: RunController | None = None
     _working: "asyncio.Task[None] | None" = None
     _manager: Manager | None = None
@@ -89,9 +90,8 @@ class Runner:
 
         def controllers(cached: Any) -> list[RunController]:
             artifacts = Artifacts(ArtifactSettings(), self.artifacts)
-            pods = TaskPods(
-                client=cached, clock=clock, homes=Homes(client=cached, artifacts=artifacts), image="flowdeck/flowdeck:1"
-            )
+            homes = Homes(client=cached, artifacts=artifacts)
+            pods = TaskPods(client=cached, clock=clock, homes=homes, image="ghcr.io/flowdeck/flowdeck:1")
             cache = Cache(
                 client=cached,
                 clock=clock,
@@ -137,7 +137,7 @@ class Runner:
             id=run_id,
             display_name=f"run of {plan.name}",
             resource_name=f"{plan.name}-{run_id[:5]}",
-            pipeline_root="minio://mlpipeline/v2/artifacts",
+            pipeline_root=self.root,
             parameters=run_parameters(plan, parameters),
             created_at=now.timestamp(),
         )

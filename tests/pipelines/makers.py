@@ -57,7 +57,9 @@ def a_pipeline(components: Mapping[str, Tree], tasks: Mapping[str, Tree], *, nam
     """A whole document, as `pipeline_spec` of the API."""
     executors, defined = {}, {}
     for key, component in components.items():
-        executors[f"exec-{key}"] = {"container": {"image": "python:3.11", "command": component["program"]}}
+        executors[f"exec-{key}"] = {
+            "container": {"image": component.get("image", "python:3.11"), "command": component["program"]}
+        }
         parts = {part: component[part] for part in ("inputDefinitions", "outputDefinitions")}
         defined[key] = {**parts, "executorLabel": f"exec-{key}"}
     return {

@@ -92,7 +92,7 @@ class Scene:
     def controllers(self, client: Client, clock: Any) -> list[Controller]:
         troubled: Any = TroubledClient(client, self.api_trouble)
         homes = Homes(client=troubled, artifacts=Artifacts(ArtifactSettings(), self.artifacts))
-        pods = TaskPods(client=troubled, clock=clock, homes=homes, image="flowdeck/flowdeck:1")
+        pods = TaskPods(client=troubled, clock=clock, homes=homes, image="ghcr.io/flowdeck/flowdeck:1")
         cache = Cache(
             client=troubled,
             clock=clock,

@@ -17,7 +17,7 @@ import msgspec
 
 from flowdeck.artifacts.uris import Uri, parse_uri
 from flowdeck.components.pipelines.runner import folders
-from flowdeck.components.pipelines.runner.carrying import PROVIDERS, secret_variable
+from flowdeck.components.pipelines.runner.carrying import PROVIDERS, READY, secret_variable
 from flowdeck.components.pipelines.runner.homes import OUTPUTS, opened
 from flowdeck.components.pipelines.runner.outputs import BadOutput
 from flowdeck.components.pipelines.runner.providers import store_of
@@ -114,10 +114,11 @@ async def _all(works: Iterable[Awaitable[Any]]) -> None:
             tasks.create_task(one(work))
 
 
-async def _told_to_end() -> None:
+async def _told_to_end(carried: Path) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    folders.keep(carried, READY, b"")
     await ended.wait()
 
 
@@ -128,7 +129,7 @@ def main(verb: str, root: str, carried: Path, mounted: Path | None) -> int:
         if verb == "stage":
             await stage(root, stores, carried, mounted)
         else:
-            await _told_to_end()
+            await _told_to_end(carried)
             await bring(root, stores, carried)
 
     failures: list[BaseException] = []

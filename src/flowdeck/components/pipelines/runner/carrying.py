@@ -21,6 +21,10 @@ STAGER: Final = "kfp-stager"
 BRINGER: Final = "kfp-bringer"
 PROVIDERS: Final = "KFP_PROVIDERS"
 """The variable with `{bucket: {option: value}}`; options that are secret are variables of their own."""
+FOLDER: Final = "KFP_CARRIED"
+"""The variable with the folder where what is carried lies."""
+READY: Final = ".ready"
+"""A file there: the bringer listens."""
 _MODULE: Final = "flowdeck.components.pipelines.runner.carrier"
 
 
@@ -50,7 +54,14 @@ def stager(carrying: Carrying, mounts: list[Tree]) -> Tree:
 
 
 def bringer(carrying: Carrying) -> Tree:
-    return _container(BRINGER, "bring", carrying, []) | {"restartPolicy": "Always"}
+    """The user's program starts when this listens: it may end at once."""
+    wait = f'while [ ! -e "${FOLDER}/{READY}" ]; do sleep 0.05; done'
+    container = _container(BRINGER, "bring", carrying, [])
+    container["env"].append({"name": FOLDER, "value": CARRIED_FOLDER})
+    return container | {
+        "restartPolicy": "Always",
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", wait]}}},
+    }
 
 
 def secret_variable(bucket: int, option: str) -> str:

@@ -12,6 +12,7 @@ from flowdeck.embedded.node.contract import Image
 from flowdeck.embedded.node.environment import ConfigError
 from flowdeck.embedded.node.pods import attempts
 from flowdeck.embedded.node.pods.acting import Tell
+from flowdeck.embedded.node.pods.additions import additions_of
 from flowdeck.embedded.node.pods.build import build
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.place import PodPlace
@@ -48,7 +49,8 @@ class Keeper:
         self._ended = asyncio.Event()
         self._stop_at = 0.0
         self._hurry = asyncio.Event()
-        self._pull = Pull(self.container, self.means, self.tell, lambda progress: self._see(progress=progress))
+        additions = additions_of(self.pod, self.name)
+        self._pull = Pull(self.container, additions, self.means, self.tell, lambda told: self._see(progress=told))
         reach = ContainerReach(self.means, lambda: self.folder)
         self._probing = Probing(self.container, self.place, self.means, reach, self.tell, self._see, self.tasks)
 

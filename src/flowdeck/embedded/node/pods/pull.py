@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flowdeck.embedded.node.contract import Image, ImageError
+from flowdeck.embedded.node.contract import Additions, Image, ImageError
 from flowdeck.embedded.node.pods.acting import Tell
 from flowdeck.embedded.node.pods.means import Means
 from flowdeck.embedded.node.pods.seen import Waiting
@@ -20,6 +20,8 @@ class Pull:
     """One container's; remembers how often it has failed."""
 
     container: Tree
+    additions: Additions
+    """What its program will install."""
     means: Means
     tell: Tell
     on_progress: Callable[[str], None]
@@ -30,7 +32,7 @@ class Pull:
         reference = self.container.get("image") or ""
         policy = pull_policy_of(self.container)
         try:
-            ready = self.means.images.find(reference)
+            ready = self.means.images.find(reference, self.additions)
             if ready is not None and policy != "Always":
                 self.tell("Normal", "Pulled", f'Container image "{reference}" already present on machine')
                 return ready
@@ -45,7 +47,7 @@ class Pull:
     async def _pull(self, reference: str) -> Image:
         self.tell("Normal", "Pulling", f'Pulling image "{reference}"')
         began = self.means.clock.monotonic()
-        image = await self.means.images.pull(reference, on_progress=self._told)
+        image = await self.means.images.pull(reference, self.additions, on_progress=self._told)
         took = f"{self.means.clock.monotonic() - began:.3f}s"
         self.tell("Normal", "Pulled", f'Successfully pulled image "{reference}" in {took} ({took} including waiting)')
         self._failures = 0
