@@ -20,11 +20,13 @@ from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.run import Options
+from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.components.pipelines.kinds import GROUP, definitions
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
 from flowdeck.sql.database import Database
 from flowdeck.stores import News
+from flowdeck.web.downloads import Downloads
 from flowdeck.web.identity import AccessReviews, Authorizer, HeaderIdentity, Identity, SingleUser
 from flowdeck.web.routing import Door, Route, application
 from flowdeck.web.rpc_errors import rpc_error
@@ -63,7 +65,7 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
     )
     return [
         *Uploads(catalog, tenancy).routes(),
-        *Pipelines(catalog, tenancy).routes(),
+        *Pipelines(catalog, tenancy, Downloads(public=(), limit=MAX_SIZE)).routes(),
         *Experiments(database, tenancy, world.clock).routes(),
         *recurring.routes(),
         *Runs(

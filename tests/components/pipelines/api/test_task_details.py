@@ -15,7 +15,7 @@ from flowdeck.kube.objects import Tree
 from tests.components.pipelines.executor import Executor, Program, succeed
 from tests.components.pipelines.makers import Maker, a_run, artifact, artifact_of, parameter, use, when
 
-RETRIED = {"retryPolicy": {"maxRetryCount": 1, "backoffDuration": "1s", "backoffFactor": 1.0}}
+RETRIED: dict[str, Any] = {"retryPolicy": {"maxRetryCount": 1, "backoffDuration": "1s", "backoffFactor": 1.0}}
 
 
 def details_of(executor: Executor) -> dict[str, Tree]:
@@ -28,7 +28,7 @@ def details_of(executor: Executor) -> dict[str, Tree]:
     labels = {record.id: record.label for record in records}
     found = task_details(records)
     assert len({entry["task_id"] for entry in found}) == len(found)
-    return {labels.get(entry["task_id"], entry["display_name"]): entry for entry in found}
+    return {labels.get(entry["task_id"], str(entry["display_name"])): entry for entry in found}
 
 
 def run(plan: Plan, program: Program = succeed) -> dict[str, Tree]:

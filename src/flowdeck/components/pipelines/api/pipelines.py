@@ -3,9 +3,12 @@
 Source: kubeflow/pipelines (backend/api/v2beta1/pipeline.proto, backend/src/apiserver/server/pipeline_server.go)
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,10 +17,12 @@ from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.messages import listed, message_in, pipeline_message, reply, version_message
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion, rest_name
-from flowdeck.components.pipelines.ir.document import Document, from_wire
+from flowdeck.components.pipelines.ir.document import Document, from_wire, parse
+from flowdeck.components.pipelines.ir.package import text_of
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree, get_in, key_of, uid_of
 from flowdeck.kube.times import parse_time
+from flowdeck.web.downloads import Downloads
 from flowdeck.web.in_memory import page
 from flowdeck.web.listing import ListQuery, list_query
 from flowdeck.web.predicates import predicates_of
@@ -37,6 +42,7 @@ class Pipelines:
 
     catalog: Catalog
     tenancy: Tenancy
+    downloads: Downloads
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/pipelines"
@@ -73,7 +79,7 @@ class Pipelines:
         if asked.pipeline is None or asked.pipeline_version is None:
             raise BadRequest("Invalid input error: both pipeline and pipeline_version must be given")
         new = self._new(asked.pipeline)
-        version = new_version(asked.pipeline_version, default_name=new.name)
+        version = await self._new_version(asked.pipeline_version, default_name=new.name)
         pipeline, _ = await self.catalog.create_with_version(new, version)
         return reply(self._told(pipeline))
 
@@ -110,7 +116,7 @@ class Pipelines:
                 f"Invalid input error: pipeline_id in the body must be the one of the path: {asked.pipeline_id!r}"
             )
         pipeline = await self.catalog.pipeline(pipeline_id)
-        version = await self.catalog.create_version(pipeline, new_version(asked, default_name=""))
+        version = await self.catalog.create_version(pipeline, await self._new_version(asked, default_name=""))
         return reply(version_message(version))
 
     async def list_versions(self, request: Request) -> Response:
@@ -146,23 +152,31 @@ class Pipelines:
             tags=asked.tags or {},
         )
 
+    async def _new_version(self, asked: messages.PipelineVersion, *, default_name: str) -> NewVersion:
+        """What a request wants to be a version. Raises `BadRequest`, `ServiceUnavailable`."""
+        return NewVersion(
+            name=checked_name(asked.name or asked.display_name or default_name, MAX_VERSION_NAME, "pipeline version"),
+            document=await self._document(asked),
+            display_name=asked.display_name,
+            description=asked.description,
+            code_source_url=asked.code_source_url,
+            tags=asked.tags or {},
+        )
+
+    async def _document(self, asked: messages.PipelineVersion) -> Document:
+        if asked.pipeline_spec is not None:
+            return from_wire(asked.pipeline_spec)
+        url = asked.package_url.pipeline_url if asked.package_url is not None else ""
+        if not url:
+            raise BadRequest("Invalid input error: package_url.pipeline_url or pipeline_spec must be given")
+        data = await self.downloads.get(url)
+        return await asyncio.to_thread(document_of, data, PurePosixPath(urlsplit(url).path).name)
+
     async def _namespace_of_pipeline(self, request: Request) -> str:
         return key_of(await self.catalog.pipeline(request.path_params["pipeline_id"])).namespace
 
     async def _namespace_of_version(self, request: Request) -> str:
         return key_of(await self.catalog.version(request.path_params["pipeline_version_id"])).namespace
-
-
-def new_version(asked: messages.PipelineVersion, *, default_name: str) -> NewVersion:
-    """What a request wants to be a version. Raises `BadRequest`."""
-    return NewVersion(
-        name=checked_name(asked.name or asked.display_name or default_name, MAX_VERSION_NAME, "pipeline version"),
-        document=_document(asked),
-        display_name=asked.display_name,
-        description=asked.description,
-        code_source_url=asked.code_source_url,
-        tags=asked.tags or {},
-    )
 
 
 def checked_name(name: str, longest: int, what: str) -> str:
@@ -174,10 +188,9 @@ def checked_name(name: str, longest: int, what: str) -> str:
     return name
 
 
-def _document(asked: messages.PipelineVersion) -> Document:
-    if asked.pipeline_spec is not None:
-        return from_wire(asked.pipeline_spec)
-    raise BadRequest("Invalid input error: package_url.pipeline_url or pipeline_spec must be given")
+def document_of(data: bytes, file_name: str) -> Document:
+    """The document in a file. Raises `InvalidPipeline`."""
+    return parse(text_of(data, file_name))
 
 
 async def _namespace_in_body(request: Request) -> str:

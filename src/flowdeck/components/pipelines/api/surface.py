@@ -18,13 +18,15 @@ from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.api.v1 import FirstVersion
 from flowdeck.components.pipelines.catalog import Catalog
+from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.components.pipelines.kinds import GROUP
 from flowdeck.components.pipelines.late import MIGRATIONS
 from flowdeck.components.pipelines.schedules.made import zone_of
-from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, PipelinesSettings
+from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, URL_ORIGINS, PipelinesSettings
 from flowdeck.components.pipelines.store import experiments
 from flowdeck.components.pipelines.submission import default_options
 from flowdeck.sql.database import Database
+from flowdeck.web.downloads import Downloads
 from flowdeck.web.identity import AccessReviews, FirstOf, HeaderIdentity, Identity, OnBehalf, TokenIdentity
 from flowdeck.web.routing import Door, Route, application
 from flowdeck.web.rpc_errors import rpc_error
@@ -80,6 +82,7 @@ class Parts:
         ctx, database, tenancy, door = self.ctx, self.database, self.tenancy, self.door
         catalog = Catalog(ctx.client)
         uploads = Uploads(catalog, tenancy)
+        downloads = Downloads(public=URL_ORIGINS, trusted=self.settings.url_origins, limit=MAX_SIZE)
         runs = Runs(
             database=database,
             catalog=catalog,
@@ -106,7 +109,7 @@ class Parts:
         return [
             *Health(database, tenancy).routes(),
             *uploads.routes(),
-            *Pipelines(catalog, tenancy).routes(),
+            *Pipelines(catalog, tenancy, downloads).routes(),
             *Experiments(database, tenancy, ctx.clock).routes(),
             *runs.routes(),
             *nodes.routes(),

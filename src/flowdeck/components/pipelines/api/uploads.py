@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import pipeline_message, reply, version_message
-from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name
+from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name, document_of
 from flowdeck.components.pipelines.api.plain_errors import with_plain_errors
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
-from flowdeck.components.pipelines.ir.document import Document, parse
-from flowdeck.components.pipelines.ir.package import MAX_SIZE, text_of
+from flowdeck.components.pipelines.ir.document import Document
+from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree, key_of
 from flowdeck.web import bodies
@@ -119,9 +119,5 @@ async def _uploaded(request: Request) -> tuple[str, Document]:
         if not isinstance(part, UploadFile):
             raise BadRequest(f"Invalid input error: the form has no file in the part {PART!r}")
         data, file_name = await part.read(), part.filename or ""
-    document = await asyncio.to_thread(_read, data, file_name)
+    document = await asyncio.to_thread(document_of, data, file_name)
     return PurePosixPath(file_name).name, document
-
-
-def _read(data: bytes, file_name: str) -> Document:
-    return parse(text_of(data, file_name))
