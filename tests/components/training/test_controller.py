@@ -301,6 +301,28 @@ async def test_differ_5_pods_in_trouble_are_told_of_once_on_the_train_job(world:
     assert event["message"] == "Pod train-node-0-0-abcde, container node: no such image: gone"
 
 
+async def test_differ_5_a_crash_is_told_with_its_exit_code_as_one_event(world: World) -> None:
+    await submit(world)
+    pod = an_object("v1", "Pod", "train-node-0-0-abcde", labels={"jobset.sigs.k8s.io/jobset-name": "train"})
+    await world.create(pod | {"spec": {"containers": [{"name": "node", "image": "mine"}]}})
+    for seconds in (1, 2):
+        waiting = {"reason": "CrashLoopBackOff", "message": f"back-off {seconds}s restarting failed container=node"}
+        ended = {"exitCode": 3, "reason": "Error"}
+        status = {
+            "name": "node",
+            "image": "mine",
+            "imageID": "",
+            "ready": False,
+            "restartCount": seconds,
+            "state": {"waiting": waiting},
+            "lastState": {"terminated": ended},
+        }
+        await world.set_status(POD, "train-node-0-0-abcde", containerStatuses=[status])
+    (event,) = await warnings_about(world)
+    assert (event["reason"], event["count"]) == ("CrashLoopBackOff", 1)
+    assert "container node: ended with exit code 3 (Error) and is started again; see `kubectl logs" in event["message"]
+
+
 async def test_old_finalizers_are_taken_off_runtimes(world: World) -> None:
     runtime = a_runtime({}, name="old")
     del runtime["metadata"]["uid"]

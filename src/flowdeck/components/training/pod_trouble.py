@@ -77,5 +77,16 @@ def troubles_of(pod: Tree) -> Iterator[tuple[str, str]]:
         for status in get_in(pod, "status", held, default=[]):
             waiting = get_in(status, "state", "waiting", default={})
             if waiting.get("reason") in _TROUBLE:
-                told = waiting.get("message") or waiting["reason"]
+                told = _crash(pod, status) or waiting.get("message") or waiting["reason"]
                 yield waiting["reason"], f"Pod {name}, container {status['name']}: {told}"
+
+
+def _crash(pod: Tree, status: Tree) -> str:
+    """How a container ended that is started again and again; the same words each time, so that they are one event."""
+    ended = get_in(status, "lastState", "terminated")
+    if get_in(status, "state", "waiting", "reason") != "CrashLoopBackOff" or not ended:
+        return ""
+    look = f"kubectl logs -n {pod['metadata']['namespace']} {pod['metadata']['name']} -c {status['name']} --previous"
+    return (
+        f"ended with exit code {ended['exitCode']} ({ended.get('reason', 'Error')}) and is started again; see `{look}`"
+    )

@@ -103,6 +103,13 @@ async def test_where_no_index_can_be_reached_the_build_fails_soon_and_says_three
         assert way in str(caught.value)
 
 
+async def test_a_python_that_cannot_be_had_is_told_with_three_ways(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        await environments(tmp_path).build(Recipe("3.99"), silent)
+    for way in ("install Python 3.99", "UV_PYTHON_INSTALL_MIRROR", f"--python {PYTHON.python}"):
+        assert way in str(caught.value)
+
+
 async def test_passwords_of_an_index_are_told_to_nobody(tmp_path: Path) -> None:
     with package_index(tmp_path / "index", {}) as url:
         secret = url.replace("http://", "http://me:s3cret@")

@@ -32,6 +32,11 @@ _WAYS = (
     "an index or a proxy that can be reached: UV_DEFAULT_INDEX=URL or HTTPS_PROXY=URL in the environment "
     "of flowdeck up; (3) say what else the image stands for: flowdeck image add IMAGE --package NAME"
 )
+_OTHER_PYTHON = (
+    " -- three ways to make it run: (1) install Python {python} on this machine; (2) name a mirror or a proxy that can "
+    "be reached: UV_PYTHON_INSTALL_MIRROR=URL or HTTPS_PROXY=URL in the environment of flowdeck up; (3) say that "
+    "another Python will do: flowdeck image add IMAGE --python {ours} --package NAME"
+)
 
 
 class Unreachable(ImageError):
@@ -133,9 +138,13 @@ class _Uv:
     def _failure(self, args: Sequence[str], said: str) -> ImageError:
         text = f"cannot install {told(self.recipe)}: {without_credentials(said)}"
         text += f" -- to see it yourself: {self._try_it(args)}"
-        if _UNREACHABLE.search(said):
-            return Unreachable("ErrImagePull", text + _WAYS)
-        return ImageError("ErrImagePull", text)
+        is_unreachable = _UNREACHABLE.search(said) is not None
+        if args[0] == "venv" and (is_unreachable or "interpreter" in said):
+            ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+            text += _OTHER_PYTHON.format(python=self.recipe.python, ours=ours)
+        elif is_unreachable:
+            text += _WAYS
+        return (Unreachable if is_unreachable else ImageError)("ErrImagePull", text)
 
     def _try_it(self, args: Sequence[str]) -> str:
         command = shlex.join(["uv", "venv", "--python", self.recipe.python, "/tmp/try"])
