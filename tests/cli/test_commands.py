@@ -183,6 +183,16 @@ def test_images_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert "say what the image is" in run("image", "add", "example.com/mine:v1", *data, code=1)
 
 
+def test_an_archive_is_found_from_everywhere_and_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["image", "add", "mine:v1", "--archive", "image.tar", "--data", str(tmp_path / "data")]
+    assert "there is no archive" in run(*words, code=1)
+    (tmp_path / "image.tar").touch()
+    run(*words)
+    listed = json.loads(run("image", "list", "-o", "json", "--data", str(tmp_path / "data")))
+    assert listed[0]["is"] == str(tmp_path / "image.tar")
+
+
 def test_environments_that_nobody_uses_are_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     old = tmp_path / "flowdeck" / "environments" / ("a" * 64)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -64,7 +65,10 @@ def add(
     if sum(map(bool, (package, machine, archive))) != 1:
         raise Refusal("say what the image is: --package NAME (may be repeated), --machine, or --archive FILE")
     source = Source.ENVIRONMENT if package else Source.MACHINE if machine else Source.ARCHIVE
-    row = Row(references=(reference,), source=source, packages=tuple(package or ()), archive=archive, python=python)
+    file = str(Path(archive).expanduser().absolute()) if archive else ""  # the node works in another folder
+    if file and not Path(file).is_file():
+        raise Refusal(f"there is no archive {file}: make it with `docker save {reference} -o {archive}`")
+    row = Row(references=(reference,), source=source, packages=tuple(package or ()), archive=file, python=python)
     try:
         add_row(data_folder(data) / "images.toml", row)
     except (ImageError, ValueError) as error:
