@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from flowdeck.embedded.node.sandbox import monitor as wire
+from flowdeck.embedded.node.sandbox import control as wire
 from flowdeck.kube.objects import Tree
 
 _BOOT = "import sys; sys.path.insert(0, {root!r}); from flowdeck.embedded.node.sandbox.zygote import main; main()"

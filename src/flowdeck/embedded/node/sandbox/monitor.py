@@ -7,7 +7,7 @@ attempt), are
     claim          who is the monitor; made exclusively, so a container cannot be started twice
     state.json     {pid, started_at}: the command runs
     exit.json      {exit_code, reason, message, started_at, finished_at}: it ended; on disk before anybody is told
-    control.sock   lines of JSON; see `_Connection`
+    control.sock   who listens or commands; see `control.py`
 """
 
 import contextlib
@@ -17,28 +17,20 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flowdeck.embedded.node.sandbox import child, files
+from flowdeck.embedded.node.sandbox.control import Connection, frame, namespaces_of_container
 from flowdeck.embedded.node.sandbox.identity import identity
 from flowdeck.embedded.node.sandbox.log import LogFile
+from flowdeck.embedded.node.sandbox.processes import anonymous_bytes, descendants
+from flowdeck.embedded.node.sandbox.standard_input import StandardInput
 
 DRAIN_S = 1.0
 """How long output may still come after the end of a container without namespaces, whose orphans may hold the pipes."""
-
-MOST_INPUT_BYTES = 1 << 20
-"""What is kept of input that the command does not read."""
-
-STDIN, STDOUT, STDERR, CLOSE_STDIN, RESIZE = range(5)
-"""First byte of a frame of an attached connection; then its length (4 bytes, big-endian), then the data."""
-
-
-def frame(kind: int, data: bytes) -> bytes:
-    return struct.pack("!BI", kind, len(data)) + data
 
 
 def main(folder: str, first: socket.socket, warm: list[int]) -> NoReturn:
@@ -85,15 +77,11 @@ class Monitor:
         """Others' processes are in the same process namespace, so the kernel does not end ours with the first."""
         self._log = LogFile(plan["log"], max_bytes=plan["log_max_bytes"], max_files=plan["log_max_files"])
         self._selector = selectors.DefaultSelector()
-        self._connections = {_Connection(first, self)}
+        self._connections = {Connection(first, self)}
         self._sources: set[int] = set()
         self._namespaces: list[int] = []
-        self.stdin: int | None = None
-        self._input = bytearray()
-        """Sent by attached connections, not yet taken by the command."""
-        self._input_ends = False
-        self._waits_for_input = False
-        self.terminal: int | None = None
+        self._stdin = StandardInput(self._selector)
+        self._terminal: int | None = None
         self._pid = 0
         self._started_at: float | None = None
         self._exit_code: int | None = None
@@ -166,8 +154,8 @@ class Monitor:
     def _pipes(self) -> tuple[int, list[int]]:
         outs = [*os.pipe(), *os.pipe()]
         if self._plan["stdin"] and not self._plan["tty"]:
-            stdin, self.stdin = os.pipe()
-            os.set_blocking(self.stdin, False)
+            stdin, ours = os.pipe()
+            self._stdin.open(ours)
             return stdin, outs
         return os.open("/dev/null", os.O_RDWR), outs
 
@@ -209,12 +197,12 @@ class Monitor:
                 elif "confined" in message:
                     channel.send(json.dumps({"command": self._start_warm(message["command"], stdio)}).encode())
                 elif "terminal" in message:
-                    self.terminal, self.stdin = fds[-1], os.dup(fds[-1])
-                    os.set_blocking(self.stdin, False)
+                    self._terminal = fds[-1]
+                    self._stdin.open(os.dup(fds[-1]))
         channel.close()
         if not self._failure:
-            if self.terminal is not None:
-                self._add_source(1, self.terminal)
+            if self._terminal is not None:
+                self._add_source(1, self._terminal)
             self._started_at = _now()
             files.write_when_there_is_room("state.json", {**identity(self._pid), "started_at": self._started_at})
 
@@ -250,8 +238,8 @@ class Monitor:
         self._sources.discard(fd)
         self._selector.unregister(fd)
         os.close(fd)
-        if fd == self.terminal:
-            self.terminal = None
+        if fd == self._terminal:
+            self._terminal = None
 
     def _on_output(self, stream: int, fd: int) -> None:
         try:
@@ -270,48 +258,25 @@ class Monitor:
 
     def _on_connect(self) -> None:
         accepted, _ = self._server.accept()
-        connection = _Connection(accepted, self)
+        connection = Connection(accepted, self)
         self._connections.add(connection)
         self._watch(accepted.fileno(), connection.on_readable)
         if self._started_at is not None:
             connection.tell({"started": True, "pid": self._pid})
 
     def put_in(self, data: bytes) -> None:
-        """Hands input to the command, as fast as it takes it; what comes when there is no end of it is dropped."""
-        if self.stdin is not None and len(self._input) < MOST_INPUT_BYTES:
-            self._input += data
-            self._pass_input()
+        self._stdin.put(data)
 
     def end_input(self) -> None:
-        """Closes the command's standard input once it has read what was sent; a terminal stays open."""
-        if self.terminal is None:
-            self._input_ends = True
-            self._pass_input()
+        """A terminal stays open."""
+        if self._terminal is None:
+            self._stdin.end()
 
-    def _pass_input(self) -> None:
-        if self.stdin is None:
-            return
-        try:
-            while self._input:
-                del self._input[: os.write(self.stdin, self._input)]
-        except BlockingIOError:
-            pass
-        except OSError:  # nobody reads any more
-            self._input.clear()
-        self._watch_input(bool(self._input))
-        if self._input_ends and not self._input:
-            os.close(self.stdin)
-            self.stdin = None
+    def resize(self, width: int, height: int) -> None:
+        if self._terminal is not None:
+            child.resize(self._terminal, width, height)
 
-    def _watch_input(self, wanted: bool) -> None:
-        if wanted is not self._waits_for_input and self.stdin is not None:
-            self._waits_for_input = wanted
-            if wanted:
-                self._selector.register(self.stdin, selectors.EVENT_WRITE, self._pass_input)
-            else:
-                self._selector.unregister(self.stdin)
-
-    def forget(self, connection: "_Connection") -> None:
+    def forget(self, connection: Connection) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
             self._selector.unregister(connection.socket.fileno())
@@ -356,7 +321,7 @@ class Monitor:
 
     def _check_memory(self) -> None:
         """Stands in for a memory control group where there is none."""
-        used = sum(_resident_bytes(pid) for pid in descendants(os.getpid()))
+        used = sum(anonymous_bytes(pid) for pid in descendants(os.getpid()))
         if used > self._plan["memory_limit"]:
             self._killed_for_memory = True
             self.signal(signal.SIGKILL)
@@ -387,109 +352,3 @@ class Monitor:
 
     def send_namespaces(self, to: socket.socket) -> None:
         socket.send_fds(to, [b'{"namespaces": true}\n'], self._namespaces)
-
-
-class _Connection:
-    """Somebody who listens or commands. Lines of JSON; after `attach`, frames.
-
-    We tell   {"started", "pid"}, {"failed"}, {"ended": exit.json}
-    We take   {"signal": n}, {"namespaces": true} (answered with file descriptors), {"attach": true}
-    """
-
-    def __init__(self, connected: socket.socket, monitor: Monitor) -> None:
-        self.socket = connected
-        self.is_attached = False
-        self._monitor = monitor
-        self._received = bytearray()
-        connected.setblocking(True)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-
-    def tell(self, message: dict[str, Any]) -> None:
-        if not self.is_attached:
-            self.send(json.dumps(message).encode() + b"\n")
-
-    def send(self, data: bytes) -> None:
-        """Whoever does not read for so long that the buffer is full, loses the connection, not the container."""
-        try:
-            sent = self.socket.send(data, socket.MSG_DONTWAIT)
-        except OSError:
-            sent = -1
-        if sent != len(data):
-            self._monitor.forget(self)
-
-    def on_readable(self) -> None:
-        try:
-            data = self.socket.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            self._monitor.forget(self)
-            return
-        self._received += data
-        while not self.is_attached and b"\n" in self._received:
-            line, _, rest = bytes(self._received).partition(b"\n")
-            self._received[:] = rest
-            self._obey(json.loads(line))
-        if self.is_attached:
-            self._take_frames()
-
-    def _obey(self, command: dict[str, Any]) -> None:
-        if "signal" in command:
-            self._monitor.signal(int(command["signal"]))
-        elif "namespaces" in command:
-            self._monitor.send_namespaces(self.socket)
-        elif "attach" in command:
-            self.is_attached = True
-
-    def _take_frames(self) -> None:
-        while len(self._received) >= 5:
-            kind, length = struct.unpack("!BI", self._received[:5])
-            if len(self._received) < 5 + length:
-                return
-            data = bytes(self._received[5 : 5 + length])
-            del self._received[: 5 + length]
-            self._take_frame(kind, data)
-
-    def _take_frame(self, kind: int, data: bytes) -> None:
-        monitor = self._monitor
-        if kind == STDIN:
-            monitor.put_in(data)
-        elif kind == CLOSE_STDIN:
-            monitor.end_input()
-        elif kind == RESIZE and monitor.terminal is not None:
-            width, height = struct.unpack("!HH", data)
-            child.resize(monitor.terminal, width, height)
-
-
-def namespaces_of_container(folder: str) -> list[int]:
-    """Asked of the monitor that works there, which got them from the container's first process: no number can be mixed
-    up. The path must be short, as such names must be."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
-        monitor.connect(os.path.join(folder, "control.sock"))
-        monitor.send(b'{"namespaces": true}\n')
-        while True:
-            _, fds, _, _ = socket.recv_fds(monitor, 4096, 16)
-            if fds:
-                return list(fds)
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one, children before grandchildren (Linux; elsewhere nothing is known)."""
-    found: list[int] = []
-    queue = [pid]
-    while queue:
-        parent = queue.pop()
-        with contextlib.suppress(OSError), open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
-            children = [int(word) for word in file.read().split()]
-            found += children
-            queue += children
-    return found
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            fields = file.read().split()
-            return (int(fields[1]) - int(fields[2])) * 4096
-    except OSError:
-        return 0

@@ -13,7 +13,7 @@ import socket
 from typing import Any, NoReturn
 
 from flowdeck.embedded.node.sandbox import child, files
-from flowdeck.embedded.node.sandbox.monitor import namespaces_of_container
+from flowdeck.embedded.node.sandbox.control import namespaces_of_container
 
 Plan = dict[str, Any]
 
