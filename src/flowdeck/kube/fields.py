@@ -102,14 +102,13 @@ def without_trees(one: Fields, other: Fields) -> Fields:
 
 
 def paths(fields: Fields, prefix: str = "") -> Iterator[str]:
-    """The paths as messages show them: `.spec.containers[name="a"].image`, sorted by step."""
-    for step in sorted(fields):
-        if step == ".":
-            continue
-        path = prefix + _shown(step)
+    """The paths as messages show them: `.spec.containers[name="a"].image`; on each level members come first."""
+    steps = [step for step in sorted(fields) if step != "."]
+    for step in steps:
         if is_member(fields[step]):
-            yield path
-        yield from paths(fields[step], path)
+            yield prefix + _shown(step)
+    for step in steps:
+        yield from paths(fields[step], prefix + _shown(step))
 
 
 def _shown(step: str) -> str:

@@ -232,12 +232,18 @@ _PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def go_value(value: Any) -> str:
-    """A value as Go's `%v` prints it (`%#v` of texts)."""
+    """A value as Go's `%v` prints it (`%#v` of a text alone)."""
+    return orjson.dumps(value).decode() if isinstance(value, str) else _go_value(value)
+
+
+def _go_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "map[" + " ".join(f"{name}:{go_value(item)}" for name, item in sorted(value.items())) + "]"
+        return "map[" + " ".join(f"{name}:{_go_value(item)}" for name, item in sorted(value.items())) + "]"
     if isinstance(value, list):
-        return "[" + " ".join(map(go_value, value)) + "]"
-    return orjson.dumps(value).decode()
+        return "[" + " ".join(map(_go_value, value)) + "]"
+    if value is None:
+        return "<nil>"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _field_of(schema: Schema | None, name: str, value: Any, path: str) -> Fields:

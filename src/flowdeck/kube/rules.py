@@ -29,7 +29,15 @@ from flowdeck.kube.validation import MapKey, Path, correlate, text_of
 if TYPE_CHECKING:
     from flowdeck.kube.schema import Schema
 
-BLOCKING = frozenset({"FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"})
+BLOCKING = frozenset(
+    {
+        "FieldValueNotSupported",
+        "FieldValueRequired",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueTypeInvalid",
+    }
+)
 """Causes after which rules are not run: the object is not what they expect."""
 NOT_CHECKED = invalid(
     "<nil>",

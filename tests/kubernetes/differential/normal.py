@@ -23,6 +23,10 @@ _ADDRESS = re.compile(r"\b(10\.\d+\.\d+\.\d+|127\.0\.0\.1)(:\d+)?\b")
 _SERVER = re.compile(r"\b\d+\.\d+\.\d+\.\d+:\d{4,5}\b")
 _NODE_PORT = re.compile(r":3[0-2]\d{3}/")
 _NOW = re.compile(r"\bcurrent: \d+")
+_PICTURE = re.compile(r"(was previously negative\)\n)@@ .*?(?=\]?\Z)", re.DOTALL)
+"""What upstream shows of Go's structs before and after a forbidden change of a pod."""
+_PATCHED = re.compile(r'(patch: Invalid value|^Invalid value): ("\{.*\}"): ', re.DOTALL)
+"""What a patch has made, whose fields upstream shows in the order of Go's structs where it did not touch them."""
 _POLICY = "Validation failed for ValidatingAdmissionPolicy"
 _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
 
@@ -73,8 +77,7 @@ class Normal:
         if name in ("message", "detail") and isinstance(value, str):
             return self._message(value)
         if name == "causes" and isinstance(value, list):
-            # upstream tells a wrong label as often as it looks at it
-            return self._value([cause for at, cause in enumerate(value) if cause not in value[:at]], (*path, name))
+            return self._value(_causes(value), (*path, name))
         if name == "warning" and path == ("headers",):
             return _policies_in_order(self._value(value, (*path, name)))
         if name == "nodePort" and isinstance(value, int):
@@ -101,7 +104,8 @@ class Normal:
     def _message(self, text: str) -> str:
         for revision, name in self._revisions.items():
             text = re.sub(rf"\b{revision}\b", name, text)
-        return self._text(_NOW.sub("current: REVISION", text))
+        text = _PICTURE.sub(r"\1", _NOW.sub("current: REVISION", text))
+        return self._text(_PATCHED.sub(_sorted_fields, text))
 
     def _text(self, text: str) -> str:
         text = text.replace(self.namespace, "NS")
@@ -130,6 +134,21 @@ def _is_list(parent: Mapping[str, Any]) -> bool:
 def _is_bookmark(parent: Mapping[str, Any]) -> bool:
     """A bookmark's object has a revision and nothing that names it."""
     return "name" not in parent["metadata"]
+
+
+def _causes(causes: Sequence[Tree]) -> Sequence[Tree]:
+    """Each once: upstream tells a wrong label as often as it looks at it. Conflicts of owners are in no order."""
+    once = [cause for at, cause in enumerate(causes) if cause not in causes[:at]]
+    is_conflict = all(cause.get("reason") == "FieldManagerConflict" for cause in once)
+    return sorted(once, key=lambda cause: str(cause.get("message"))) if is_conflict else once
+
+
+def _sorted_fields(match: "re.Match[str]") -> str:
+    try:
+        fields = orjson.loads(orjson.loads(match[2]))
+    except orjson.JSONDecodeError:
+        return match[0]
+    return f"{match[1]}: {_as_text(fields).decode()}: "
 
 
 def _policies_in_order(warnings: Sequence[str]) -> Sequence[str]:

@@ -179,8 +179,9 @@ def _delete(chance: Random, path: str, before: Sequence[Step]) -> Sequence[Step]
         options["gracePeriodSeconds"] = chance.choice((0, 5))
     if chance.random() < 0.2 and (revision := _revision(chance, before)):
         options["preconditions"] = {"resourceVersion": revision}
-    query = {"dryRun": "All"} if chance.random() < 0.1 else {}
-    return (delete(_one(chance, path), options or None, **query),)
+    if chance.random() < 0.1:
+        options["dryRun"] = ["All"]
+    return (delete(_one(chance, path), options or None),)
 
 
 def _delete_many(chance: Random, path: str, before: Sequence[Step]) -> Sequence[Step]:

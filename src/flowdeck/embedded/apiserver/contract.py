@@ -192,6 +192,8 @@ class Resource:
     is_custom: bool = False
     needs_revision: bool = False
     """An update must say of which revision it is one."""
+    creates_on_update: bool = False
+    """An update of an object that is not there creates it."""
     deprecation: str = ""
     """Not empty: sent as a warning with each answer."""
     selectable_fields: tuple[str, ...] = ()

@@ -112,7 +112,9 @@ class DirectClient:
         return created
 
     async def update(self, kind: Kind, obj: Tree, *, dry_run: bool = False) -> Tree:
-        return await self.verbs.update(self._resource(kind), key_of(obj), copy_of(obj), self._options(dry_run=dry_run))
+        resource, options = self._resource(kind), self._options(dry_run=dry_run)
+        updated, _ = await self.verbs.update(resource, key_of(obj), copy_of(obj), options)
+        return updated
 
     async def patch(
         self,
@@ -186,9 +188,9 @@ class DirectClient:
             await self.delete(kind, key_of(obj), propagation=propagation, missing_ok=True)
 
     async def update_status(self, kind: Kind, obj: Tree) -> Tree:
-        return await self.verbs.update(
-            self._resource(kind), key_of(obj), copy_of(obj), self._options(), subresource="status"
-        )
+        resource = self._resource(kind)
+        updated, _ = await self.verbs.update(resource, key_of(obj), copy_of(obj), self._options(), subresource="status")
+        return updated
 
     async def patch_status(self, kind: Kind, key: ObjectKey, patch: Tree) -> Tree:
         return await self.patch(kind, key, patch, subresource="status")

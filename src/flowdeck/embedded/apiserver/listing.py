@@ -119,31 +119,31 @@ def read_page(
         revision, after = decode_token(continue_token)
         revision = revision if revision > 0 else store.revision
     try:
-        entries = _selected(store, resource, selection, revision, after)
+        candidates = _candidates(store, resource, selection, revision, after)
     except CompactedError as error:
         raise _too_old(store, after) from error
+    entries = candidates if selection.is_whole else (e for e in candidates if selection.matches(e.tree))
     if not limit:
         return Page(list(entries), revision, "", None)
     page = list(islice(entries, limit))
-    rest = sum(1 for _ in entries) if selection.is_whole else sum(1 for _ in islice(entries, 1))
+    if len(page) < limit:
+        return Page(page, revision, "", None)
+    # whether what is left is selected is not known yet, as upstream
+    rest = sum(1 for _ in candidates) if selection.is_whole else sum(1 for _ in islice(candidates, 1))
     if not rest:
         return Page(page, revision, "", None)
     return Page(page, revision, encode_token(revision, page[-1].key), rest if selection.is_whole else None)
 
 
-def _selected(
+def _candidates(
     store: Store, resource: str, selection: Selection, revision: int, after: tuple[str, str] | None
 ) -> Iterator[Entry]:
     if selection.name and selection.namespace and revision == store.revision and after is None:
         found = store.get(StoreKey(resource, selection.namespace, selection.name))
-        candidates = iter([found] if found else [])
-    elif revision == store.revision:
-        candidates = store.scan(resource, selection.namespace, after=after)
-    else:
-        candidates = store.scan_at(resource, selection.namespace, revision, after=after)
-    if selection.is_whole:
-        return candidates
-    return (entry for entry in candidates if selection.matches(entry.tree))
+        return iter([found] if found else [])
+    if revision == store.revision:
+        return iter(store.scan(resource, selection.namespace, after=after))
+    return iter(store.scan_at(resource, selection.namespace, revision, after=after))
 
 
 def _too_old(store: Store, after: tuple[str, str] | None) -> Expired:

@@ -244,6 +244,8 @@ class Pipeline:
 
 
 def _may_create(info: RequestInfo) -> bool:
-    """Server-side apply creates what is not there: then it needs the right to."""
+    """Server-side apply, and an update of some kinds, creates what is not there: then it needs the right to."""
+    if info.verb == "update" and not info.subresource:
+        return info.resource is not None and info.resource.creates_on_update
     content = info.headers.get("content-type", "").partition(";")[0].strip()
     return info.verb == "patch" and not info.subresource and content == "application/apply-patch+yaml"

@@ -5,7 +5,7 @@ Objects are rendered in the form that the `Accept` header asks for: as they are,
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from flowdeck.clock import Clock
@@ -161,7 +161,9 @@ class ResourceHandlers:
         options = queries.write_options(info)
         if info.key and info.key.name:
             raise not_allowed()
-        obj = await self.verbs.create(resource, _key(info).namespace, sent_object(info, resource.kind), options)
+        sent = sent_object(info, resource.kind)
+        with _warning_of_errors(options):
+            obj = await self.verbs.create(resource, _key(info).namespace, sent, options)
         answer = self._rendered(form, resource, obj, 201)
         answer.warnings = options.warnings
         return answer
@@ -170,8 +172,9 @@ class ResourceHandlers:
         form = self.negotiate(info, resource)
         options = queries.write_options(info)
         sent = sent_object(info, resource.kind)
-        obj = await self.verbs.update(resource, _key(info), sent, options, subresource=info.subresource)
-        answer = self._rendered(form, resource, obj)
+        with _warning_of_errors(options):
+            obj, created = await self.verbs.update(resource, _key(info), sent, options, subresource=info.subresource)
+        answer = self._rendered(form, resource, obj, 201 if created else 200)
         answer.warnings = options.warnings
         return answer
 
@@ -179,9 +182,10 @@ class ResourceHandlers:
         form = self.negotiate(info, resource)
         content, patch = patch_of(info)
         options = queries.write_options(info, content)
-        obj, created = await self.verbs.patch(
-            resource, _key(info), content, patch, options, subresource=info.subresource
-        )
+        with _warning_of_errors(options):
+            obj, created = await self.verbs.patch(
+                resource, _key(info), content, patch, options, subresource=info.subresource
+            )
         answer = self._rendered(form, resource, obj, 201 if created else 200)
         answer.warnings = options.warnings
         return answer
@@ -211,6 +215,16 @@ class ResourceHandlers:
     ) -> None:
         with contextlib.suppress(NotFound):  # somebody else was faster
             await self.verbs.delete(resource, key, wanted, options)
+
+
+@contextlib.contextmanager
+def _warning_of_errors(options: WriteOptions) -> Iterator[None]:
+    """Who is refused is warned as well."""
+    try:
+        yield
+    except ApiError as error:
+        error.warnings = options.warnings
+        raise
 
 
 def _encoded(form: Form, obj: Tree, code: int = 200) -> Answer:

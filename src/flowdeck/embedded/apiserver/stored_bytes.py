@@ -24,6 +24,8 @@ def is_stored_as_served(resource: Resource) -> bool:
 
 def list_answer(resource: Resource, entries: Sequence[Entry], metadata: Tree) -> Answer:
     """A plain list. Items of built-in kinds carry no kind and apiVersion, as upstream; a long one comes in pieces."""
+    if resource.is_custom:
+        metadata = {"continue": "", **metadata}  # Go's lists of trees do not leave it out
     head = orjson.dumps(
         {"kind": resource.kind.kind + "List", "apiVersion": resource.kind.api_version, "metadata": metadata}
     )

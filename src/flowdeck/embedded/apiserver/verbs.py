@@ -18,6 +18,7 @@ from flowdeck.embedded.apiserver.deletion import DeleteOptions
 from flowdeck.embedded.apiserver.registry import Registry
 from flowdeck.embedded.apiserver.writes import (
     WriteOptions,
+    check_uid,
     check_update,
     decoded,
     empty_metadata,
@@ -113,8 +114,8 @@ class Verbs:
             await self.plugins.validate(request)
             options.warnings.extend(resource.strategy.warnings(obj, None))
             if options.dry_run:
-                if self.store.head(_store_key(resource, key)):
-                    raise already_exists(resource.kind, key.name)
+                if there := self.store.head(_store_key(resource, key)):
+                    raise already_exists(resource.kind, key.name, is_ending=is_being_deleted(there.tree))
                 return obj
             try:
                 return (await self.store.put(_store_key(resource, key), ordered(resource, obj), expected=None)).tree
@@ -133,16 +134,22 @@ class Verbs:
 
     async def update(
         self, resource: Resource, key: ObjectKey, obj: Tree, options: WriteOptions, *, subresource: str = ""
-    ) -> Tree:
-        """Replaces an object, or its status. Raises `NotFound`, `Conflict`, `Invalid`, `Forbidden`."""
+    ) -> tuple[Tree, bool]:
+        """Replaces an object, or its status; says also whether it was created (where the kind allows it).
+
+        Raises `NotFound`, `Conflict`, `Invalid`, `Forbidden`.
+        """
         obj = read_object(resource, key.namespace, key.name, obj, options)
         resource = self._as_stored(resource)
+        if resource.creates_on_update and not subresource and self.store.head(_store_key(resource, key)) is None:
+            check_uid(resource, key, obj, "")
+            return await self._create(resource, obj, options), True
 
         async def build(head: Entry) -> Tree:
             check_update(resource, key, obj, head.tree)
             return copy_of(obj)
 
-        return await self.change(resource, key, build, options, subresource=subresource)
+        return await self.change(resource, key, build, options, subresource=subresource), False
 
     async def change(
         self,
@@ -207,7 +214,8 @@ class Verbs:
             if options.dry_run:
                 return new
             if deletion.is_finished(new):
-                return (await self.store.delete(head.key, expected=head, last=ordered(resource, new))).tree
+                await self.store.delete(head.key, expected=head, last=ordered(resource, new))
+                return new  # at the revision before, as upstream: only watchers are told of the last one
             return (await self._store(resource, head, new)).tree
 
     async def _store(self, resource: Resource, head: Entry, new: Tree) -> Entry:

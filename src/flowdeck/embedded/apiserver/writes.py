@@ -177,13 +177,19 @@ def check_update(resource: Resource, key: ObjectKey, new: Tree, old: Tree) -> No
         raise invalid_object(replace(kind, kind=kind.plural), key.name, [error])
     if revision and not revision.isdigit():
         raise Unclassified(f'strconv.ParseUint: parsing "{revision}": invalid syntax')
-    if meta.get("uid") not in (None, "", old["metadata"]["uid"]):
+    check_uid(resource, key, new, old["metadata"]["uid"])
+
+
+def check_uid(resource: Resource, key: ObjectKey, obj: Tree, uid: str) -> None:
+    """Raises `Conflict` where an object is written that is not the one that is there (`""`: none is)."""
+    kind, sent = resource.kind, obj["metadata"].get("uid")
+    if sent not in (None, "", uid):
         path = "/".join(filter(None, ("/registry", kind.group if resource.is_custom else "", kind.plural, *key)))
         raise conflict(
             kind,
             key.name,
             f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
-            f"failed: UID in precondition: {meta['uid']}, UID in object meta: {old['metadata']['uid']}",
+            f"failed: UID in precondition: {sent}, UID in object meta: {uid}",
         )
 
 

@@ -32,7 +32,7 @@ class ServiceAddresses:
         spec = service["spec"]
         if spec["type"] == "ExternalName":
             return
-        self._families(spec)
+        self._families(service, tuple(spec.get("ipFamilies") or ()))
         self._cluster_ip(service, {})
         if _wants_node_ports(spec):
             self._node_ports(service, {})
@@ -45,18 +45,26 @@ class ServiceAddresses:
                 for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                     spec.pop(name, None)
             return
+        asked = tuple(spec.get("ipFamilies") or ())
         if was["type"] != "ExternalName":
             for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                 if not spec.get(name) and name in was:
                     spec[name] = was[name]
-        self._families(spec)
+        self._families(service, asked)
         self._cluster_ip(service, old)
         if _wants_node_ports(spec):
             self._node_ports(service, old)
         elif _wants_node_ports(was):
             _drop_node_ports(spec, was)
 
-    def _families(self, spec: Tree) -> None:
+    def _families(self, service: Tree, asked: Sequence[str]) -> None:
+        spec = service["spec"]
+        if spec.get("clusterIP") == "None" and not spec.get("selector"):
+            # who writes the endpoints of such a Service himself may have any
+            spec.setdefault("ipFamilyPolicy", "RequireDualStack")
+            spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
+        elif spec.get("ipFamilyPolicy") == "RequireDualStack":
+            raise _one_family(service, asked)
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         spec.setdefault("ipFamilies", ["IPv4"])
 
@@ -137,6 +145,15 @@ class ServiceAddresses:
 
 def _refused(service: Tree, path: str, value: object, why: str) -> Invalid:
     return invalid_object(SERVICE, service["metadata"].get("name") or "", [invalid(path, value, why)])
+
+
+def _one_family(service: Tree, asked: Sequence[str]) -> Invalid:
+    told = "this cluster is not configured for dual-stack services"
+    errors = [invalid("spec.ipFamilyPolicy", "RequireDualStack", told)]
+    for index, family in enumerate(asked):
+        if family == "IPv6":
+            errors.append(invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
+    return invalid_object(SERVICE, service["metadata"].get("name") or "", errors)
 
 
 def _wants_node_ports(spec: Tree) -> bool:

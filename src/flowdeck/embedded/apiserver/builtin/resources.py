@@ -62,6 +62,14 @@ _NEED_REVISIONS = frozenset(
     }
 )  # fmt: skip
 """Source: k8s.io/kubernetes (`AllowUnconditionalUpdate` in pkg/registry/*/strategy.go)."""
+_CREATE_ON_UPDATE = frozenset(
+    {
+        "endpoints", "events", "limitranges", "services", "leases.coordination.k8s.io", "runtimeclasses.node.k8s.io",
+        *(f"{name}.rbac.authorization.k8s.io" for name in ("roles", "rolebindings")),
+        *(f"{name}.rbac.authorization.k8s.io" for name in ("clusterroles", "clusterrolebindings")),
+    }
+)  # fmt: skip
+"""Source: k8s.io/kubernetes (`AllowCreateOnUpdate` in pkg/registry/*/strategy.go)."""
 _STORAGE_VERSIONS = {"horizontalpodautoscalers.autoscaling": "v2"}
 
 
@@ -117,6 +125,7 @@ def _resource(
         deprecation=_DEPRECATIONS.get(kind.resource, ""),
         selectable_fields=SELECTABLE_FIELDS.get(kind.resource, ()),
         needs_revision=kind.resource in _NEED_REVISIONS,
+        creates_on_update=kind.resource in _CREATE_ON_UPDATE,
         virtual=handlers.get(kind.resource),
     )
 

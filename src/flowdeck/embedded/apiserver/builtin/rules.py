@@ -101,6 +101,7 @@ _CORE = {
         validate=pod_rules.validate_pod,
         validate_create=pod_rules.validate_new_pod,
         validate_update=pod_rules.validate_pod_update,
+        validates_first=True,
         warnings=pod_rules.pod_warnings,
         on_create=set_pod_status,
         on_status=complete_pod_status,

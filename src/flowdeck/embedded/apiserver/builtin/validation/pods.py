@@ -5,6 +5,8 @@
 Source: k8s.io/kubernetes (pkg/apis/core/validation/validation.go).
 """
 
+from collections.abc import Iterator
+
 from flowdeck.embedded.apiserver.builtin.validation.containers import validate_containers
 from flowdeck.embedded.apiserver.builtin.validation.metadata import validate_annotations, validate_labels
 from flowdeck.embedded.apiserver.builtin.validation.single_values import (
@@ -279,6 +281,7 @@ def spec_warnings(spec: Tree, path: str, holder: Tree) -> list[str]:
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field) or ()):
             told += _duplicate_env(container, f"{path}.{field}[{index}]")
+    told += _equal_ports(spec, path)
     for volume_index, volume in enumerate(spec.get("volumes") or ()):
         if "gitRepo" in volume:
             told.append(
@@ -290,6 +293,42 @@ def spec_warnings(spec: Tree, path: str, holder: Tree) -> list[str]:
             '"seccompProfile" field instead'
         )
     return told
+
+
+def _equal_ports(spec: Tree, path: str) -> list[str]:
+    """Ports that several containers name, or one names twice."""
+    told: list[str] = []
+    seen: dict[tuple[object, object], list[tuple[str, Tree]]] = {}
+    for at, port in _ports(spec, path):
+        others = seen.setdefault((port.get("containerPort"), port.get("protocol")), [])
+        told += [f"{at}: {why} port definition with {other}" for other, its in others if (why := _overlap(port, its))]
+        others.append((at, port))
+    named: dict[str, str] = {}
+    for at, port in _ports(spec, path):
+        name = port.get("name")
+        if name and (first := named.setdefault(name, at)) != at:
+            told.append(
+                f'{at}: duplicate port name "{name}" with {first}, services and probes that select ports by name will '
+                f"use {first}"
+            )
+    return told
+
+
+def _ports(spec: Tree, path: str) -> Iterator[tuple[str, Tree]]:
+    for field in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(field) or ()):
+            for number, port in enumerate(container.get("ports") or ()):
+                yield f"{path}.{field}[{index}].ports[{number}]", port
+
+
+def _overlap(port: Tree, other: Tree) -> str:
+    """How two equal ports of containers stand to each other on the host; `""`: apart."""
+    host, host_port, its_host, its_port = (each.get(name) for each in (port, other) for name in ("hostIP", "hostPort"))
+    if (host or "", host_port or 0) == (its_host or "", its_port or 0):
+        return "duplicate"
+    if not host_port or not its_port:
+        return "overlapping"
+    return "dangerously ambiguous" if host_port == its_port and bool(host) != bool(its_host) else ""
 
 
 def _duplicate_env(container: Tree, path: str) -> list[str]:

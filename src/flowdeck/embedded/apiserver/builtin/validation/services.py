@@ -4,6 +4,7 @@ Source: k8s.io/kubernetes (pkg/apis/core/validation, pkg/apis/discovery/validati
 """
 
 import ipaddress
+from collections.abc import Sequence
 
 from flowdeck.embedded.apiserver.builtin.validation.metadata import validate_labels
 from flowdeck.embedded.apiserver.builtin.validation.single_values import (
@@ -78,7 +79,6 @@ def validate_service(service: Tree) -> Errors:
 def _ports(spec: Tree, kind: str, is_headless: bool) -> Errors:
     errors: Errors = []
     names: set[str] = set()
-    pairs: set[tuple[object, object]] = set()
     ports = spec.get("ports") or []
     for index, port in enumerate(ports):
         path, name, number, protocol = (
@@ -99,11 +99,21 @@ def _ports(spec: Tree, kind: str, is_headless: bool) -> Errors:
         target = port.get("targetPort")
         if target is not None and kind != "ExternalName":
             errors += port_reference(target, f"{path}.targetPort")
-        if port.get("nodePort") and kind not in ("NodePort", "LoadBalancer"):
-            errors.append(forbidden(f"{path}.nodePort", f"may not be used when `type` is '{kind}'"))
+    if kind not in ("NodePort", "LoadBalancer"):
+        told = f"may not be used when `type` is '{kind}'"
+        wrong = (index for index, port in enumerate(ports) if port.get("nodePort"))
+        errors += [forbidden(f"spec.ports[{index}].nodePort", told) for index in wrong]
+    return errors + _equal_ports(ports)
+
+
+def _equal_ports(ports: Sequence[Tree]) -> Errors:
+    errors: Errors = []
+    pairs: set[tuple[object, object]] = set()
+    for index, port in enumerate(ports):
+        protocol, number = port.get("protocol"), port.get("port", 0)
         if (protocol, number) in pairs:
             found = {"Name": "", "Protocol": protocol, "AppProtocol": None, "Port": number}
-            errors.append(duplicate(path, {**found, "TargetPort": 0, "NodePort": 0}))
+            errors.append(duplicate(f"spec.ports[{index}]", {**found, "TargetPort": 0, "NodePort": 0}))
         pairs.add((protocol, number))
     return errors
 
