@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from flowdeck.components.pipelines.api.task_details import attempt_id
+from flowdeck.components.pipelines.engine.launch import attempt_root
 from flowdeck.components.pipelines.engine.records import Artifacts, IoType, TaskRecord
 from flowdeck.components.pipelines.engine.states import State
 from flowdeck.components.pipelines.engine.task_run import Attempt
@@ -74,6 +75,17 @@ async def test_what_is_not_there_is_told(served: Served, record: TaskRecord, nod
     assert (answer.status_code, answer.json()["code"]) == (404, 5)
     assert words in answer.json()["message"]
     assert "not found" in answer.json()["message"]
+
+
+async def test_the_log_of_a_pod_that_is_gone_was_kept(served: Served, record: TaskRecord) -> None:
+    run = await served.database.read(lambda connection: runs.get(connection, record.run))
+    root = attempt_root(run.for_engine, "tried", "train", "root.train", 1)
+    await served.ctx.stores.artifacts.put(f"{root}/executor-logs", b"epoch 1")
+    url = f"http://pipelines/apis/v1alpha1/runs/{record.run}/nodes"
+    async with served.client() as api:
+        kept = await api.get(f"{url}/pod-1/log")
+        assert (kept.text, kept.headers["content-type"]) == ("epoch 1", "text/plain; charset=utf-8")
+        assert (await api.get(f"{url}/pod-2/log")).status_code == 404
 
 
 async def test_log_clients_get_errors_of_their_own_form(served: Served, record: TaskRecord) -> None:

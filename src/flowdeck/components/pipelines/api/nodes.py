@@ -6,7 +6,7 @@ Source: kubeflow/pipelines (backend/api/v2beta1/run.proto, backend/src/apiserver
 """
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -20,9 +20,14 @@ from flowdeck.components.pipelines.api.messages import reply
 from flowdeck.components.pipelines.api.plain_errors import with_plain_errors
 from flowdeck.components.pipelines.api.task_details import attempt_id
 from flowdeck.components.pipelines.api.tenancy import Tenancy
+from flowdeck.components.pipelines.engine.launch import attempt_root
 from flowdeck.components.pipelines.engine.records import TaskRecord
+from flowdeck.components.pipelines.engine.task_run import Attempt
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.runner.pods import MAIN
+from flowdeck.components.pipelines.runner.task_pods import LOG
 from flowdeck.components.pipelines.store import runs
+from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import ObjectKey
@@ -52,18 +57,25 @@ class Nodes:
         ]
 
     async def log(self, request: Request) -> Response:
-        """`?follow=true` goes on until the program ends."""
-        pod = await self._pod(request)
+        """`?follow=true` goes on until the program ends. Of a pod that is gone: what was kept of it."""
+        node = await self._node(request)
         query = {"container": MAIN}
         if request.query_params.get("follow") == "true":
             query["follow"] = "true"
-        async with AsyncExitStack() as stack:
-            pieces = await stack.enter_async_context(self.client.stream(POD.url(pod, subresource="log"), query=query))
-            return StreamingResponse(_until_the_end(pieces, stack.pop_all()), media_type="text/plain")
+        attempt = node.attempt
+        if attempt is None:
+            raise NotFound(f"ResourceNotFoundError: task {node.record.name} had no pod: its log was not found.")
+        path = POD.url(ObjectKey(node.run.namespace, attempt.pod), subresource="log")
+        try:
+            async with AsyncExitStack() as stack:
+                pieces = await stack.enter_async_context(self.client.stream(path, query=query))
+                return StreamingResponse(_until_the_end(pieces, stack.pop_all()), media_type="text/plain")
+        except NotFound:
+            return Response(await self._kept_log(node, attempt), media_type="text/plain")
 
     async def read(self, request: Request) -> Response:
         """`artifact_name` is the key of an output; the first artifact of several."""
-        record, _ = await self._node(request)
+        record = (await self._node(request)).record
         name = request.path_params["artifact_name"]
         found = next((each.artifacts for each in record.output_artifacts if each.key == name), None)
         if not found:
@@ -78,33 +90,46 @@ class Nodes:
 
     # ----------------------------------------------------------------------------------------------------------
 
-    async def _pod(self, request: Request) -> ObjectKey:
-        """The last one of a task, or that of an attempt. Raises `NotFound`."""
-        record, pod = await self._node(request)
-        if not pod:
-            raise NotFound(f"ResourceNotFoundError: task {record.name} had no pod, so its log was not found.")
-        return ObjectKey(await self._namespace_of(request), pod)
+    async def _kept_log(self, node: "Node", attempt: Attempt) -> bytes:
+        """Raises `NotFound`."""
+        run, record = node.run, node.record
+        root = attempt_root(run.for_engine, node.pipeline, record.name, record.label, attempt.number)
+        query = run.for_engine.pipeline_root.partition("?")[2]
+        home = await Homes(client=self.client, artifacts=self.contents).home(run.namespace, f"{root}?{query}")
+        return await home.get(LOG)
 
-    async def _node(self, request: Request) -> tuple[TaskRecord, str]:
-        """The task, and the pod that is meant, `""` where it had none. Raises `NotFound`."""
+    async def _node(self, request: Request) -> "Node":
+        """Raises `NotFound`."""
         run_id, node_id = str(request.path_params["run_id"]), str(request.path_params["node_id"])
-        for record in await self.database.read(lambda connection: _tasks(connection, run_id)):
-            pods = [attempt.pod for attempt in record.attempts if attempt.pod]
-            if node_id == record.id:
-                return record, pods[-1] if pods else ""
-            for attempt in record.attempts:
-                if attempt.pod and node_id in (attempt.pod, attempt_id(record, attempt)):
-                    return record, attempt.pod
-        raise NotFound(f"ResourceNotFoundError: Node {node_id} of run {run_id} not found.")
+        return await self.database.read(lambda connection: _found(connection, run_id, node_id))
 
     async def _namespace_of(self, request: Request) -> str:
         run_id = str(request.path_params["run_id"])
         return (await self.database.read(lambda connection: runs.get(connection, run_id))).namespace
 
 
-def _tasks(connection: Connection, run_id: str) -> Sequence[TaskRecord]:
-    runs.get(connection, run_id)
-    return runs.tasks(connection, run_id)
+@dataclass(frozen=True)
+class Node:
+    """A task, and one of its attempts that had a pod: the one that is meant, else the last."""
+
+    run: Run
+    pipeline: str
+    record: TaskRecord
+    attempt: Attempt | None
+
+
+def _found(connection: Connection, run_id: str, node_id: str) -> Node:
+    """Raises `NotFound`."""
+    run = runs.get(connection, run_id)
+    pipeline = runs.document(connection, run.document).name
+    for record in runs.tasks(connection, run_id):
+        attempts = [attempt for attempt in record.attempts if attempt.pod]
+        if node_id == record.id:
+            return Node(run, pipeline, record, attempts[-1] if attempts else None)
+        for attempt in attempts:
+            if node_id in (attempt.pod, attempt_id(record, attempt)):
+                return Node(run, pipeline, record, attempt)
+    raise NotFound(f"ResourceNotFoundError: Node {node_id} of run {run_id} not found.")
 
 
 async def _until_the_end(pieces: AsyncIterator[bytes], stream: AsyncExitStack) -> AsyncIterator[bytes]:

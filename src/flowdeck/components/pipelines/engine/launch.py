@@ -161,9 +161,13 @@ def delete_pvc(task: TaskRun, cause: str) -> DeletePvc:
     return DeletePvc(cause=cause, task=task.id, attempt=task.attempt, name=name)
 
 
+def attempt_root(run: Run, pipeline: str, name: str, label: str, attempt: int) -> str:
+    """The URI of the folder of an attempt of a task."""
+    return task_root(run.pipeline_root, pipeline, run.id, name, stable_id(run.id, f"{label}#{attempt}"))
+
+
 def _root(run: Run, plan: Plan, task: TaskRun) -> str:
-    unique = stable_id(run.id, f"{task.label}#{task.attempt}")
-    return task_root(run.pipeline_root, plan.name, run.id, task.task.name, unique)
+    return attempt_root(run, plan.name, task.task.name, task.label, task.attempt)
 
 
 def _executor_input(run: Run, plan: Plan, task: TaskRun, body: Container) -> Tree:
