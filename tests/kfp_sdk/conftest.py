@@ -20,7 +20,7 @@ KFP = ("kfp==2.17.3", "kfp-kubernetes==2.17.3", "pip")
 """With pip, which the `kfp.local` runner wants."""
 INSTEAD = ("certifi>=2024", "requests>=2.32")
 """Newest versions that the SDK pins, and that an index may not have yet."""
-RUN_TIMEOUT_S = 300
+RUN_TIMEOUT_S = 600
 HERE = Path(__file__).parent
 
 Run = Callable[..., str]
