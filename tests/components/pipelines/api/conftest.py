@@ -11,6 +11,7 @@ from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.components.pipelines import admission
 from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
 from flowdeck.components.pipelines.api.cache import CacheRoutes
+from flowdeck.components.pipelines.api.comparisons import Comparisons
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.pipelines import Pipelines
 from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
@@ -79,6 +80,7 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
         ).routes(),
         *Tasks(database=database, tenancy=tenancy).routes(),
         *CacheRoutes(database=database, tenancy=tenancy).routes(),
+        *Comparisons(database=database, tenancy=tenancy).routes(),
         *ArtifactRoutes(
             database=database, contents=contents_of(database), tenancy=tenancy, clock=world.clock, door=door
         ).routes(),

@@ -140,7 +140,8 @@ class Runs:
         return reply(await self.database.read(read))
 
     async def list(self, request: Request) -> Response:
-        query = list_query(request.query_params, sort_keys=KEYS, parse=lambda text: predicates_of(text, KEYS))
+        sort_keys = (*KEYS, runs.METRIC)
+        query = list_query(request.query_params, sort_keys=sort_keys, parse=lambda text: predicates_of(text, KEYS))
         experiment_id = request.query_params.get("experiment_id", "")
         namespace = self.tenancy.own(await self._namespace_of_list(request))
         if _is_full(request):

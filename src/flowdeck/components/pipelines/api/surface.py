@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
 from flowdeck.components.pipelines.api.cache import CacheRoutes
+from flowdeck.components.pipelines.api.comparisons import Comparisons
 from flowdeck.components.pipelines.api.experiments import Experiments
 from flowdeck.components.pipelines.api.health import Health
 from flowdeck.components.pipelines.api.nodes import Nodes
@@ -118,4 +119,5 @@ class Parts:
             *artifacts.routes(),
             *Tasks(database=database, tenancy=tenancy).routes(),
             *CacheRoutes(database=database, tenancy=tenancy).routes(),
+            *Comparisons(database=database, tenancy=tenancy).routes(),
         ]

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, select, update
 
 from flowdeck.components.pipelines.engine.records import Artifacts, TaskRecord
 from flowdeck.components.pipelines.plan.types import TaskType
-from flowdeck.components.pipelines.store.tables import ARTIFACTS, LINKS
+from flowdeck.components.pipelines.store.tables import ARTIFACTS, LINKS, RUNS
 from flowdeck.components.pipelines.values.artifacts import Artifact as Handed
 from flowdeck.kube.errors import AlreadyExists, NotFound
 from flowdeck.sql.listing import Listed, page
@@ -22,6 +22,7 @@ from flowdeck.web.listing import ListQuery, Page
 
 METRICS: Final = "system.Metrics"
 METRIC: Final = "Metric"
+LOWEST: Final = -1.7e308
 TYPES: Final = {
     "system.Artifact": "Artifact",
     "system.Model": "Model",
@@ -225,6 +226,13 @@ def get(connection: Connection, id: str) -> Artifact:
     if found is None:
         raise NotFound(f"ResourceNotFoundError: Artifact {id} not found.")
     return found
+
+
+def metric_of_runs(name: str) -> ColumnElement[float]:
+    """For statements about runs: the largest number that each has for a metric, the lowest of all where it has none."""
+    numbers = func.coalesce(func.max(_A.number_value), LOWEST)
+    here = (_A.run_id == RUNS.c.id, _A.name == name, _A.number_value.is_not(None))
+    return select(numbers).where(*here).correlate(RUNS).scalar_subquery()
 
 
 def with_uri(connection: Connection, namespace: str, uri: str, type: str) -> Artifact | None:

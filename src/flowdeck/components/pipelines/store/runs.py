@@ -102,6 +102,10 @@ LISTED = Listed(
 )
 
 
+METRIC = "metric:"
+"""How sort keys begin that name a metric."""
+
+
 # ---- documents ---------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +164,14 @@ def listed(connection: Connection, query: ListQuery, *, namespace: str, experime
     rows = select(RUNS).where(_C.namespace == namespace)
     if experiment_id:
         rows = rows.where(_C.experiment_id == experiment_id)
-    return page(connection, rows, LISTED, query, made)
+    return page(connection, rows, _listed_by(query.sort), query, made)
+
+
+def _listed_by(sort: str) -> Listed:
+    """`metric:accuracy` as well."""
+    if not sort.startswith(METRIC):
+        return LISTED
+    return Listed(_C.id, {**LISTED.columns, sort: artifacts.metric_of_runs(sort.removeprefix(METRIC))})
 
 
 def at_work(connection: Connection) -> dict[ObjectKey, bool]:
