@@ -97,12 +97,12 @@ class Site:
     folder: Path
     client: HttpClient
     ports: dict[str, list[int]] = field(default_factory=dict)
-    """By replica: webhooks, health, progress."""
+    """By replica: webhooks, health, progress, pipelines."""
     leader_settings: Tree = field(default_factory=lambda: dict(LEADER))
 
     def start(self, replica: str) -> None:
         """Starts a replica (again)."""
-        webhooks, health, progress = self.ports[replica]
+        webhooks, health, progress, pipelines = self.ports[replica]
         settings = {
             "host": "127.0.0.1",
             "names": ["localhost"],
@@ -110,6 +110,7 @@ class Site:
             "health_port": health,
             "leader": self.leader_settings,
             "training": {"progress_host": "127.0.0.1", "progress_port": progress},
+            "pipelines": {"host": "127.0.0.1", "port": pipelines},
         }
         file = self.folder / f"{replica}.yaml"
         file.write_text(json.dumps(settings))
@@ -221,7 +222,7 @@ def a_job(name: str = "node", step: str = "trainer", *, runs_s: float = 1, ends_
 def installed(cluster: RealCluster, folder: Path, replicas: Sequence[str] = ("left", "right")) -> Iterator[Site]:
     """The platform on a cluster; nothing runs yet but the node, where there is one."""
     flowdeck(cluster, "install", "--timeout", "0")
-    site = Site(cluster, folder, cluster.client(), {name: free_ports(3) for name in replicas})
+    site = Site(cluster, folder, cluster.client(), {name: free_ports(4) for name in replicas})
     front = Front([ports[0] for ports in site.ports.values()])
     asyncio.run(_prepare(site, front.port))
     try:
