@@ -195,7 +195,7 @@ async def the_certificate_is_renewed(site: Site) -> None:
 
 
 def roles(*disabled: str) -> list[Tree]:
-    """What the ServiceAccount is bound to, were these components left out: pipelines need a database, and none is here."""
+    """What the ServiceAccount is bound to, were these components left out (pipelines need a database: none is here)."""
     objects = Manifests(settings=ClusterSettings(disabled=frozenset(disabled))).all()
     return [o for o in objects if o["kind"] in ("Role", "ClusterRole") and o["metadata"]["name"] == "flowdeck"]
 
