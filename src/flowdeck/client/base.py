@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 
@@ -43,6 +43,40 @@ class WatchEvent:
     object: Tree
 
 
+class Selection(TypedDict, total=False):
+    """Which objects of a kind: those that all that is said holds for."""
+
+    namespace: str
+    """`""`: of all namespaces."""
+    labels: str
+    """A selector in its text form: `app=web,tier!=cache`."""
+    fields: str
+    """`spec.nodeName=n1`."""
+
+
+class Page(Selection, total=False):
+    """Which part of a list."""
+
+    limit: int
+    """Objects at most; 0: all."""
+    continue_token: str
+    """Of the page before."""
+
+
+class Deletion(TypedDict, total=False):
+    """How an object is deleted."""
+
+    propagation: Propagation | None
+    """What becomes of its dependents; None: as the kind has it."""
+    uid: str
+    """Only the object with that uid, else `Conflict`."""
+    resource_version: str
+    """Only the object at that revision, else `Conflict`."""
+    grace_period_s: int | None
+    missing_ok: bool
+    """No `NotFound` where there is none."""
+
+
 class Reader(Protocol):
     """Reads objects."""
 
@@ -54,17 +88,8 @@ class Reader(Protocol):
         """The object, or None where there is none."""
         ...
 
-    async def list(
-        self,
-        kind: Kind,
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-    ) -> ObjectList:
-        """The objects of a namespace, or of all when it is `""`, that match both selectors (text forms)."""
+    async def list(self, kind: Kind, **which: Unpack[Page]) -> ObjectList:
+        """The objects of a kind that are wanted."""
         ...
 
     async def owned(self, kind: Kind, owner: Tree) -> Sequence[Tree]:
@@ -72,13 +97,7 @@ class Reader(Protocol):
         ...
 
     def watch(
-        self,
-        kind: Kind,
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        resource_version: str,
+        self, kind: Kind, *, resource_version: str, **which: Unpack[Selection]
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
         """Changes after a revision, as they happen; ends quietly when the server ends it.
 
@@ -118,31 +137,12 @@ class Writer(Protocol):
         """Server-side apply: makes the fields in `obj` ours and as given; creates the object when it is missing."""
         ...
 
-    async def delete(
-        self,
-        kind: Kind,
-        key: ObjectKey,
-        *,
-        propagation: Propagation | None = None,
-        uid: str = "",
-        resource_version: str = "",
-        grace_period_s: int | None = None,
-        missing_ok: bool = False,
-    ) -> Tree | None:
-        """Deletes an object, only the one with that uid / resourceVersion when given (else `Conflict`).
-
-        Gives the object as it stays (marked, while it has finalizers or grace), None when it is gone.
-        """
+    async def delete(self, kind: Kind, key: ObjectKey, **how: Unpack[Deletion]) -> Tree | None:
+        """The object as it stays (marked, while it has finalizers or grace), None when it is gone."""
         ...
 
     async def delete_all(
-        self,
-        kind: Kind,
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        propagation: Propagation | None = None,
+        self, kind: Kind, *, propagation: Propagation | None = None, **which: Unpack[Selection]
     ) -> None:
         """DELETE on a collection."""
         ...

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
-from flowdeck.client.base import Client, ObjectList, PatchType, Propagation, WatchEvent
+from flowdeck.client.base import Client, Deletion, ObjectList, Page, PatchType, Propagation, Selection, WatchEvent
 from flowdeck.controller.informer import Informer, Informers
 from flowdeck.kube.errors import not_found
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of, uid_of
@@ -80,23 +80,13 @@ class CachedClient:
         cache = await self._cache(kind)
         return await self._ask("get", kind).find(kind, key) if cache is None else cache.find(key)
 
-    async def list(
-        self,
-        kind: Kind,
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-    ) -> ObjectList:
+    async def list(self, kind: Kind, **which: Unpack[Page]) -> ObjectList:
         cache = await self._cache(kind)
-        if cache is None or limit or continue_token:
-            return await self._ask("list", kind).list(
-                kind, namespace=namespace, labels=labels, fields=fields, limit=limit, continue_token=continue_token
-            )
-        selector, field_selector = parse_label_selector(labels), parse_field_selector(fields)
-        items = _candidates(cache, namespace, selector, field_selector)
+        if cache is None or which.get("limit") or which.get("continue_token"):
+            return await self._ask("list", kind).list(kind, **which)
+        selector = parse_label_selector(which.get("labels", ""))
+        field_selector = parse_field_selector(which.get("fields", ""))
+        items = _candidates(cache, which.get("namespace", ""), selector, field_selector)
         if not selector.is_everything:
             items = [obj for obj in items if selector.matches(labels_of(obj))]
         if field_selector.terms:
@@ -108,11 +98,9 @@ class CachedClient:
         return await self._ask("list", kind).owned(kind, owner) if cache is None else cache.owned(uid_of(owner))
 
     def watch(
-        self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "", resource_version: str
+        self, kind: Kind, *, resource_version: str, **which: Unpack[Selection]
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
-        return self._ask("watch", kind).watch(
-            kind, namespace=namespace, labels=labels, fields=fields, resource_version=resource_version
-        )
+        return self._ask("watch", kind).watch(kind, resource_version=resource_version, **which)
 
     # ---- Writer, StatusWriter -------------------------------------------------------------------------------------
 
@@ -146,42 +134,17 @@ class CachedClient:
         server = self._ask("apply", kind, subresource)
         return self._note(kind, await server.apply(kind, obj, manager=manager, force=force, subresource=subresource))
 
-    async def delete(
-        self,
-        kind: Kind,
-        key: ObjectKey,
-        *,
-        propagation: Propagation | None = None,
-        uid: str = "",
-        resource_version: str = "",
-        grace_period_s: int | None = None,
-        missing_ok: bool = False,
-    ) -> Tree | None:
+    async def delete(self, kind: Kind, key: ObjectKey, **how: Unpack[Deletion]) -> Tree | None:
         known = await self._shown(kind, key)
-        left = await self._ask("delete", kind).delete(
-            kind,
-            key,
-            propagation=propagation,
-            uid=uid,
-            resource_version=resource_version,
-            grace_period_s=grace_period_s,
-            missing_ok=missing_ok,
-        )
+        left = await self._ask("delete", kind).delete(kind, key, **how)
         self._note_left(kind, known, left)
         return left
 
     async def delete_all(
-        self,
-        kind: Kind,
-        *,
-        namespace: str = "",
-        labels: str = "",
-        fields: str = "",
-        propagation: Propagation | None = None,
+        self, kind: Kind, *, propagation: Propagation | None = None, **which: Unpack[Selection]
     ) -> None:
-        known = await self.list(kind, namespace=namespace, labels=labels, fields=fields)
-        server = self._ask("deletecollection", kind)
-        await server.delete_all(kind, namespace=namespace, labels=labels, fields=fields, propagation=propagation)
+        known = await self.list(kind, **which)
+        await self._ask("deletecollection", kind).delete_all(kind, propagation=propagation, **which)
         await self._note_effect(kind, known.items)
 
     async def update_status(self, kind: Kind, obj: Tree) -> Tree:
