@@ -158,6 +158,10 @@ def test_the_log_of_a_pod_that_cannot_start_says_why(
     assert why in run("logs", "stuck", *data, *namespace, code=1)
 
 
+def test_nothing_is_installed_on_a_platform_that_has_it_all(flowdeck: RunningPlatform) -> None:
+    assert "runs training already" in run("install", "--kubeconfig", str(flowdeck.kubeconfig), code=1)
+
+
 def test_a_folder_in_use_is_refused(flowdeck: RunningPlatform, data: list[str]) -> None:
     told = run("up", "--port", "0", "--detach", *data, code=1)
     assert f"a platform is running on {flowdeck.data} already" in told

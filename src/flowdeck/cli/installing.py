@@ -171,6 +171,11 @@ async def _look(client: "HttpClient") -> "Found":
             "upstream's Trainer runs on this cluster, and would work on the same TrainJobs: "
             f"stop it first ({stop}); its TrainJobs are taken over as they are"
         )
+    if found.has_embedded_trainer:
+        raise Refusal(
+            "this is an embedded platform (flowdeck up), which runs training already: name a cluster with --kubeconfig "
+            "or --context, or start it with `flowdeck up --disable training --disable jobset --disable pipelines`"
+        )
     if found.kubernetes < OLDEST:
         shown, oldest = (".".join(map(str, version)) for version in (found.kubernetes, OLDEST))
         typer.echo(f"warning: this is Kubernetes {shown}; Flowdeck is made for {oldest} and newer", err=True)

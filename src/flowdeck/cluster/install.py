@@ -59,6 +59,8 @@ class Found:
     """Whether JobSet's definition is there and not ours: its controller is used."""
     has_upstream_trainer: bool
     """Whether upstream's Trainer runs: two controllers would work on the same TrainJobs."""
+    has_embedded_trainer: bool = False
+    """Whether it is an embedded platform that runs training itself."""
 
 
 async def look(client: Client) -> Found:
@@ -74,7 +76,16 @@ async def look(client: Client) -> Found:
         settings=None if config is None else read_settings(config["data"][names.SETTINGS_FILE]),
         has_own_job_sets=job_sets is not None and not is_ours(job_sets),
         has_upstream_trainer=bool(get_in(upstream, "spec", "replicas")),
+        has_embedded_trainer=version["gitVersion"].endswith("+flowdeck") and await _shows_trainers_metrics(client),
     )
+
+
+async def _shows_trainers_metrics(client: Client) -> bool:
+    """Its objects would tell nothing: they stay in the store when a platform is started without the component."""
+    try:
+        return b"kubeflow_trainer_trainjobs" in await client.raw("GET", "/metrics")
+    except NotFound:
+        return False
 
 
 def fitted(settings: ClusterSettings, found: Found) -> ClusterSettings:
