@@ -4,6 +4,7 @@ import sys
 import time
 
 import kfp
+import kfp_server_api
 from kfp import dsl
 
 PROGRAM = (
@@ -135,6 +136,60 @@ def deletion() -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the pod of a deleted run goes on")
+
+
+def a_token() -> None:
+    """Straight to the server's port: nobody without a token, an account with one made for pipelines."""
+    import kubernetes
+
+    kubernetes.config.load_kube_config()
+    core = kubernetes.client.CoreV1Api()
+    subset = core.read_namespaced_endpoints("ml-pipeline", "kubeflow").subsets[0]
+    host = f"http://{subset.addresses[0].ip}:{subset.ports[0].port}"
+
+    def token(*audiences: str) -> str:
+        spec = kubernetes.client.V1TokenRequestSpec(audiences=list(audiences))
+        request = kubernetes.client.AuthenticationV1TokenRequest(spec=spec)
+        return core.create_namespaced_service_account_token("pipeline-runner", "kubeflow", request).status.token
+
+    def status_with(token: str | None) -> int:
+        try:
+            kfp.Client(host=host, existing_token=token).list_runs()
+        except kfp_server_api.ApiException as error:
+            return error.status
+        return 200
+
+    for refused in (None, "nonsense", token("https://kubernetes.default.svc.cluster.local")):
+        assert status_with(refused) == 401
+    client = kfp.Client(host=host, existing_token=token("pipelines.kubeflow.org"))
+    result = client.create_run_from_pipeline_func(printing_pipeline, experiment_name="by token")
+    assert result.wait_for_run_completion(timeout=60).state == "SUCCEEDED"
+
+
+FINDS = (
+    "import json, os, sys, urllib.request;"
+    "url = 'http://ml-pipeline:8888/apis/v2beta1/healthz';"
+    "os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True);"
+    "open(sys.argv[1], 'w').write(json.load(urllib.request.urlopen(url, timeout=20))['pipeline_store'])"
+)
+
+
+@dsl.container_component
+def finds(store: dsl.OutputPath(str)):
+    return dsl.ContainerSpec(image="python:3.11", command=["python3", "-c", FINDS], args=[store])
+
+
+@dsl.pipeline(name="finds")
+def finding_pipeline() -> str:
+    return finds().outputs["store"]
+
+
+def from_a_pod() -> None:
+    """A step finds the server by the name that upstream's steps use."""
+    client = kfp.Client()
+    result = client.create_run_from_pipeline_func(finding_pipeline, enable_caching=False)
+    run = result.wait_for_run_completion(timeout=60)
+    assert run.state == "SUCCEEDED", run.error
 
 
 if __name__ == "__main__":
