@@ -105,8 +105,9 @@ async def test_each_scalar_of_metrics_is_an_artifact_of_its_own(store: Database)
     query = ListQuery(5, "number_value", descending=True)
     page = await store.read(partial(artifacts.listed, namespace="team", query=query))
     assert [each.number_value for each in page.items] == [3.0, 0.95, None]
+    assert len(await links(store, type="OUTPUT")) == 3
     await store.write(partial(artifacts.remove, id="m"))
-    assert await names(store) == []
+    assert (await names(store), await links(store)) == ([], [])
 
 
 async def test_an_imported_artifact_is_not_ours_and_dags_hand_on_what_was_made_inside(store: Database) -> None:

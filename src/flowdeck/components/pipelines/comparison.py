@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.states import State
-from flowdeck.components.pipelines.store.artifacts import Artifact
+from flowdeck.components.pipelines.plan.types import TaskType
+from flowdeck.components.pipelines.store.artifacts import scalars_of
 from flowdeck.components.pipelines.store.experiments import NEVER
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.kube.objects import Tree
@@ -23,8 +24,6 @@ class Compared:
     run: Run
     document: Tree
     tasks: Sequence[TaskRecord]
-    artifacts: Sequence[Artifact]
-    """Those that it made."""
 
 
 def compare(found: Sequence[Compared]) -> Tree:
@@ -34,7 +33,7 @@ def compare(found: Sequence[Compared]) -> Tree:
     return {
         "runs": [_summary(each.run) for each in found],
         "parameters": _rows([each.run.for_engine.parameters for each in found], "name"),
-        "metrics": _rows([_metrics(each) for each in found], "name"),
+        "metrics": _rows([_metrics(each.tasks) for each in found], "name"),
         "tasks": _tasks(found),
         "documents": {
             "equal": not changed,
@@ -68,13 +67,15 @@ def _row(key: str, name: str, values: list[Any]) -> Tree:
     return {key: name, "values": values, "differs": any(value != values[0] for value in values[1:])}
 
 
-def _metrics(compared: Compared) -> dict[str, float]:
-    """By the place of the task, and the metric's name: `root.train/accuracy`."""
-    labels = {record.id: record.label for record in compared.tasks}
+def _metrics(tasks: Sequence[TaskRecord]) -> dict[str, float]:
+    """By the place of the task, and the metric's name: `root.train/accuracy`; of cached tasks, too."""
     return {
-        f"{labels.get(each.task_id, each.task_id)}/{each.name}": each.number_value
-        for each in compared.artifacts
-        if each.number_value is not None
+        f"{record.label}/{name}": value
+        for record in tasks
+        if record.type is TaskType.RUNTIME
+        for output in record.output_artifacts
+        for artifact in output.artifacts
+        for name, value in scalars_of(artifact).items()
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from flowdeck.components.pipelines.engine.records import Artifacts, IoType
 from flowdeck.components.pipelines.engine.states import RunStatus, State
@@ -110,6 +111,11 @@ async def test_runs_are_sorted_by_a_metric_and_those_without_it_are_last(
             break
         params = {"page_token": page["next_page_token"], "page_size": "1"}
     assert seen == ["two", "one", "three", "none"]
+    cached = Artifact(id="score-two", uri="", type=ArtifactType("system.Metrics"), metadata={"accuracy": 0.75})
+    record = a_record("three", "test", State.CACHED, output_artifacts=[Artifacts("score", [cached], IoType.OUTPUT)])
+    await database.write(lambda connection: runs.keep_tasks(connection, [structs.replace(record, id="three-test")]))
+    best = (await api.get("/runs", params={"sort_by": "metric:accuracy desc"})).json()["runs"]
+    assert {run["display_name"] for run in best[:2]} == {"two", "three"}, "what was cached counts"
     wanted = '{"predicates": [{"operation": "EQUALS", "key": "metric:accuracy", "int_value": 1}]}'
     assert (await api.get("/runs", params={"filter": wanted})).status_code == 400
 

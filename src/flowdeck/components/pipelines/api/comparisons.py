@@ -10,7 +10,7 @@ from starlette.responses import Response
 from flowdeck.components.pipelines.api.messages import reply
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.comparison import Compared, compare
-from flowdeck.components.pipelines.store import artifacts, runs
+from flowdeck.components.pipelines.store import runs
 from flowdeck.kube.errors import BadRequest
 from flowdeck.sql.database import Database
 from flowdeck.web.routing import Needs, Route
@@ -63,5 +63,4 @@ def _compared(connection: Connection, id: str) -> Compared:
         run=run,
         document=runs.document(connection, run.document).wire,
         tasks=runs.tasks(connection, id),
-        artifacts=artifacts.of_run(connection, id),
     )

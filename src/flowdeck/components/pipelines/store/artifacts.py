@@ -163,12 +163,17 @@ def _made_by(namespace: str, record: TaskRecord) -> Iterator[Artifact]:
 
 
 def _scalars(whole: Artifact, handed: Handed) -> Iterator[Artifact]:
+    alone = replace(whole, uri="", metadata={}, is_ours=False)
+    for name, value in scalars_of(handed).items():
+        yield replace(alone, id=_scalar_id(whole.id, name), name=name, number_value=value)
+
+
+def scalars_of(handed: Handed) -> dict[str, float]:
+    """The numbers in a `system.Metrics` artifact; none in others."""
     if handed.type.schema_title != METRICS:
-        return
-    for name, value in handed.metadata.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            alone = replace(whole, id=_scalar_id(whole.id, name), name=name, uri="", metadata={}, is_ours=False)
-            yield replace(alone, number_value=float(value))
+        return {}
+    numbers = {key: value for key, value in handed.metadata.items() if type(value) in (int, float)}
+    return {name: float(value) for name, value in numbers.items()}
 
 
 def _scalar_id(metrics: str, name: str) -> str:
@@ -179,6 +184,10 @@ def _links_of(namespace: str, record: TaskRecord) -> Iterator[Link]:
     for io in (*record.artifacts, *record.output_artifacts):
         for at, handed in enumerate(io.artifacts):
             yield _link(namespace, record, io, handed.id, at)
+    for io in record.output_artifacts if record.type in _MAKERS else ():
+        for at, handed in enumerate(io.artifacts):
+            for name in scalars_of(handed):
+                yield _link(namespace, record, io, _scalar_id(handed.id, name), at)
 
 
 def _link(namespace: str, record: TaskRecord, io: Artifacts, artifact_id: str, at: int) -> Link:
@@ -230,9 +239,10 @@ def get(connection: Connection, id: str) -> Artifact:
 
 def metric_of_runs(name: str) -> ColumnElement[float]:
     """For statements about runs: the largest number that each has for a metric, the lowest of all where it has none."""
-    numbers = func.coalesce(func.max(_A.number_value), LOWEST)
-    here = (_A.run_id == RUNS.c.id, _A.name == name, _A.number_value.is_not(None))
-    return select(numbers).where(*here).correlate(RUNS).scalar_subquery()
+    numbers = select(func.coalesce(func.max(_A.number_value), LOWEST))
+    here = (_L.run_id == RUNS.c.id, _A.name == name, _A.number_value.is_not(None))
+    linked = numbers.join_from(LINKS, ARTIFACTS, _A.id == _L.artifact_id)
+    return linked.where(*here).correlate(RUNS).scalar_subquery()
 
 
 def with_uri(connection: Connection, namespace: str, uri: str, type: str) -> Artifact | None:
