@@ -24,6 +24,8 @@ class IdentityProvider:
         self.asked: list[str] = []
         self.port = 0
         self.is_down = False
+        self.says: Any = None
+        """What it answers instead of the truth."""
         self.rotate()
 
     def rotate(self) -> None:
@@ -48,6 +50,8 @@ class IdentityProvider:
             body = orjson.dumps({"keys": [self.key.as_dict(private=False)]})
         else:
             body = orjson.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
+        if self.says is not None:
+            body = orjson.dumps(self.says)
         status = b"503 Service Unavailable" if self.is_down else b"200 OK"
         writer.write(b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body)
         await writer.drain()
@@ -94,12 +98,31 @@ async def test_claims_name_the_user_and_the_groups(tmp_path: Path, settings, cla
     assert found.user.groups == groups
 
 
+@pytest.mark.parametrize("says", [[], "no", 7, {"issuer": []}, {"keys": 7}], ids=str)
+async def test_a_provider_that_answers_rubbish_lets_nobody_in(tmp_path: Path, says: Any) -> None:
+    clock = FakeClock()
+    async with a_provider(tmp_path) as provider:
+        provider.says = says
+        with pytest.raises(Unauthorized, match="oidc: "):
+            await trusting(provider, clock).authenticate_token(provider.token(clock), ())
+
+
+async def test_keys_that_are_rubbish_let_nobody_in(tmp_path: Path) -> None:
+    clock, an_odd_key = FakeClock(), {"kty": "EC", "crv": "P-1", "x": "a", "y": "b"}
+    async with a_provider(tmp_path) as provider:
+        for keys in ({}, {"keys": 7}, {"keys": [7]}, {"keys": [{"kty": []}]}, {"keys": [an_odd_key]}):
+            provider.says = {"issuer": provider.url, "jwks_uri": f"{provider.url}/keys"} | keys
+            with pytest.raises(Unauthorized, match="oidc: authenticator not initialized"):
+                await trusting(provider, clock).authenticate_token(provider.token(clock), ())
+
+
 @pytest.mark.parametrize(
     ("settings", "claims", "text"),
     [
         ({}, {"exp": 1}, "token is expired"),
         ({}, {"nbf": 10**11}, "before the nbf"),
         ({}, {"aud": "another"}, "expected audience 'flowdeck' got"),
+        ({}, {"aud": 7}, "expected audience 'flowdeck' got"),
         ({"username_claim": "email"}, {}, "claim not present"),
         ({"username_claim": "email"}, {"email": "a@b", "email_verified": False}, "email not verified"),
         ({"groups_claim": "groups"}, {"groups": 7}, "neither a text nor a list of texts"),

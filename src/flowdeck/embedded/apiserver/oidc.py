@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.contract import User
 from flowdeck.embedded.apiserver.settings import Provider
@@ -23,6 +25,19 @@ KEYS_HOLD_S = 600.0
 RETRY_S = 10.0
 """The provider is asked at most this often, so that forged tokens cannot make us flood it."""
 _TIMEOUT_S = 10.0
+
+
+class _Configuration(msgspec.Struct):
+    """What we want of `/.well-known/openid-configuration`."""
+
+    issuer: str
+    jwks_uri: str
+
+
+class _Keys(msgspec.Struct):
+    """A JSON Web Key Set."""
+
+    keys: list[dict[str, Any]]
 
 
 class Oidc:
@@ -69,29 +84,27 @@ class Oidc:
 
     async def _fetch_keys(self) -> "KeySet":
         import httpx
-        from joserfc.errors import JoseError
-        from joserfc.jwk import KeySet
 
         issuer = self._provider.issuer_url
         context = ssl.create_default_context(cafile=self._provider.ca_file)
         try:
             async with httpx.AsyncClient(verify=context, timeout=_TIMEOUT_S, trust_env=False) as client:
                 answer = await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-                document = answer.raise_for_status().json()
-                if document.get("issuer") != issuer:
+                document = msgspec.json.decode(answer.raise_for_status().content, type=_Configuration)
+                if document.issuer != issuer:
                     raise Unauthorized(
                         f"oidc: issuer did not match the issuer returned by provider, expected {issuer!r} got "
-                        f"{document.get('issuer')!r}"
+                        f"{document.issuer!r}"
                     )
-                keys = (await client.get(document["jwks_uri"])).raise_for_status().json()
-            return KeySet.import_key_set(keys)
-        except (httpx.HTTPError, JoseError, OSError, ValueError, KeyError) as error:
+                answer = await client.get(document.jwks_uri)
+            return _keys_in(answer.raise_for_status().content)
+        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, OSError, ValueError) as error:
             raise Unauthorized(f"oidc: authenticator not initialized: {error}") from error
 
     def _check(self, claims: Mapping[str, Any]) -> None:
         now = self._clock.now().timestamp()
         told = claims.get("aud")
-        audiences = [told] if isinstance(told, str) else told or []
+        audiences = [told] if isinstance(told, str) else told if isinstance(told, list) else []
         if self._provider.client_id not in audiences:
             raise Unauthorized(
                 f"oidc: verify token: oidc: expected audience {self._provider.client_id!r} got {audiences!r}"
@@ -128,6 +141,17 @@ class Oidc:
         if prefix is None:
             return "" if self._provider.username_claim == "email" else f"{self._provider.issuer_url}#"
         return "" if prefix == "-" else prefix
+
+
+def _keys_in(document: bytes) -> "KeySet":
+    """A JSON Web Key Set. Raises `ValueError`."""
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    try:
+        return KeySet.import_key_set({"keys": msgspec.json.decode(document, type=_Keys).keys})
+    except (msgspec.DecodeError, JoseError, KeyError, TypeError) as error:  # so the library tells of odd keys
+        raise ValueError(f"the keys cannot be used: {error!r}") from error
 
 
 def _number(claims: Mapping[str, Any], name: str) -> float:

@@ -1,6 +1,5 @@
 """The life of a pod, as a user sees it in the API: on both drivers."""
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -310,7 +309,7 @@ async def test_a_pod_survives_the_node_and_its_exit_code_is_not_lost(bench: Benc
     await bench.run(a_script("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done; exit 9"))
     await bench.until("p", is_ready)
     await bench.stop()
-    await asyncio.sleep(1.2)  # it ends while nobody looks
+    await eventually(lambda: list(bench.data.glob("pods/*/containers/main/0/exit.json")))  # nobody looks meanwhile
     bench.start()
     pod = await bench.finished("p")
     assert state_of(pod)["state"]["terminated"]["exitCode"] == 9
