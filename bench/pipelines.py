@@ -77,7 +77,7 @@ class _Programs:
     def seconds(self, where: str, shape: str, size: int, times: int) -> Sequence[float]:
         with tempfile.TemporaryDirectory(prefix="flowdeck-bench-") as folder:
             done = subprocess.run(
-                [str(self.python), "-W", "ignore", str(PROGRAMS), where, shape, str(size), str(times)],
+                [str(self.python), "-I", "-W", "ignore", str(PROGRAMS), where, shape, str(size), str(times)],
                 env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": "", "HOME": folder},
                 cwd=folder,
                 capture_output=True,
