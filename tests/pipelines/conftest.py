@@ -24,13 +24,15 @@ from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
+from flowdeck.components.pipelines.runner.ended_pods import EndedPods
 from flowdeck.components.pipelines.runner.homes import Homes
-from flowdeck.components.pipelines.runner.task_pods import TaskPods
+from flowdeck.components.pipelines.runner.task_pods import LOG, TaskPods
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.controller.manager import Manager
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.kinds import POD
+from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.database import Database, Work
 from flowdeck.testing.platform import RunningPlatform
 
@@ -100,7 +102,14 @@ class Runner:
                 ttl_s=0,
                 across_pipelines=False,
             )
-            acts = Acts(client=cached, clock=clock, database=self.database, pods=pods, cache=cache)
+            acts = Acts(
+                client=cached,
+                clock=clock,
+                database=self.database,
+                pods=pods,
+                ended_pods=EndedPods(client=cached, clock=clock, database=self.database, pods=pods),
+                cache=cache,
+            )
             made.append(RunController(database=self.database, clock=clock, acts=acts))
             return made
 
@@ -186,6 +195,21 @@ class Runner:
         async with asyncio.timeout(PATIENCE_S):
             while (record := (await self.tasks(run_id)).get(label)) is None or record.state != state:
                 await self.database.written()
+
+    async def says(self, run_id: str, label: str, text: bytes) -> None:
+        """Returns when the program of a task has written that."""
+        (*_, attempt) = (await self.tasks(run_id))[label].attempts
+        path = POD.url(ObjectKey(NAMESPACE, attempt.pod), subresource="log")
+        async with self.platform.client() as client, client.stream(path, query={"follow": "true"}) as pieces:
+            async with asyncio.timeout(PATIENCE_S):
+                async for piece in pieces:
+                    if text in piece:
+                        return
+
+    async def kept_log(self, run_id: str, label: str) -> str:
+        """What the program of a task wrote, now that its pod is gone."""
+        (place,) = self.artifacts.rglob(f"{run_id}/{label.removeprefix('root.')}/*")
+        return (place / LOG).read_text()
 
     def _look_at(self, run: Run) -> None:
         assert self.controller is not None

@@ -1,10 +1,14 @@
 """A pipeline's tasks run as pods, hand on what they made, and end as their programs end."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.runner.folders import PARAMETERS
-from flowdeck.kube.kinds import POD
+from flowdeck.components.pipelines.runner.workspaces import claim_name
+from flowdeck.kube.kinds import PERSISTENT_VOLUME_CLAIM, POD
+from flowdeck.kube.objects import ObjectKey, is_being_deleted, key_of
 from tests.pipelines.conftest import NAMESPACE, Runner
 from tests.pipelines.makers import a_component, a_pipeline, a_task
 
@@ -92,9 +96,8 @@ async def test_a_killed_runner_goes_on_where_it_was(runner: Runner) -> None:
     (next(runner.artifacts.rglob(PARAMETERS)) / "gate").touch()
     await runner.start()
     assert (await runner.finished(run_id)).state == "SUCCEEDED"
-    async with runner.platform.client() as client:
-        pods = await client.list(POD, namespace=NAMESPACE, labels=f"pipeline/runid={run_id}")
-    assert len(pods.items) == 2
+    tasks = await runner.tasks(run_id)
+    assert [len(tasks[label].attempts) for label in ("root.first", "root.second")] == [1, 1]
 
 
 async def test_a_retry_runs_what_failed(runner: Runner) -> None:
@@ -116,3 +119,54 @@ async def test_a_retry_runs_what_failed(runner: Runner) -> None:
     await runner.wish(run_id, RetryRequested(at=0.0, cause="user", document=mended))
     assert (await runner.finished(run_id)).state == "SUCCEEDED"
     assert (await runner.tasks(run_id))["root.good"].attempts == first.attempts
+
+
+async def pods_of(runner: Runner, run_id: str) -> Sequence[str]:
+    async with runner.platform.client() as client:
+        found = await client.list(POD, namespace=NAMESPACE, labels=f"pipeline/runid={run_id}")
+    return [key_of(pod).name for pod in found.items]
+
+
+async def test_a_pod_that_ended_well_goes_and_its_log_stays(runner: Runner) -> None:
+    say = a_component("print('hello')")
+    run_id = await runner.submit(a_pipeline({"say": say, "fail": FAIL}, {"say": a_task("say"), "bad": a_task("fail")}))
+    assert (await runner.finished(run_id)).state == "FAILED"
+    await runner.rest()
+    tasks = await runner.tasks(run_id)
+    (failed,) = tasks["root.bad"].attempts
+    assert await pods_of(runner, run_id) == [failed.pod]
+    assert await runner.kept_log(run_id, "root.say") == "hello\n"
+
+
+async def test_what_a_stopped_program_wrote_is_kept(runner: Runner) -> None:
+    say = a_component("import time\nprint('so far', flush=True)\ntime.sleep(600)")
+    run_id = await runner.submit(a_pipeline({"say": say}, {"long": a_task("say")}))
+    await runner.reaches(run_id, "root.long", "RUNNING")
+    await runner.says(run_id, "root.long", b"so far\n")
+    await runner.wish(run_id, TerminateRequested(at=0.0, cause="user"))
+    await runner.finished(run_id)
+    assert await runner.kept_log(run_id, "root.long") == "so far\n"
+
+
+async def test_tasks_share_the_workspace_of_their_run_which_goes_when_it_ended_well(runner: Runner) -> None:
+    write = a_component("import sys; open(sys.argv[1] + '/note', 'w').write('here')", inputs={"place": "STRING"})
+    read = a_component(
+        "import sys; open(sys.argv[2], 'w').write(open(sys.argv[1] + '/note').read())",
+        inputs={"place": "STRING"},
+        outputs={"text": "STRING"},
+    )
+    document = a_pipeline(
+        {"write": write, "read": read},
+        {
+            "write": a_task("write", place="{{$.workspace_path}}"),
+            "read": a_task("read", after=("write",), place="{{$.workspace_path}}"),
+        },
+    )
+    config = {"platforms": {"kubernetes": {"pipelineConfig": {"workspace": {"size": "1Mi"}}}}}
+    run_id = await runner.submit({"pipeline_spec": document, "platform_spec": config})
+    run = await runner.finished(run_id)
+    assert (run.state, run.error) == ("SUCCEEDED", "")
+    assert (await runner.tasks(run_id))["root.read"].output_parameters[0].value == "here"
+    async with runner.platform.client() as client:
+        claim = await client.find(PERSISTENT_VOLUME_CLAIM, ObjectKey(NAMESPACE, claim_name(run_id)))
+    assert claim is None or is_being_deleted(claim)

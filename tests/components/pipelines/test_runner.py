@@ -23,6 +23,7 @@ from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.runner import launcher
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
+from flowdeck.components.pipelines.runner.ended_pods import EndedPods
 from flowdeck.components.pipelines.runner.folders import OUTPUT
 from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.runner.pods import LAUNCHER, root_in
@@ -101,7 +102,14 @@ class Scene:
             ttl_s=0,
             across_pipelines=False,
         )
-        acts = Acts(client=troubled, clock=clock, database=self.database, pods=pods, cache=cache)
+        acts = Acts(
+            client=troubled,
+            clock=clock,
+            database=self.database,
+            pods=pods,
+            ended_pods=EndedPods(client=troubled, clock=clock, database=self.database, pods=pods),
+            cache=cache,
+        )
         self.controller = RunController(database=self.database, clock=clock, acts=acts)
         return [self.controller]
 
@@ -198,7 +206,7 @@ async def test_a_retry_is_carried_out_although_a_pod_could_not_be_made_just_then
     first = await scene.pod()
     await scene.end(first, None)
     assert (await scene.go(run)).state == "FAILED"
-    await scene.world.client.delete(POD, key_of(first))
+    await scene.world.client.delete(POD, key_of(first), missing_ok=True)
     wish = RetryRequested(at=0.0, cause="user")
     await scene.database.write(lambda connection: runs.wish(connection, run.id, wish, scene.world.clock.now()))
     scene.api_trouble.failures = 1

@@ -11,6 +11,8 @@ SERVICE: Final = "ml-pipeline"
 SERVICE_PORT: Final = 8888
 DEFAULT_SERVICE_ACCOUNT: Final = "pipeline-runner"
 """Of a run's pods, when nobody says."""
+USER_SERVICE_ACCOUNT: Final = "default-editor"
+"""The same in namespaces of users: Kubeflow's profiles have it."""
 AUDIENCE: Final = "pipelines.kubeflow.org"
 """What bearer tokens must be made for."""
 RIGHTS_VERSION: Final = "v1beta1"
@@ -72,6 +74,10 @@ class PipelinesSettings:
     NetworkPolicy)."""
     image: str = f"ghcr.io/flowdeck/flowdeck:{VERSION}"
     """Flowdeck's own image: containers of it carry artifacts between pods and object stores."""
+    succeeded_pods_s: int = 0
+    """For how long pods stay whose program ended well, in seconds; their logs are kept in any case."""
+    failed_pods_s: int = 86400
+    """For how long pods stay that failed, in seconds."""
     caching: bool = True
     """Whether tasks that want it may take the outputs of earlier ones."""
     cache_ttl_s: int = 0

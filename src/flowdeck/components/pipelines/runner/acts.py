@@ -21,6 +21,7 @@ from flowdeck.components.pipelines.engine.instructions import (
 )
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.engine.task_run import stable_id
+from flowdeck.components.pipelines.runner.ended_pods import EndedPods
 from flowdeck.components.pipelines.runner.task_pods import PASSING, TaskPods
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.values.texts import json_text
@@ -38,6 +39,7 @@ class Acts:
     clock: Clock
     database: Database
     pods: TaskPods
+    ended_pods: EndedPods
     cache: Cache
 
     async def do(self, run: Run, state: RunState, instruction: Instruction) -> Sequence[Event]:

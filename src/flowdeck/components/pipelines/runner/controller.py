@@ -29,15 +29,17 @@ from flowdeck.components.pipelines.engine.instructions import (
 )
 from flowdeck.components.pipelines.engine.records import task_record
 from flowdeck.components.pipelines.engine.run_state import RunState
+from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.runner.acts import Acts
+from flowdeck.components.pipelines.runner.ended_pods import PREFIX, has_ended, key_of_pod
 from flowdeck.components.pipelines.runner.pods import RUN_LABEL
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.controller.contract import DONE, Feeds, Maps, Result, look_again_in
 from flowdeck.kube.errors import BadRequest, Conflict, NotFound
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of, labels_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of
 from flowdeck.sql.database import Database
 
 
@@ -95,14 +97,19 @@ class RunController:
             self._poke(key)
 
     async def end_orphans(self) -> None:
-        """Looks at the runs of pods that go on though nobody works on their run: it may have been removed."""
+        """Looks at the runs of pods that go on though nobody works on their run: it may have been removed; and at pods
+        that were not put away."""
         at_work = await self.database.read(runs.at_work)
         for pod in (await self.acts.client.list(POD, labels=RUN_LABEL)).items:
             key = ObjectKey(key_of(pod).namespace, labels_of(pod)[RUN_LABEL])
-            if key not in at_work and get_in(pod, "status", "phase") not in ("Succeeded", "Failed"):
+            if has_ended(pod):
+                self._poke(key_of_pod(*key_of(pod)))
+            elif key not in at_work:
                 self._poke(key)
 
     async def reconcile(self, key: ObjectKey) -> Result:
+        if key.name.startswith(PREFIX):
+            return await self.acts.ended_pods.put_away(key)
         with ExitStack() as on_failure:
             # the state may be ahead of the log, or an instruction be undone: it is read anew, all of it done again
             on_failure.callback(self.opened.pop, key, None)
@@ -128,8 +135,13 @@ class RunController:
             name = opened.changed.pop()
             task = opened.pods.get(name, "")
             await self._advance(opened, await self.acts.pods.seen(opened.row, opened.state, task, name))
+            self._poke(key_of_pod(key.namespace, name))
         if opened.state.is_finished:
             del self.opened[key]
+            for name in opened.pods:
+                self._poke(key_of_pod(key.namespace, name))
+            if opened.state.status is RunStatus.SUCCEEDED and opened.state.plan.config.workspace is not None:
+                await self.acts.pods.remove_workspace(key)
             self.ended(key)
             return DONE
         return DONE if opened.wake_at is None else look_again_in(opened.wake_at - self._now())

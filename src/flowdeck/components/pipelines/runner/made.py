@@ -8,6 +8,7 @@ from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.late import ENDS
 from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
+from flowdeck.components.pipelines.runner.ended_pods import EndedPods
 from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.runner.task_pods import TaskPods
 from flowdeck.kube.objects import ObjectKey
@@ -20,7 +21,9 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
     if artifacts.is_local:
         artifacts.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     homes = Homes(client=ctx.client, artifacts=artifacts)
-    pods = TaskPods(client=ctx.client, clock=ctx.clock, homes=homes, image=ctx.settings.image)
+    settings = ctx.settings
+    keep_s = (settings.succeeded_pods_s, settings.failed_pods_s)
+    pods = TaskPods(client=ctx.client, clock=ctx.clock, homes=homes, image=settings.image, keep_s=keep_s)
     cache = Cache(
         client=ctx.client,
         clock=ctx.clock,
@@ -29,6 +32,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
         ttl_s=ctx.settings.cache_ttl_s,
         across_pipelines=ctx.settings.cache_across_pipelines,
     )
-    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods, cache=cache)
+    ended_pods = EndedPods(client=ctx.client, clock=ctx.clock, database=database, pods=pods)
+    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods, ended_pods=ended_pods, cache=cache)
     ended = partial(ctx.stores.news.tell, ENDS)
     return RunController(database=database, clock=ctx.clock, acts=acts, pokes=[poke], ended=ended)

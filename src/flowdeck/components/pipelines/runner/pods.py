@@ -14,6 +14,7 @@ told of an executor input, have the launcher around them; it comes as a ConfigMa
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from flowdeck.components.pipelines.engine.instructions import StartPod
@@ -24,6 +25,7 @@ from flowdeck.components.pipelines.runner.platform import Asked, Volumes, asked_
 from flowdeck.components.pipelines.values.paths import local_path, uri_of
 from flowdeck.components.pipelines.values.placeholders import WORKSPACE_PATH, Execution
 from flowdeck.kube.objects import Tree, annotations_of, get_in
+from flowdeck.kube.times import parse_time
 
 RUN_LABEL: Final = "pipeline/runid"
 COMPONENT_LABEL: Final = "pipelines.kubeflow.org/v2_component"
@@ -31,6 +33,8 @@ TASK_ANNOTATION: Final = "pipelines.kubeflow.org/task-id"
 ATTEMPT_ANNOTATION: Final = "pipelines.kubeflow.org/attempt"
 ROOT_ANNOTATION: Final = "pipelines.flowdeck.dev/task-root"
 """The URI below which the task's outputs lie, with the query of the pipeline root."""
+KEEP_ANNOTATION: Final = "pipelines.flowdeck.dev/keep-seconds"
+"""How long the pod stays after it has ended well, and after it failed: `0,86400`."""
 PACKAGES_ANNOTATION: Final = "packages.flowdeck.dev/main"
 """Python packages that the program of a container will install: a node that makes environments may have them there.
 
@@ -42,6 +46,8 @@ LAUNCHER: Final = "kfp-launcher-program"
 """The ConfigMap that holds the launcher."""
 LAUNCHER_FOLDER: Final = "/kfp-launcher"
 OUTPUTS_FOLDER: Final = "/tmp/kfp/outputs"
+PULL_PATIENCE_S: Final = 120
+"""How old a pod is whose image could not be pulled when that counts as a failure."""
 _ARTIFACTS: Final = "kfp-artifacts"
 _WORKSPACE: Final = "kfp-workspace"
 _ASKS_FOR_INPUT: Final = ("{{$}}", "{{$.outputs.output_file}}")
@@ -63,6 +69,8 @@ class Place:
     """What must be carried from and to object stores."""
     workspace: str = ""
     """The claim that is the run's workspace."""
+    keep_s: tuple[int, int] = (0, 0)
+    """How long the pod stays after success, and after a failure."""
     query: str = ""
     """What the run's pipeline root says of its bucket."""
 
@@ -104,6 +112,7 @@ def make(start: StartPod, place: Place) -> Made:
     annotations = {
         TASK_ANNOTATION: start.task,
         ATTEMPT_ANNOTATION: str(start.attempt),
+        KEEP_ANNOTATION: f"{place.keep_s[0]},{place.keep_s[1]}",
         ROOT_ANNOTATION: root_of(start) + (f"?{place.query}" if place.query else ""),
     }
     if _is_told_of_inputs(start):
@@ -254,13 +263,15 @@ def _ended(terminated: Tree) -> str:
     return f"failed with exit code {terminated.get('exitCode')} ({reason}){f': {told}' if told else ''}"
 
 
-def waiting_for(pod: Tree) -> str:
-    """What a pod that does not start lacks, when waiting will not mend it; else nothing."""
+def waiting_for(pod: Tree, now: datetime) -> str:
+    """What a pod that does not start lacks, when waiting will not mend it, or has not for long; else nothing."""
+    young = (now - parse_time(pod["metadata"]["creationTimestamp"])).total_seconds() < PULL_PATIENCE_S
     hopeless = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
     statuses = [*(get_in(pod, "status", "initContainerStatuses") or []), _main_status(pod)]
     for status in statuses:
         waiting = get_in(status, "state", "waiting") or {}
-        if waiting.get("reason") in hopeless:
+        reason = waiting.get("reason")
+        if reason in hopeless or (reason in ("ErrImagePull", "ImagePullBackOff") and not young):
             return f"{waiting['reason']}: {waiting.get('message', '')}"
     return ""
 

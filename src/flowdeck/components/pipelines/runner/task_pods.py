@@ -12,9 +12,11 @@ from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.engine.events import Event, Failed, Lost, PodStarted, Succeeded
 from flowdeck.components.pipelines.engine.instructions import StartPod, StopPod
+from flowdeck.components.pipelines.engine.launch import pod_name as name_of_pod
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.engine.states import HAS_POD, State
 from flowdeck.components.pipelines.engine.task_run import TaskRun
+from flowdeck.components.pipelines.ir.types import PipelineConfig
 from flowdeck.components.pipelines.runner import pods
 from flowdeck.components.pipelines.runner.carrying import Carrying
 from flowdeck.components.pipelines.runner.homes import Homes
@@ -63,6 +65,8 @@ class TaskPods:
     homes: Homes
     image: str
     """Of Flowdeck itself: what carries artifacts is started from it."""
+    keep_s: tuple[int, int] = (0, 86400)
+    """How long pods stay after success, and after a failure, where their pipeline does not say; in seconds."""
 
     async def start(self, run: Run, state: RunState, start: StartPod) -> Sequence[Event]:
         """Makes the pod, unless it is there."""
@@ -95,36 +99,37 @@ class TaskPods:
     async def seen(self, run: Run, state: RunState, task_id: str, pod_name: str) -> Sequence[Event]:
         """What a pod says of its task's current attempt, as it is now."""
         task = state.active.get(task_id)
-        if task is None or task.state not in HAS_POD:
-            return []
+        if task is None or task.state not in HAS_POD or pod_name != name_of_pod(state.run, task):
+            return []  # it is the pod of an earlier attempt
         pod = await self.client.find(POD, ObjectKey(run.namespace, pod_name))
         if pod is None:
             return [self._lost(task, f"pod {pod_name} is gone")]
         cause = f"pod {pod_name} {pod['metadata']['resourceVersion']}"
+        began = self._began(task, pod, cause)
         match get_in(pod, "status", "phase"):
             case "Succeeded":
-                return await self._ended_well(run, state, task, pod, cause)
+                return [*began, *await self._ended_well(run, state, task, pod, cause)]
             case "Failed" if get_in(pod, "status", "reason") == "NodeLost":
                 return [self._lost(task, f"the node of pod {pod_name} is gone")]
             case "Failed":
-                return [self._failed(task, pods.failure_of(pod), cause)]
-        if hopeless := pods.waiting_for(pod):
+                return [*began, self._failed(task, pods.failure_of(pod), cause)]
+        if hopeless := pods.waiting_for(pod, self.clock.now()):
             await self.client.delete(POD, ObjectKey(run.namespace, pod_name), missing_ok=True)
             return [self._failed(task, f"pod {pod_name} cannot start: {hopeless}", cause)]
-        if pods.has_started(pod) and task.state is State.STARTING and not is_being_deleted(pod):
-            started = PodStarted(
-                at=self._now(), cause=cause, task=task.id, attempt=task.attempt, pod=pod_name, uid=uid_of(pod)
-            )
-            return [started]
-        return []
+        return began
+
+    def _began(self, task: TaskRun, pod: Tree, cause: str) -> list[Event]:
+        """That its program runs or has run, if that is news."""
+        if not pods.has_started(pod) or task.state is not State.STARTING or is_being_deleted(pod):
+            return []
+        name = key_of(pod).name
+        return [PodStarted(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, pod=name, uid=uid_of(pod))]
 
     async def remove_all(self, run: ObjectKey) -> None:
         """Of a run that is no more."""
         for pod in (await self.client.list(POD, namespace=run.namespace, labels=f"{RUN_LABEL}={run.name}")).items:
             await self.client.delete(POD, key_of(pod), missing_ok=True)
-        await self.client.delete(
-            PERSISTENT_VOLUME_CLAIM, ObjectKey(run.namespace, claim_name(run.name)), missing_ok=True
-        )
+        await self.remove_workspace(run)
 
     async def keep_log(self, pod: Tree) -> None:
         """Beside what the pod makes. A pod that wrote nothing has no log."""
@@ -157,6 +162,7 @@ class TaskPods:
             carrying=self._carrying(run, config, root, [uri for uri in (root, *inputs) if uri not in files]),
             workspace=workspace,
             query=_query(run),
+            keep_s=self._keep_s(state.plan.config),
         )
 
     def _carrying(self, run: Run, config: LauncherConfig, root: str, uris: Sequence[str]) -> Carrying | None:
@@ -178,6 +184,18 @@ class TaskPods:
             providers={f"{at.scheme}://{at.bucket}": config.provider(at, query) for at in carried},
             folders=tuple(dict.fromkeys(local_path(str(at)).split("/")[1] for at in carried)),
         )
+
+    def _keep_s(self, config: PipelineConfig) -> tuple[int, int]:
+        always = config.resource_ttl_on_completion
+        return (
+            config.resource_ttl_on_success or always or self.keep_s[0],
+            config.resource_ttl_on_failure or always or self.keep_s[1],
+        )
+
+    async def remove_workspace(self, run: ObjectKey) -> None:
+        """Of a run that needs it no more."""
+        claim = ObjectKey(run.namespace, claim_name(run.name))
+        await self.client.delete(PERSISTENT_VOLUME_CLAIM, claim, missing_ok=True)
 
     async def _ensure(self, claim: Tree) -> None:
         try:
