@@ -278,7 +278,7 @@ class HttpClient:
                     raise _error(await response.read(), response.status, "")
                 yield response.content.iter_any()
         except aiohttp.ClientError as error:
-            raise OSError(f"the answer to GET {path} broke off: {error!r}") from error
+            raise OSError(f"the answer to GET {path} broke off: {type(error).__name__}") from error
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[WatchEvent]:
