@@ -207,6 +207,26 @@ async def test_a_busy_web_hook_hears_the_same_message_later(scene: Scene, hook: 
     assert len({headers["X-Flowdeck-Delivery"] for headers, _ in hook.heard}) == 1
 
 
+async def test_what_is_not_done_is_taken_up_once(scene: Scene, hook: Hook) -> None:
+    asked: list[ObjectKey] = []
+    controller = replace(scene.ends(hook.url), pokes=[asked.append])
+    await scene.a_run("a")
+    for _ in range(3):
+        await controller.open_all()
+    assert asked == [key("a")]
+    hook.code = 503
+    with pytest.raises(ServiceUnavailable):
+        await controller.reconcile(key("a"))
+    await controller.open_all()
+    assert asked == [key("a")], "it is tried again as failures are"
+    hook.code = 200
+    await controller.reconcile(key("a"))
+    scene.clock.advance(1)
+    await scene.end("a", RunStatus.FAILED)
+    await controller.open_all()
+    assert asked == [key("a")] * 2
+
+
 @pytest.mark.parametrize("url", ["", "ftp://host/", "nonsense", "http://[::1"])
 async def test_a_url_that_is_none_holds_nothing_up(scene: Scene, hook: Hook, url: str) -> None:
     await scene.a_run("a")
@@ -305,6 +325,25 @@ async def test_old_artifacts_go_with_their_content(scene: Scene) -> None:
     with pytest.raises(NotFound):
         await scene.database.read(partial(artifacts.get, id="m"))
     assert set(await scene.states()) == {"a", "b"}
+
+
+async def test_sweeps_are_asked_for_once_and_leftovers_as_they_come(scene: Scene) -> None:
+    asked: list[ObjectKey] = []
+    controller = RetentionController(
+        database=scene.database,
+        clock=scene.clock,
+        contents=scene.contents,
+        settings=RetentionSettings(with_runs=True),
+        pokes=[asked.append],
+    )
+    await scene.a_run("a", makes="m")
+    await controller.open_all()
+    await scene.database.write(partial(runs.remove, id="a", leaves=True))
+    for _ in range(2):
+        await controller.open_all()
+    assert asked == [SWEEP, ObjectKey("", "a")]
+    await controller.reconcile(ObjectKey("", "a"))
+    assert (await scene.files(), await scene.database.read(retention.leftovers)) == ([], [])
 
 
 def test_ages_are_what_is_wanted() -> None:

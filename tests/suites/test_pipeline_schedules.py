@@ -6,7 +6,7 @@ What goes in: recurring runs, the clock, runs that end, leaders that come and go
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -327,6 +327,28 @@ async def test_two_leaders_at_once_make_one_run(scene: Scene) -> None:
         assert all(isinstance(one, Conflict) for one in ended if isinstance(one, ApiError))
     assert await scene.times() == ["00:00:02", "00:00:04", "00:00:06", "00:00:08"]
     assert sorted(scene.begun) == sorted(run.id for run in await scene.all_runs())
+
+
+async def test_what_others_change_is_taken_up_once(scene: Scene) -> None:
+    asked: list[str] = []
+    controller = replace(scene.a_controller(scene.world.client), pokes=[lambda key: asked.append(key.name)])
+    recurring = await scene.add(every(3600), is_enabled=False)
+    other = await scene.add(every(3600))
+
+    async def taken_up() -> list[str]:
+        asked.clear()
+        await controller.open_all()
+        return asked
+
+    assert await taken_up() == [other.id]
+    assert await taken_up() == []
+    now = scene.world.clock.now()
+    scene.world.clock.advance(1)
+    await scene.database.write(partial(schedules.enable, id=recurring.id, enabled=True, now=scene.world.clock.now()))
+    assert await taken_up() == [recurring.id]
+    await scene.database.write(partial(schedules.backfill, id=other.id, begin=now, end=now))
+    assert await taken_up() == [other.id]
+    assert await taken_up() == []
 
 
 def test_the_id_of_a_run_is_made_of_its_schedule_and_its_time() -> None:

@@ -50,6 +50,8 @@ class RunEndController:
     webhooks: Webhooks
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
     """Called with a run that shall be looked at."""
+    _taken_up: set[ObjectKey] = field(default_factory=set)
+    """Those that were asked to be looked at and are not done: who is tried again has a time for that."""
 
     name: ClassVar[str] = "pipeline-run-end"
     kind: ClassVar[Kind | None] = None
@@ -59,10 +61,12 @@ class RunEndController:
         return (Feeds(self.pokes.append),)
 
     async def open_all(self) -> None:
-        """Takes up what was not done: at the start."""
-        for namespace, id in await self.database.read(ends.waiting):
+        """Takes up what was not done and is new here."""
+        waiting = {ObjectKey(namespace, id) for namespace, id in await self.database.read(ends.waiting)}
+        for key in waiting - self._taken_up:
+            self._taken_up.add(key)
             for poke in self.pokes:
-                poke(ObjectKey(namespace, id))
+                poke(key)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         def read(connection: Connection) -> tuple[Run, list[End]]:
@@ -71,12 +75,14 @@ class RunEndController:
         try:
             run, found = await self.database.read(read)
         except NotFound:
+            self._taken_up.discard(key)
             return DONE
         if found:
             await self._measure(run)
         for end in found:
             await self._tell(run, end)
             await self.database.write(partial(ends.remove, number=end.number))
+        self._taken_up.discard(key)
         return DONE
 
     # ---- sizes -------------------------------------------------------------------------------------------------

@@ -45,6 +45,9 @@ class RetentionController:
     contents: Artifacts
     settings: RetentionSettings
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
+    """Called with a key that shall be looked at."""
+    _taken_up: set[ObjectKey] = field(default_factory=set)
+    """Those that were asked to be looked at and are not done."""
 
     name: ClassVar[str] = "pipeline-retention"
     kind: ClassVar[Kind | None] = None
@@ -54,16 +57,17 @@ class RetentionController:
         return (Feeds(self.pokes.append),)
 
     async def open_all(self) -> None:
-        """Takes up what was not done: at the start."""
-        left = await self.database.read(retention.leftovers)
-        for poke in self.pokes:
-            poke(SWEEP)
-            for id in left:
-                poke(ObjectKey("", id))
+        """Takes up what was not done and is new here."""
+        left = {ObjectKey("", id) for id in await self.database.read(retention.leftovers)}
+        for key in {SWEEP, *left} - self._taken_up:
+            self._taken_up.add(key)
+            for poke in self.pokes:
+                poke(key)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         if key != SWEEP:
             await self._empty(key.name)
+            self._taken_up.discard(key)
             return DONE
         steps = (self._archive, self._remove, self._forget_logs, self._forget_artifacts)
         counts = [await step() for step in steps]

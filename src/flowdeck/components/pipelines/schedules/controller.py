@@ -54,6 +54,8 @@ class RecurringRunController:
     """Told of each new run."""
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
     """Called with a recurring run that shall be looked at."""
+    _taken_up: dict[ObjectKey, object] = field(default_factory=dict)
+    """How each was when it was last asked to be looked at: from then on it has a time of its own for that."""
 
     name: ClassVar[str] = "recurring-run"
     kind: ClassVar[Kind | None] = None
@@ -68,9 +70,13 @@ class RecurringRunController:
             poke(ObjectKey(namespace, id))
 
     async def open_all(self) -> None:
-        """Takes up all that may want to start runs: at the start."""
-        for namespace, id in await self.database.read(schedules.at_work):
-            self.look_at(namespace, id)
+        """Takes up what may want to start runs, and is new here or was changed by others."""
+        at_work = await self.database.read(schedules.at_work)
+        for key, state in at_work.items():
+            if self._taken_up.get(key) != state:
+                self.look_at(key.namespace, key.name)
+        self._taken_up.clear()
+        self._taken_up.update(at_work)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         try:
@@ -110,9 +116,7 @@ class RecurringRunController:
         version = await self.catalog.latest_version(recurring.pipeline_id)
         return document_in(version), uid_of(version)
 
-    def _run(
-        self, recurring: RecurringRun, document: Document, version_id: str, due: datetime, now: datetime
-    ) -> Run:
+    def _run(self, recurring: RecurringRun, document: Document, version_id: str, due: datetime, now: datetime) -> Run:
         """Raises `InvalidPipeline`, `InvalidParameters`."""
         index = recurring.made + 1
         name = f"{recurring.resource_name}-{index}"
@@ -136,7 +140,6 @@ class RecurringRunController:
             options=self.options,
         )
         return run_of(wanted, now)
-
 
 
 def _seen(seen: Progress, zone: str) -> Seen:

@@ -1,7 +1,6 @@
 """Recurring runs and their backfills. Functions of a connection."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from flowdeck.components.pipelines.store.experiments import NEVER
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.store.tables import BACKFILLS, RECURRING_RUNS, RUNS
 from flowdeck.kube.errors import Conflict, NotFound
-from flowdeck.kube.objects import Tree
+from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.listing import Listed, page
 from flowdeck.web.listing import ListQuery, Page
 
@@ -127,11 +126,13 @@ def progress(connection: Connection, id: str) -> Progress:
     return Progress(recurring=recurring, unfinished=unfinished, backfill=next(iter(backfills(connection, id)), None))
 
 
-def at_work(connection: Connection) -> Sequence[tuple[str, str]]:
-    """`(namespace, id)` of those that may want to start runs."""
-    backfilled = select(BACKFILLS.c.recurring_run_id)
-    rows = select(_C.namespace, _C.id).where(or_(_C.is_enabled, _C.id.in_(backfilled)))
-    return [(namespace, id) for namespace, id in connection.execute(rows)]
+def at_work(connection: Connection) -> dict[ObjectKey, tuple[datetime, int]]:
+    """Those that may want to start runs, and what changes when somebody changes what they want."""
+    newest = select(func.coalesce(func.max(BACKFILLS.c.number), 0)).where(BACKFILLS.c.recurring_run_id == _C.id)
+    backfill = newest.correlate(RECURRING_RUNS).scalar_subquery()
+    rows = select(_C.namespace, _C.id, _C.updated_at, backfill).where(or_(_C.is_enabled, backfill > 0))
+    found = connection.execute(rows)
+    return {ObjectKey(namespace, id): (updated_at, number) for namespace, id, updated_at, number in found}
 
 
 def enable(connection: Connection, id: str, *, enabled: bool, now: datetime) -> RecurringRun:
