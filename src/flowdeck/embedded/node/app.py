@@ -1,6 +1,7 @@
 """Puts a node together and runs it: client, informers, images, network, driver, pods, the kubelet's API."""
 
 import asyncio
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -43,6 +44,9 @@ from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, Tree, uid_of
 
 _Network = NamespacedNetwork | PlainNetwork
+
+FILES = 10_000
+"""That the node may open: each connection of a pod to a Service takes two, and there may be 4096."""
 
 log = structlog.get_logger()
 
@@ -95,10 +99,19 @@ async def run_node(settings: NodeSettings) -> None:
             return
         zygote = Zygote(settings.data / "zygote.log")
         zygote.start()
+        _allow_many_files()
         try:
             await _run_processes(node, zygote)
         finally:
             zygote.stop()
+
+
+def _allow_many_files() -> None:
+    """As many as we may have, up to `FILES`; the zygote, so every pod, keeps the usual limit."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if resource.RLIM_INFINITY != now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _run_simulated(node: _Node) -> None:

@@ -6,6 +6,7 @@ address or outside address arrives at a listener on that port; where it wanted t
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import random
 import socket
@@ -21,6 +22,8 @@ API_SERVICE = ObjectKey("default", "kubernetes")
 _CHUNK_BYTES = 1 << 16
 _CONNECT_TIMEOUT_S = 10.0
 _MOST_AT_ONCE = 4096
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_ROOM_RETRY_S = 0.5
 
 Dial = Callable[[str, int], Awaitable[socket.socket]]
 """Connects to an address and port, wherever it lives; raises `OSError`."""
@@ -69,7 +72,6 @@ class Proxy:
 
     async def serve(self, listener: socket.socket, target_of: TargetOf) -> None:
         """Serves one listener until cancelled; `target_of` is asked with the address that was wanted."""
-        loop = asyncio.get_running_loop()
         listener.setblocking(False)
         try:
             async with asyncio.TaskGroup() as group:
@@ -77,7 +79,7 @@ class Proxy:
                     await self._busy.acquire()
                     with contextlib.ExitStack() as unused:
                         unused.callback(self._busy.release)
-                        accepted, _ = await loop.sock_accept(listener)
+                        accepted = await _accept(listener)
                         unused.pop_all()
                     group.create_task(self._lead_on(accepted, target_of))
         finally:
@@ -101,6 +103,21 @@ class Proxy:
                     await relay(accepted, further)
         finally:
             self._busy.release()
+
+
+async def _accept(listener: socket.socket) -> socket.socket:
+    """The next connection. While this process may open no more files, pods wait: none can end the proxy for all."""
+    while True:
+        try:
+            accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+            return accepted
+        except ConnectionAbortedError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            log.warning("there is no room for another connection of a pod", error=str(error))
+            await asyncio.sleep(_ROOM_RETRY_S)
 
 
 async def relay(one: socket.socket, other: socket.socket) -> None:
