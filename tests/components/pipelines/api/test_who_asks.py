@@ -121,6 +121,7 @@ async def test_users_see_their_own_namespaces(many: Served) -> None:
         experiment = (await anna.post("/experiments", json=body)).json()
         assert experiment["namespace"] == "anna"
         run = (await anna.post("/runs", json={**RUN, "experiment_id": experiment["experiment_id"]})).json()
+        assert run["service_account"] == "default-editor"
         path = f"/runs/{run['run_id']}"
         assert (await anna.get(path)).status_code == 200
         listed = (await anna.get(f"/runs?experiment_id={experiment['experiment_id']}")).json()

@@ -27,15 +27,13 @@ from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.late import RECURRING_RUNS
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
-from flowdeck.components.pipelines.schedules.triggers import read_trigger
-from flowdeck.components.pipelines.settings import DEFAULT_SERVICE_ACCOUNT
+from flowdeck.components.pipelines.schedules.triggers import calendar_time, read_trigger
 from flowdeck.components.pipelines.store import experiments, runs, schedules
 from flowdeck.components.pipelines.store.experiments import Experiment
 from flowdeck.components.pipelines.store.schedules import RecurringRun
 from flowdeck.components.pipelines.submission import check_wishes
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import ObjectKey, Tree
-from flowdeck.kube.times import parse_time
 from flowdeck.sql.database import Database
 from flowdeck.stores import News
 from flowdeck.web.listing import list_query
@@ -120,7 +118,7 @@ class RecurringRuns:
             document="" if takes_newest else runs.hash_of(source.document),
             parameters=config.parameters or {},
             pipeline_root=config.pipeline_root,
-            service_account=asked.service_account or DEFAULT_SERVICE_ACCOUNT,
+            service_account=asked.service_account or self.tenancy.service_account,
             plugins_input=asked.plugins_input or {},
             trigger=trigger_of(asked),
             max_concurrency=asked.max_concurrency,
@@ -241,9 +239,9 @@ def _resource_name(name: str, id: str) -> str:
 
 def _range(asked: messages.Backfill, now: datetime) -> tuple[datetime, datetime]:
     try:
-        begin, end = parse_time(asked.start_time), parse_time(asked.end_time)
+        begin, end = calendar_time(asked.start_time), calendar_time(asked.end_time)
     except ValueError as error:
-        raise BadRequest(f"Invalid input error: start_time and end_time must be RFC 3339 times: {error}") from error
+        raise BadRequest(f"Invalid input error: start_time, end_time: {error}") from error
     if end < begin or end > now:
         raise BadRequest("Invalid input error: end_time must not be before start_time, nor in the future")
     return begin, end

@@ -115,7 +115,7 @@ class Runs:
             pipeline_version_id=source.pipeline_version_id,
             parameters=config.parameters or {},
             pipeline_root=config.pipeline_root,
-            service_account=asked.service_account,
+            service_account=asked.service_account or self.tenancy.service_account,
             plugins_input=asked.plugins_input or {},
             options=self.options,
         )

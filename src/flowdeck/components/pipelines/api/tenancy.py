@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from flowdeck.components.pipelines.settings import DEFAULT_SERVICE_ACCOUNT, USER_SERVICE_ACCOUNT
 from flowdeck.kube.errors import BadRequest
 from flowdeck.web.routing import Namespace
 
@@ -31,6 +32,11 @@ class Tenancy:
     multi_user: bool
     namespace: str = "kubeflow"
     """Where everything of a single user is, and what many users share."""
+
+    @property
+    def service_account(self) -> str:
+        """Of a run's pods, when nobody says."""
+        return USER_SERVICE_ACCOUNT if self.multi_user else DEFAULT_SERVICE_ACCOUNT
 
     def shared(self, asked: str) -> str:
         """The namespace of what may be shared."""
