@@ -167,6 +167,7 @@ async def test_tasks_share_the_workspace_of_their_run_which_goes_when_it_ended_w
     run = await runner.finished(run_id)
     assert (run.state, run.error) == ("SUCCEEDED", "")
     assert (await runner.tasks(run_id))["root.read"].output_parameters[0].value == "here"
+    await runner.rest()
     async with runner.platform.client() as client:
         claim = await client.find(PERSISTENT_VOLUME_CLAIM, ObjectKey(NAMESPACE, claim_name(run_id)))
     assert claim is None or is_being_deleted(claim)

@@ -186,7 +186,10 @@ class HttpClient:
             ) as response:
                 if response.status >= 400:
                     raise _error(await response.read(), response.status, "")
-                yield _events(response)
+                try:
+                    yield _events(response)
+                finally:
+                    _cut(response)
         except (TimeoutError, aiohttp.ClientError) as error:
             raise OSError(f"watch of {kind.resource} broke off: {error!r}") from error
 
@@ -276,9 +279,19 @@ class HttpClient:
             ) as response:
                 if response.status >= 400:
                     raise _error(await response.read(), response.status, "")
-                yield response.content.iter_any()
+                try:
+                    yield response.content.iter_any()
+                finally:
+                    _cut(response)
         except aiohttp.ClientError as error:
             raise OSError(f"the answer to GET {path} broke off: {type(error).__name__}") from error
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """Ends a stream that nobody reads any more: TLS would wait for the server to say good-bye, after all is closed."""
+    transport = response.connection and response.connection.transport
+    if transport is not None:
+        transport.abort()
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[WatchEvent]:
