@@ -73,6 +73,10 @@ class Needs:
         await door.check(request, self.verb, self.resource, await self.namespace(request))
 
 
+ErrorForm = Callable[[ApiError, Request], Response]
+"""How a surface tells an error on its wire."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One line of the table."""
@@ -82,6 +86,8 @@ class Route:
     """`/apis/v2beta1/runs/{run_id}:archive`; `{name:path}` spans slashes."""
     handler: Handler
     rule: Rule
+    error_form: ErrorForm | None = None
+    """Of this route, where it is not its surface's."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +116,6 @@ class Door:
         await self.authorizer.check(await self.user(request), access)
 
 
-ErrorForm = Callable[[ApiError, Request], Response]
-"""How a surface tells an error on its wire."""
-
-
 def application(routes: Sequence[Route], door: Door, error_form: ErrorForm) -> ASGIApp:
     """The ASGI application of a surface."""
 
@@ -140,17 +142,18 @@ class _Path:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
+        route = self.routes.get(request.method)
+        told = (route and route.error_form) or self.error_form
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(route, request)
         except ApiError as error:
-            answer = self.error_form(error, request)
+            answer = told(error, request)
         except Exception as error:
             log.exception("a request failed for a reason that is a fault of ours", path=request.url.path)
-            answer = self.error_form(InternalError(f"{type(error).__name__}: see the server's log"), request)
+            answer = told(InternalError(f"{type(error).__name__}: see the server's log"), request)
         await answer(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        route = self.routes.get(request.method)
+    async def _answer(self, route: Route | None, request: Request) -> Response:
         if route is None:
             allowed = ", ".join(sorted(self.routes))
             raise MethodNotAllowed(f"{request.method} {request.url.path}: allowed are {allowed}")

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.client.base import Client
 from flowdeck.components.pipelines.api.messages import reply
-from flowdeck.components.pipelines.api.plain_errors import with_plain_errors
+from flowdeck.components.pipelines.api.plain_errors import plain_error
 from flowdeck.components.pipelines.api.task_details import attempt_id
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.engine.launch import attempt_root
@@ -52,7 +52,7 @@ class Nodes:
         of_run = self.tenancy.owned_by(self._namespace_of)
         reads, looks = Needs("readArtifact", "runs", of_run), Needs("get", "runs", of_run)
         return [
-            Route("GET", f"/apis/v1alpha1/{node}/log", with_plain_errors(self.log), looks),
+            Route("GET", f"/apis/v1alpha1/{node}/log", self.log, looks, plain_error),
             Route("GET", f"/apis/v2beta1/{node}/artifacts/{{artifact_name}}:read", self.read, reads),
         ]
 

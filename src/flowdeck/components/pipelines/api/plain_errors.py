@@ -5,17 +5,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.kube.errors import ApiError
-from flowdeck.web.routing import Handler
 
 
-def with_plain_errors(handler: Handler) -> Handler:
-    """The handler, telling what it raises in that form."""
-
-    async def act(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except ApiError as error:
-            body = {"error_message": error.message, "error_details": error.message}
-            return Response(msgspec.json.encode(body), error.code, media_type="application/json")
-
-    return act
+def plain_error(error: ApiError, request: Request) -> Response:
+    """The answer to a request that failed, in that form."""
+    body = {"error_message": error.message, "error_details": error.message}
+    return Response(msgspec.json.encode(body), error.code, media_type="application/json")

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import pipeline_message, reply, version_message
 from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name, document_of
-from flowdeck.components.pipelines.api.plain_errors import with_plain_errors
+from flowdeck.components.pipelines.api.plain_errors import plain_error
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
 from flowdeck.components.pipelines.ir.document import Document
@@ -43,8 +43,8 @@ class Uploads:
         pipeline = Needs("create", "pipelines", self.tenancy.shared_by(in_query))
         version = Needs("create", "pipelines", self.tenancy.shared_by(self._namespace_of_pipeline))
         return [
-            Route("POST", f"{base}/upload", with_plain_errors(upload), pipeline),
-            Route("POST", f"{base}/upload_version", with_plain_errors(upload_version), version),
+            Route("POST", f"{base}/upload", upload, pipeline, plain_error),
+            Route("POST", f"{base}/upload_version", upload_version, version, plain_error),
         ]
 
     async def upload(self, request: Request) -> Response:
