@@ -210,7 +210,10 @@ def wrong_type(schema: Schema | None, value: Any, path: str = "") -> str:
     fits = _PYTHON_TYPES.get(schema.type)
     if fits is None or (isinstance(value, fits) and (type(value) is not bool or schema.type == "boolean")):
         return ""
-    return f"{path}: expected {_EXPECTED[schema.type]}, got &value.valueUnstructured{{Value:{go_value(value)}}}"
+    got = f"&value.valueUnstructured{{Value:{go_value(value)}}}"
+    if schema.type in ("integer", "number"):
+        got = "bool" if type(value) is bool else "string"
+    return f"{path}: expected {_EXPECTED[schema.type]}, got {got}"
 
 
 _EXPECTED = {

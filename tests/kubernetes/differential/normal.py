@@ -27,6 +27,8 @@ _PICTURE = re.compile(r"(was previously negative\)\n)@@ .*?(?=\]?\Z)", re.DOTALL
 """What upstream shows of Go's structs before and after a forbidden change of a pod."""
 _PATCHED = re.compile(r'(patch: Invalid value|^Invalid value): ("\{.*\}"): ', re.DOTALL)
 """What a patch has made, whose fields upstream shows in the order of Go's structs where it did not touch them."""
+_VERSION = re.compile(r"resource ?version", re.IGNORECASE)
+"""Other messages have numbers that are no revisions."""
 _POLICY = "Validation failed for ValidatingAdmissionPolicy"
 _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
 
@@ -102,7 +104,8 @@ class Normal:
         return self._revisions.setdefault(revision, f"revision-{len(self._revisions) + 1}")
 
     def _message(self, text: str) -> str:
-        for revision, name in self._revisions.items():
+        told = self._revisions.items() if _VERSION.search(text) else ()
+        for revision, name in told:
             text = re.sub(rf"\b{revision}\b", name, text)
         text = _PICTURE.sub(r"\1", _NOW.sub("current: REVISION", text))
         return self._text(_PATCHED.sub(_sorted_fields, text))

@@ -153,7 +153,10 @@ def _lease(chance: Random) -> Tree:
         "leaseDurationSeconds": lambda: _count(chance),
         "renewTime": lambda: chance.choice(("2020-01-01T00:00:00.000000Z", "now")),
     }
-    return {"spec": some(chance, fields)}
+    spec = some(chance, fields)
+    if spec.get("renewTime") == "now":  # one mistake at a time
+        spec.pop("leaseDurationSeconds", None)
+    return {"spec": spec}
 
 
 def _foo(chance: Random) -> Tree:

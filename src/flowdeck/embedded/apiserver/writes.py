@@ -119,7 +119,14 @@ def without_empty_metadata(obj: Tree) -> Tree:
 def decoded(resource: Resource, obj: Tree) -> Tree:
     """What an apply has made, changed: as if it had been read from outside. Raises `Unclassified`."""
     if wrong := resource.schema.type_errors(obj):
-        raise Unclassified(wrong[0])
+        kind, meta = resource.kind, obj["metadata"]
+        version = kind.api_version if kind.group else f"/{kind.version}"
+        which = f"{version}, Kind={kind.kind}"
+        why = ("error decoding from json: " if wrong[0].startswith("illegal base64") else "") + wrong[0]
+        raise Unclassified(
+            f"failed to convert new object ({meta.get('namespace') or ''}/{meta['name']}; {which}) to proper version: "
+            f"unable to convert unstructured object to {which}: {why}"
+        )
     resource.schema.prune(obj)
     return without_empty_metadata(obj)
 

@@ -200,7 +200,9 @@ def validate_pod_update(pod: Tree, old: Tree) -> Errors:
     for field in ("containers", "initContainers"):
         if len(spec.get(field) or ()) != len(was.get(field) or ()):
             return [forbidden(f"spec.{field}", "pod updates may not add or remove containers")]
-    errors = _deadline_change(spec, was) + _additions_only(spec, was) + _gates_change(spec, was)
+    if errors := _deadline_change(spec, was):
+        return errors
+    errors = _additions_only(spec, was) + _gates_change(spec, was)
     if _fixed(spec, was) != _fixed(was, was):
         errors.append(forbidden("spec", f"pod updates may not change fields other than {_UPDATABLE}\n"))
     return errors

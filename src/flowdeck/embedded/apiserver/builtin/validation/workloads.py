@@ -63,13 +63,17 @@ def _template(spec: Tree) -> Errors:
 
 def validate_deployment(deployment: Tree) -> Errors:
     spec = deployment["spec"]
-    errors = _common(spec, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
-    errors += _selector(spec) + _template(spec)
+    errors = _common(spec, "replicas") + _selector(spec) + _template(spec)
+    errors += _deployment_strategy(spec.get("strategy") or {})
+    errors += _common(spec, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None and deadline <= (spec.get("minReadySeconds") or 0):
         errors.append(invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"))
-    strategy = spec.get("strategy") or {}
-    errors += one_of(strategy.get("type"), "spec.strategy.type", ("Recreate", "RollingUpdate"))
+    return errors
+
+
+def _deployment_strategy(strategy: Tree) -> Errors:
+    errors = one_of(strategy.get("type"), "spec.strategy.type", ("Recreate", "RollingUpdate"))
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "Recreate" and rolling:
         text = "may not be specified when strategy `type` is 'Recreate'"
