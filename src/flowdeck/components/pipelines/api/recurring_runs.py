@@ -20,6 +20,7 @@ from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.experiments import experiment_for
 from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, message_in, reply
 from flowdeck.components.pipelines.api.pipelines import checked_name
+from flowdeck.components.pipelines.api.plugins import checked_plugins
 from flowdeck.components.pipelines.api.recurring_run_message import recurring_run_message, trigger_of
 from flowdeck.components.pipelines.api.sources import Source, source_of
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
@@ -119,7 +120,7 @@ class RecurringRuns:
             parameters=config.parameters or {},
             pipeline_root=config.pipeline_root,
             service_account=asked.service_account or self.tenancy.service_account,
-            plugins_input=asked.plugins_input or {},
+            plugins_input=checked_plugins(asked.plugins_input),
             trigger=trigger_of(asked),
             max_concurrency=asked.max_concurrency,
             no_catchup=asked.no_catchup,

@@ -18,6 +18,7 @@ from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.experiments import experiment_for
 from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, message_in, reply
 from flowdeck.components.pipelines.api.pipelines import checked_name
+from flowdeck.components.pipelines.api.plugins import checked_plugins
 from flowdeck.components.pipelines.api.run_message import run_message
 from flowdeck.components.pipelines.api.sources import Source, source_of
 from flowdeck.components.pipelines.api.task_details import task_details
@@ -116,7 +117,7 @@ class Runs:
             parameters=config.parameters or {},
             pipeline_root=config.pipeline_root,
             service_account=asked.service_account or self.tenancy.service_account,
-            plugins_input=asked.plugins_input or {},
+            plugins_input=checked_plugins(asked.plugins_input),
             options=self.options,
         )
         return run_of(wanted, self.clock.now())
