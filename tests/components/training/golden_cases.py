@@ -10,8 +10,9 @@ import yaml
 from flowdeck.components.training.frameworks import FRAMEWORKS
 from flowdeck.components.training.gang import GANGS
 from flowdeck.components.training.merge import build
+from flowdeck.components.training.runtime_types import runtime_of
 from flowdeck.components.training.runtimes import shipped_runtimes
-from flowdeck.components.training.types import runtime_of, train_job_of
+from flowdeck.components.training.types import train_job_of
 from flowdeck.kube.kinds import SECRET
 from flowdeck.kube.objects import Tree
 from tests.components.training.makers import a_train_job

@@ -16,11 +16,12 @@ from flowdeck.components.training.admission import (
 )
 from flowdeck.components.training.frameworks import FRAMEWORKS
 from flowdeck.components.training.gang import GANGS
+from flowdeck.components.training.runtime_types import runtime_of
 from flowdeck.components.training.runtimes import shipped_runtimes
 from flowdeck.components.training.runtimes.mpi import deepspeed_distributed
 from flowdeck.components.training.runtimes.torchtune import torchtune_llama_1b, torchtune_qwen
 from flowdeck.components.training.snapshot import snapshot_of
-from flowdeck.components.training.types import runtime_of, train_job_of
+from flowdeck.components.training.types import train_job_of
 from flowdeck.controller.admission import AdmissionRule, Review
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of
 from flowdeck.kube.times import parse_time

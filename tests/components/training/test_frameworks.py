@@ -11,8 +11,9 @@ from flowdeck.components.training.frameworks import FRAMEWORKS
 from flowdeck.components.training.frameworks.flux import z85
 from flowdeck.components.training.frameworks.torchtune import model_of
 from flowdeck.components.training.merge import build
+from flowdeck.components.training.runtime_types import runtime_of
 from flowdeck.components.training.runtimes.torchtune import torchtune_llama_1b
-from flowdeck.components.training.types import runtime_of, train_job_of
+from flowdeck.components.training.types import train_job_of
 from flowdeck.kube.kinds import SECRET
 from flowdeck.kube.objects import Tree, by_name
 from tests.components.training.makers import a_job, a_runtime, a_train_job

@@ -9,7 +9,8 @@ from flowdeck.components.training.gang import GANGS
 from flowdeck.components.training.gang.coscheduling import POD_GROUP as COSCHEDULING
 from flowdeck.components.training.gang.volcano import POD_GROUP as VOLCANO
 from flowdeck.components.training.merge import build
-from flowdeck.components.training.types import TRAIN_JOB, runtime_of, train_job_of
+from flowdeck.components.training.runtime_types import runtime_of
+from flowdeck.components.training.types import TRAIN_JOB, train_job_of
 from flowdeck.kube.kinds import JOB_SET
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_controlled_by
 from tests.components.training.makers import a_job, a_patch, a_runtime, a_train_job

@@ -7,8 +7,9 @@ from flowdeck.components.training.merge import build
 from flowdeck.components.training.metrics import Phases
 from flowdeck.components.training.overlay import lay_over
 from flowdeck.components.training.progress import Progress
+from flowdeck.components.training.runtime_types import runtime_of
 from flowdeck.components.training.snapshot import read_snapshot, snapshot_of
-from flowdeck.components.training.types import runtime_of, train_job_of
+from flowdeck.components.training.types import train_job_of
 from flowdeck.kube.errors import Conflict
 from flowdeck.kube.objects import ObjectKey, Tree, copy_of
 from flowdeck.kube.times import parse_time

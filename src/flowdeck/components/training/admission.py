@@ -22,6 +22,7 @@ from flowdeck.components.training.draft import (
 )
 from flowdeck.components.training.gang.volcano import priority_classes
 from flowdeck.components.training.merge import draft_of, finish, job_set_of
+from flowdeck.components.training.runtime_types import Runtime, runtime_of
 from flowdeck.components.training.snapshot import read_snapshot, snapshot_key
 from flowdeck.components.training.types import (
     CLUSTER_TRAINING_RUNTIME,
@@ -30,10 +31,8 @@ from flowdeck.components.training.types import (
     TRAIN_JOB,
     TRAINING_RUNTIME,
     WEBHOOK_LABEL,
-    Runtime,
     Step,
     TrainJob,
-    runtime_of,
     train_job_of,
 )
 from flowdeck.controller.admission import AdmissionRule, Review

@@ -8,8 +8,9 @@ from typing import Any
 from flowdeck.client.base import Client
 from flowdeck.components.training.draft import Plugin, Wanted
 from flowdeck.components.training.merge import build
+from flowdeck.components.training.runtime_types import runtime_of
 from flowdeck.components.training.snapshot import read_snapshot, snapshot_key, snapshot_of
-from flowdeck.components.training.types import RUNTIME_KINDS, TrainJob, runtime_of
+from flowdeck.components.training.types import RUNTIME_KINDS, TrainJob
 from flowdeck.kube.errors import AlreadyExists, Conflict
 from flowdeck.kube.kinds import CONFIG_MAP, JOB_SET, SECRET
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, is_controlled_by, owner_reference

@@ -7,12 +7,12 @@ from flowdeck.components.training.optimization_types import (
     OptimizationJobSpec,
     OptimizationJobStatus,
 )
+from flowdeck.components.training.runtime_types import RuntimeSpec
 from flowdeck.components.training.types import (
     CLUSTER_TRAINING_RUNTIME,
     TRAIN_JOB,
     TRAINING_RUNTIME,
     VERSION,
-    RuntimeSpec,
     TrainJobSpec,
     TrainJobStatus,
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flowdeck.components.training.types import ANCESTOR_LABEL, NODE, Runtime, Step, Trainer, TrainJob
+from flowdeck.components.training.runtime_types import Runtime
+from flowdeck.components.training.types import ANCESTOR_LABEL, NODE, Step, Trainer, TrainJob
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in
 

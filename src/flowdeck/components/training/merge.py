@@ -19,7 +19,8 @@ from flowdeck.components.training.draft import (
     pod_spec_of,
 )
 from flowdeck.components.training.overlay import lay_over
-from flowdeck.components.training.types import NODE, DataSource, Runtime, Step, TrainJob
+from flowdeck.components.training.runtime_types import Runtime
+from flowdeck.components.training.types import NODE, DataSource, Step, TrainJob
 from flowdeck.components.training.upserts import upsert_env, upsert_mounts, upsert_volumes
 from flowdeck.kube.kinds import JOB_SET
 from flowdeck.kube.objects import Tree, get_in

@@ -5,7 +5,8 @@ Source: kubeflow/trainer (pkg/apis/trainer/v1alpha1/optimizationjob_types.go)
 
 from typing import Annotated, ClassVar, Literal
 
-from flowdeck.components.training.types import GROUP, VERSION, Nothing, TrainJobSpec, Wire
+from flowdeck.components.training.runtime_types import Nothing
+from flowdeck.components.training.types import GROUP, VERSION, TrainJobSpec, Wire
 from flowdeck.kube.crd import Field, Rule
 from flowdeck.kube.objects import Kind, Tree
 

@@ -10,7 +10,8 @@ A runtime that names no framework is served by none: `merge.py` has put the trai
 from collections.abc import Iterable, Sequence
 
 from flowdeck.components.training.draft import Draft
-from flowdeck.components.training.types import INDEX_FIELD, MLPolicy
+from flowdeck.components.training.runtime_types import MLPolicy
+from flowdeck.components.training.types import INDEX_FIELD
 from flowdeck.kube.errors import FieldError, invalid
 from flowdeck.kube.objects import Tree, get_in
 from flowdeck.kube.quantity import ZERO, Quantity, parse_quantity

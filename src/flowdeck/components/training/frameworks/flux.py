@@ -13,7 +13,8 @@ from string import Template
 
 from flowdeck.components.training.draft import Draft, Wanted, container_of, find_named, pod_spec_of
 from flowdeck.components.training.frameworks._base import gpus_in, policy_of, stated_resources
-from flowdeck.components.training.types import NODE, FluxPolicy
+from flowdeck.components.training.runtime_types import FluxPolicy
+from flowdeck.components.training.types import NODE
 from flowdeck.components.training.upserts import (
     env_values,
     upsert_init_containers,

@@ -16,7 +16,8 @@ from flowdeck.components.training.frameworks._base import (
     stated_resources,
     value,
 )
-from flowdeck.components.training.types import LAUNCHER, NODE, MPIPolicy
+from flowdeck.components.training.runtime_types import MPIPolicy
+from flowdeck.components.training.types import LAUNCHER, NODE
 from flowdeck.components.training.upserts import upsert_env, upsert_mounts, upsert_volumes
 from flowdeck.kube.errors import FieldError, invalid
 from flowdeck.kube.kinds import CONFIG_MAP, SECRET

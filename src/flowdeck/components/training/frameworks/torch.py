@@ -19,7 +19,8 @@ from flowdeck.components.training.frameworks._base import (
     stated_resources,
     value,
 )
-from flowdeck.components.training.types import PORT, EnvTarget
+from flowdeck.components.training.runtime_types import EnvTarget
+from flowdeck.components.training.types import PORT
 from flowdeck.components.training.upserts import open_port, upsert_env
 from flowdeck.kube.errors import FieldError, invalid
 from flowdeck.kube.objects import Tree
