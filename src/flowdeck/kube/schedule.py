@@ -25,6 +25,7 @@ _WORDS = {
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)")
 _MINUTE = timedelta(minutes=1)
+_LONGEST_S = 100 * 366 * 24 * 3600.0
 
 
 class BadSchedule(ValueError):
@@ -133,6 +134,8 @@ def _duration(text: str) -> timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadSchedule(f"failed to parse duration @every {text}")
     seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if seconds > _LONGEST_S:
+        raise BadSchedule(f"failed to parse duration @every {text}: it is longer than a century")
     return timedelta(seconds=max(1, int(seconds)))
 
 

@@ -40,6 +40,8 @@ class Listed:
         """A value as the column keeps it. Raises `BadRequest` for one of another type: databases differ about those."""
         type_ = self.columns[key].type
         wanted = int if isinstance(type_, Moment) else type_.python_type
+        if wanted is float and type(value) is int and value in _NUMBERS:
+            return float(value)
         if type(value) is not wanted or (isinstance(value, int) and value not in _NUMBERS):
             raise BadRequest(f"Invalid input error: {key!r} cannot be compared with {str(value)[:100]!r}")
         return value

@@ -87,8 +87,14 @@ def test_cron_is_read_in_the_zone_that_is_set() -> None:
         (every(0), "Found invalid period schedule interval 0. Set at interval to least 1 second."),
         (every(-3), "Found invalid period schedule interval -3."),
         (every(10**12), "Found invalid period schedule interval 1000000000000."),
-        (every(1, start_time="yesterday"), "trigger.start_time is no RFC 3339 time"),
-        (cron("* * * * * *", end_time="2026-01-01T00:00:00"), "trigger.end_time is no RFC 3339 time"),
+        (every(1, start_time="yesterday"), "trigger.start_time: 'yesterday' is no RFC 3339 time"),
+        (every(1, start_time="0001-01-01T00:00:00+14:00"), "is no RFC 3339 time"),
+        (every(1, start_time="1969-01-01T00:00:00Z"), "is not between the years 1971 and 9000"),
+        (cron("@every 99999999999999h"), "Schedule cron is not a supported format"),
+        (
+            cron("* * * * * *", end_time="2026-01-01T00:00:00"),
+            "trigger.end_time: '2026-01-01T00:00:00' is no RFC 3339 time",
+        ),
         (
             every(1, start_time="2026-01-02T00:00:00Z", end_time="2026-01-01T00:00:00Z"),
             "trigger.end_time is before trigger.start_time",

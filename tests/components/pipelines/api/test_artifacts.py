@@ -63,6 +63,8 @@ async def test_artifacts_are_listed_filtered_and_sorted(api: httpx.AsyncClient, 
     wanted = '{"predicates": [{"operation": "EQUALS", "key": "type", "string_value": "Metric"}]}'
     metrics = (await api.get("/artifacts", params={"filter": wanted, "sort_by": "number_value desc"})).json()
     assert [one["name"] for one in metrics["artifacts"]] == ["accuracy", "score"]
+    wanted = '{"predicates": [{"operation": "GREATER_THAN", "key": "number_value", "int_value": 0}]}'
+    assert (await api.get("/artifacts", params={"filter": wanted})).json()["total_size"] == 1
     wanted = '{"predicates": [{"operation": "IS_SUBSTRING", "key": "metadata", "string_value": "depth"}]}'
     assert (await api.get("/artifacts", params={"filter": wanted})).json()["total_size"] == 1
 
@@ -171,6 +173,17 @@ async def test_artifacts_of_others_are_written_down_and_linked(api: httpx.AsyncC
         ("/artifacts", {"artifact": {"name": "x", "type": "Thing"}}, 400),
         ("/artifacts", {"artifact": {"name": "x", "type": "Model"}, "run_id": "nothing"}, 404),
         ("/artifacts", {"artifact": {"name": "x", "type": "Model"}, "run_id": "run-1", "task_id": "nothing"}, 404),
+        ("/artifacts", {"artifact": {"name": "x", "type": "Metric", "number_value": "NaN"}}, 400),
+        (
+            "/artifacts",
+            {
+                "artifact": {"name": "x", "type": "Model"},
+                "run_id": "run-1",
+                "task_id": "test",
+                "iteration_index": 2**70,
+            },
+            400,
+        ),
         ("/artifacts:batchCreate", {"artifacts": []}, 400),
         ("/artifact_tasks", {"artifact_id": "model-1", "run_id": "run-1", "task_id": "train"}, 400),
         ("/artifact_tasks", {"artifact_id": "nothing", "run_id": "run-1", "task_id": "train", "type": "OUTPUT"}, 404),

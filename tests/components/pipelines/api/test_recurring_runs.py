@@ -190,6 +190,7 @@ async def test_what_is_not_there_is_not_found(api: httpx.AsyncClient) -> None:
         ({"start_time": "2025-12-31T00:00:00Z", "end_time": "2026-12-31T00:00:00Z"}, 400, "nor in the future"),
         ({"start_time": "2025-12-31T00:00:00Z", "end_time": "2025-12-30T00:00:00Z"}, 400, "before start_time"),
         ({"start_time": "2025-12-31T00:00:00Z"}, 400, "RFC 3339"),
+        ({"start_time": "0001-01-01T00:00:00Z", "end_time": "2025-12-31T00:00:00Z"}, 400, "between the years"),
     ],
 )
 async def test_a_backfill_says_how_many_points_it_has(

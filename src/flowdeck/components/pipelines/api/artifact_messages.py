@@ -3,11 +3,13 @@
 Source: kubeflow/pipelines (backend/api/v2beta1/artifact.proto of the branch without ML Metadata)
 """
 
+import math
 from enum import IntEnum
 
 from flowdeck.components.pipelines.api.messages import without_zeros
 from flowdeck.components.pipelines.ir.proto_json import JsonObject, Message, Value
 from flowdeck.components.pipelines.store import artifacts
+from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import format_time
 
@@ -116,6 +118,20 @@ def link_message(link: artifacts.Link) -> Tree:
             "key": link.key,
         }
     )
+
+
+def small(number: int | None, name: str) -> int | None:
+    """A number that the store can keep. Raises `BadRequest`."""
+    if number is not None and number not in range(2**31):
+        raise BadRequest(f"Invalid input error: {name} must be between 0 and 2147483647, got {str(number)[:30]}")
+    return number
+
+
+def finite(number: float | None, name: str) -> float | None:
+    """Raises `BadRequest`."""
+    if number is not None and not math.isfinite(number):
+        raise BadRequest(f"Invalid input error: {name} must be a finite number")
+    return number
 
 
 def producer_message(task_name: str, iteration: int | None) -> Tree:

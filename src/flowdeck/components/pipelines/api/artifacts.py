@@ -28,7 +28,9 @@ from flowdeck.components.pipelines.api.artifact_messages import (
     IoType,
     Producer,
     artifact_message,
+    finite,
     link_message,
+    small,
 )
 from flowdeck.components.pipelines.api.messages import listed, message_in, reply
 from flowdeck.components.pipelines.api.pipelines import checked_name
@@ -239,7 +241,7 @@ def _made(connection: Connection, namespace: str, asked: CreateArtifact, now: da
         type=given.type.name,
         uri=given.uri,
         metadata=given.metadata or {},
-        number_value=given.number_value,
+        number_value=finite(given.number_value, "artifact.number_value"),
         created_at=now,
         last_update=now,
     )
@@ -274,7 +276,7 @@ def _linked(connection: Connection, namespace: str, asked: ArtifactTask) -> Link
         type=asked.type.name,
         key=asked.key,
         producer=producer.task_name,
-        iteration=producer.iteration,
+        iteration=small(producer.iteration, "producer.iteration"),
     )
     artifacts.create_link(connection, made)
     return made

@@ -19,6 +19,7 @@ from flowdeck.kube.times import parse_time
 
 _LONGEST_S = 100 * 366 * 24 * 3600
 """An interval that calendars can still add."""
+_YEARS = range(1971, 9001)
 
 
 class Trigger(Protocol):
@@ -137,6 +138,17 @@ def warnings_about(tree: Tree) -> list[str]:
     ]
 
 
+def calendar_time(text: str) -> datetime:
+    """A time that schedules can reckon with. Raises `ValueError`."""
+    try:
+        moment = parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text[:100]!r} is no RFC 3339 time") from error
+    if moment.year not in _YEARS:
+        raise ValueError(f"{text[:100]!r} is not between the years {_YEARS.start} and {_YEARS.stop - 1}")
+    return moment
+
+
 def _bounds(tree: Tree) -> tuple[datetime | None, datetime | None]:
     start, end = (_moment(tree.get(name, ""), name) for name in ("start_time", "end_time"))
     if start is not None and end is not None and end < start:
@@ -148,9 +160,9 @@ def _moment(text: str, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        return parse_time(text)
+        return calendar_time(text)
     except ValueError as error:
-        raise InvalidTrigger(f"Invalid input error: trigger.{name} is no RFC 3339 time: {text[:100]!r}") from error
+        raise InvalidTrigger(f"Invalid input error: trigger.{name}: {error}") from error
 
 
 def _is_past(point: datetime, end: datetime | None) -> bool:
