@@ -14,13 +14,14 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
+from flowdeck.kube.errors import ServiceUnavailable
 from flowdeck.sql.database import Database
 
 _LOCK = 7_210_036
 """Key of PostgreSQL's advisory lock: of replicas that start together, one migrates and the others wait."""
 
 
-class NewerDatabase(Exception):
+class NewerDatabase(ServiceUnavailable):
     """The database was used by a newer version of the platform."""
 
 
