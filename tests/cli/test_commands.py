@@ -97,6 +97,7 @@ def test_what_is_not_there_is_refused_in_words(data: list[str], namespace: list[
     assert "doesn't have a resource type" in run("get", "dragons", *data, code=1)
     assert 'pods "nobody" not found' in run("logs", "nobody", *data, *namespace, code=1)
     assert "does not exist" in run("apply", "-f", "/nowhere.yaml", *data, code=1)
+    assert "is not fetched" in run("apply", "-f", "https://example.com/x.yaml", *data, code=1)
     unknown = "{apiVersion: x/v1, kind: Y, metadata: {name: z}}"
     assert "no matches for kind" in run("apply", "-f", "-", *data, code=1, text=unknown)
 
@@ -156,6 +157,19 @@ def test_the_log_of_a_pod_that_cannot_start_says_why(
     run("apply", "-f", "-", *data, *namespace, text=json.dumps(pod))
     run_until(why, "get", "pod", "stuck", "-o", "json", *data, *namespace)
     assert why in run("logs", "stuck", *data, *namespace, code=1)
+
+
+def test_what_is_refused_of_one_object_keeps_nobody_from_the_others(data: list[str], namespace: list[str]) -> None:
+    def config(name: str) -> dict[str, object]:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [config("Bad"), config("good")]})
+    told = run("apply", "-f", "-", *data, *namespace, code=1, text=text)
+    assert "configmaps/good applied" in told
+    assert "configmaps/Bad: Error from server (Invalid)" in told
+    told = run("delete", "-f", "-", *data, *namespace, code=1, text=text)
+    assert 'configmaps "good" deleted' in told
+    assert "configmaps/Bad: Error from server (NotFound)" in told
 
 
 def test_nothing_is_installed_on_a_platform_that_has_it_all(flowdeck: RunningPlatform) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flowdeck.cli.cluster import cluster_of, read_objects, talk
+from flowdeck.cli.cluster import Several, cluster_of, read_objects, talk
 from flowdeck.cli.resources import kinds_of
 from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
 from flowdeck.client.http import HttpClient
@@ -25,11 +25,15 @@ def apply(
     config = cluster_of(kubeconfig, data)
 
     async def work(client: HttpClient) -> None:
+        several = Several()
         for kind, obj in zip(await kinds_of(client, objects), objects, strict=True):
             meta = obj["metadata"]
             if kind.namespaced:
                 meta.setdefault("namespace", namespace or config.namespace)
-            await client.apply(kind, obj, manager="flowdeck", force=True)
-            typer.echo(f"{kind.resource}/{meta['name']} applied")
+            name = f"{kind.resource}/{meta['name']}"
+            with several.going_on(name):
+                await client.apply(kind, obj, manager="flowdeck", force=True)
+                typer.echo(f"{name} applied")
+        several.end()
 
     talk(config, work)

@@ -1,8 +1,10 @@
 """What commands share that talk to a cluster: finding it, talking to it, reading files of objects."""
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,11 +45,34 @@ def talk(config: ClusterConfig, work: Callable[[HttpClient], Coroutine[Any, Any,
     try:
         return asyncio.run(run())
     except ApiError as error:
-        raise Refusal(f"Error from server ({error.reason}): {error}") from error
+        raise Refusal(_said(error)) from error
     except BrokenPipeError:  # who read what we print has seen enough; the network's are other classes
         raise
     except OSError as error:
         raise Refusal(f"cannot reach {config.server}: {error}") from error
+
+
+def _said(error: ApiError) -> str:
+    return f"Error from server ({error.reason}): {error}"
+
+
+@dataclass
+class Several:
+    """Work on several objects: what is refused of one keeps nobody from the others, and is told at the end."""
+
+    refused: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def going_on(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ApiError as error:
+            self.refused.append(f"{name}: {_said(error)}")
+
+    def end(self) -> None:
+        """Raises `Refusal` where something was refused."""
+        if self.refused:
+            raise Refusal("\n".join(self.refused))
 
 
 def read_objects(source: str) -> Sequence[Tree]:
@@ -56,6 +81,8 @@ def read_objects(source: str) -> Sequence[Tree]:
         texts = [sys.stdin.read()]
     else:
         path = Path(source)
+        if source.startswith(("https://", "http://")):
+            raise Refusal(f"{source} is not fetched: curl -L {source} | flowdeck ... -f -")
         if not path.exists():
             raise Refusal(f"{source} does not exist")
         files = (

@@ -4,7 +4,7 @@ from typing import Annotated, cast
 
 import typer
 
-from flowdeck.cli.cluster import cluster_of, read_objects, talk
+from flowdeck.cli.cluster import Several, cluster_of, read_objects, talk
 from flowdeck.cli.refusal import Refusal
 from flowdeck.cli.resources import kind_named, kinds_of, word_and_name
 from flowdeck.cli.target import DataOption, KubeconfigOption, NamespaceOption
@@ -47,8 +47,11 @@ def delete(
         else:
             found = await kind_named(client, word)
             targets = [(found, ObjectKey(space if found.namespaced else "", named))]
+        several = Several()
         for target, key in targets:
-            await client.delete(target, key, propagation=cast(Propagation, _CASCADES[cascade]))
-            typer.echo(f'{target.resource} "{key.name}" deleted')
+            with several.going_on(f"{target.resource}/{key.name}"):
+                await client.delete(target, key, propagation=cast(Propagation, _CASCADES[cascade]))
+                typer.echo(f'{target.resource} "{key.name}" deleted')
+        several.end()
 
     talk(config, work)

@@ -36,6 +36,8 @@ def status(
     folder = data_folder(data)
     if kubeconfig_path:
         typer.echo(folder / "kubeconfig")
+        if not (folder / "kubeconfig").exists():
+            typer.echo(f"no platform has run on {folder} yet: start one with `flowdeck up`", err=True)
         return
     state = read_state(folder)
     facts: dict[str, Any] = {"ready": False, "data": str(folder)}
