@@ -78,7 +78,7 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
             door=door,
             options=Options(),
         ).routes(),
-        *Tasks(database=database, tenancy=tenancy).routes(),
+        *Tasks(database=database, tenancy=tenancy, clock=world.clock).routes(),
         *CacheRoutes(database=database, tenancy=tenancy).routes(),
         *Comparisons(database=database, tenancy=tenancy).routes(),
         *ArtifactRoutes(

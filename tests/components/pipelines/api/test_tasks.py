@@ -140,6 +140,51 @@ async def test_what_is_not_there_is_not_found(api: httpx.AsyncClient) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, 5)
 
 
+async def test_what_runs_elsewhere_is_reported_and_shown(api: httpx.AsyncClient, world: World) -> None:
+    asked = {"name": "tune", "parent_task_id": "loop", "inputs": {"parameters": [{"parameter_key": "n", "value": 3}]}}
+    made = (await api.post("/runs/run-1/tasks", json=asked)).json()
+    assert (made["name"], made["state"], made["type"]) == ("tune", "RUNNING", "RUNTIME")
+    assert made["inputs"]["parameters"] == [{"parameter_key": "n", "value": 3, "type": "OUTPUT"}]
+    path = f"/runs/run-1/tasks/{made['task_id']}"
+    world.clock.advance(5)
+    outputs = {"parameters": [{"parameter_key": "best", "value": 0.5, "type": 9}]}
+    ended = {"state": "FAILED", "status_metadata": {"message": "no luck"}, "outputs": outputs}
+    told = (await api.patch(path, json=ended)).json()
+    assert told == (await api.get(path)).json()
+    assert (told["state"], told["end_time"]) == ("FAILED", "2026-01-01T00:00:05Z")
+    assert [entry["state"] for entry in told["state_history"]] == ["RUNNING", "FAILED"]
+    assert told["outputs"]["parameters"][0]["value"] == 0.5
+    again = {"tasks": {made["task_id"]: {"state": "SUCCEEDED"}}}
+    batch = (await api.post("/runs/run-1/tasks:batchUpdate", json=again)).json()["tasks"]
+    assert (batch[made["task_id"]]["state"], batch[made["task_id"]]["name"]) == ("SUCCEEDED", "tune")
+    inside = (await api.get("/runs/run-1/tasks", params={"parent_id": "loop"})).json()
+    assert {task["name"] for task in inside["tasks"]} == {"train", "tune"}
+    assert (await api.get("/runs/run-1")).json()["task_count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("POST", "/runs/run-1/tasks", {}, 400),
+        ("POST", "/runs/run-1/tasks", {"name": "x", "state": "LOST"}, 400),
+        ("POST", "/runs/run-1/tasks", {"name": "x", "type": "THING"}, 400),
+        ("POST", "/runs/run-1/tasks", {"name": "x", "end_time": "soon"}, 400),
+        ("POST", "/runs/run-1/tasks", {"name": "x", "parent_task_id": "nothing"}, 404),
+        ("POST", "/runs/nothing/tasks", {"name": "x"}, 404),
+        ("PATCH", "/runs/run-1/tasks/train", {"state": "FAILED"}, 400),
+        ("PATCH", "/runs/run-1/tasks/nothing", {"state": "FAILED"}, 404),
+        ("POST", "/runs/run-1/tasks:batchUpdate", {"tasks": {}}, 400),
+        ("POST", "/runs/run-1/tasks:batchUpdate", {"tasks": {"train": {"state": "FAILED"}}}, 400),
+    ],
+)
+async def test_what_is_refused_of_others(
+    api: httpx.AsyncClient, method: str, path: str, body: dict[str, object], code: int
+) -> None:
+    answer = await api.request(method, path, json=body)
+    assert answer.status_code == code, answer.text
+    assert (await api.get("/runs/run-1/tasks")).json()["total_size"] == 4
+
+
 async def test_a_cached_task_is_found_by_its_fingerprint(api: httpx.AsyncClient) -> None:
     found = await api.post("/tasks:findCached", json={"cache_fingerprint": "abc", "namespace": "kubeflow"})
     assert found.json()["task_id"] == "train"

@@ -117,7 +117,7 @@ class Parts:
             *FirstVersion(uploads, tenancy, door).routes(),
             *recurring.routes(),
             *artifacts.routes(),
-            *Tasks(database=database, tenancy=tenancy).routes(),
+            *Tasks(database=database, tenancy=tenancy, clock=ctx.clock).routes(),
             *CacheRoutes(database=database, tenancy=tenancy).routes(),
             *Comparisons(database=database, tenancy=tenancy).routes(),
         ]

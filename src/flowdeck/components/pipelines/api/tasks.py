@@ -3,7 +3,7 @@
 Source: kubeflow/pipelines (backend/api/v2beta1/run.proto of the branch without ML Metadata)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api.messages import listed, message_in, reply
+from flowdeck.components.pipelines.api.reported_tasks import BatchUpdate, ReportedTask, changed, new_record
 from flowdeck.components.pipelines.api.task_messages import task_message
 from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.engine.records import TaskRecord
@@ -25,6 +27,7 @@ from flowdeck.web.predicates import predicates_of
 from flowdeck.web.routing import Needs, Route
 
 KEYS = tuple(task_lists.LISTED.columns)
+MAX_BATCH = 1000
 
 
 class FindCached(Message):
@@ -38,6 +41,7 @@ class Tasks:
 
     database: Database
     tenancy: Tenancy
+    clock: Clock
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/runs/{run_id}/tasks"
@@ -45,7 +49,10 @@ class Tasks:
         asked = self.tenancy.owned_by(_namespace_in_body)
         return [
             Route("GET", base, self.list, Needs("list", "runs", of_run)),
+            Route("POST", base, self.create, Needs("update", "runs", of_run)),
+            Route("POST", f"{base}:batchUpdate", self.change_all, Needs("update", "runs", of_run)),
             Route("GET", f"{base}/{{task_id}}", self.get, Needs("get", "runs", of_run)),
+            Route("PATCH", f"{base}/{{task_id}}", self.change, Needs("update", "runs", of_run)),
             Route("POST", "/apis/v2beta1/tasks:findCached", self.find_cached, Needs("list", "runs", asked)),
         ]
 
@@ -72,6 +79,44 @@ class Tasks:
             return _told(connection, run_id, [runs.task(connection, run_id, task_id)])[0]
 
         return reply(await self.database.read(read))
+
+    # ---- tasks that others report ------------------------------------------------------------------------------
+
+    async def create(self, request: Request) -> Response:
+        asked: ReportedTask = await message_in(request, ReportedTask)
+        record = new_record(request.path_params["run_id"], asked, self.clock.now())
+
+        def keep(connection: Connection) -> Tree:
+            if record.parent:
+                runs.task(connection, record.run, record.parent)
+            runs.keep_tasks(connection, [record])
+            return task_message(record, ())
+
+        return reply(await self.database.write(keep))
+
+    async def change(self, request: Request) -> Response:
+        asked: ReportedTask = await message_in(request, ReportedTask)
+        id = request.path_params["task_id"]
+        return reply((await self._changed(request, {id: asked}))[id])
+
+    async def change_all(self, request: Request) -> Response:
+        asked: BatchUpdate = await message_in(request, BatchUpdate)
+        if not asked.tasks or len(asked.tasks) > MAX_BATCH:
+            raise BadRequest(f"Invalid input error: tasks must hold 1 to {MAX_BATCH} entries")
+        return reply({"tasks": await self._changed(request, asked.tasks)})
+
+    async def _changed(self, request: Request, asked: Mapping[str, ReportedTask]) -> Mapping[str, Tree]:
+        """All of them or none."""
+        run_id, now = request.path_params["run_id"], self.clock.now()
+
+        def keep(connection: Connection) -> Mapping[str, Tree]:
+            records = [changed(runs.task(connection, run_id, id), each, now) for id, each in asked.items()]
+            runs.keep_tasks(connection, records)
+            return dict(zip(asked, _told(connection, run_id, records), strict=True))
+
+        return await self.database.write(keep)
+
+    # ----------------------------------------------------------------------------------------------------------
 
     async def find_cached(self, request: Request) -> Response:
         """The newest task whose outputs another of that fingerprint would take."""
