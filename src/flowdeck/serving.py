@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,13 @@ from typing import Any
 import structlog
 
 from flowdeck.clock import Clock
+from flowdeck.http1.asgi import Receive, Send
 from flowdeck.http1.server import HttpServer
 
 RELOAD_S = 10.0
 """How often certificate files are looked at."""
 
 log = structlog.get_logger()
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass

@@ -10,7 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from flowdeck.controller import metrics
 from flowdeck.controller.manager import Manager
-from flowdeck.serving import Receive, Scope, Send, answer
+from flowdeck.http1.asgi import Receive, Scope, Send
+from flowdeck.serving import answer
 
 log = structlog.get_logger()
 

@@ -19,9 +19,10 @@ import structlog
 from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
 from flowdeck.controller.admission import AdmissionRule, Review
+from flowdeck.http1.asgi import Receive, Scope, Send
 from flowdeck.kube.errors import ApiError, Forbidden
 from flowdeck.kube.objects import Tree, copy_of, get_in
-from flowdeck.serving import BodyTooLarge, Receive, Scope, Send, answer, body_of
+from flowdeck.serving import BodyTooLarge, answer, body_of
 
 MAX_BODY = 7 * 1024 * 1024
 """An object of 3 MiB, old and new, and what is around them."""

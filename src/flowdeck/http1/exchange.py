@@ -1,15 +1,12 @@
 """One request and its answer, as ASGI has them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
-Scope = MutableMapping[str, Any]
-Message = Mapping[str, Any]
+from flowdeck.http1.asgi import App, Message, Scope
 
 BUFFERED = 64 * 1024
 """Bytes of a body that wait for the application before no more are read."""

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flowdeck.http1.exchange import App
+from flowdeck.http1.asgi import App
 
 if TYPE_CHECKING:
     from flowdeck.http1.connection import Connection

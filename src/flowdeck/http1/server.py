@@ -4,8 +4,8 @@ import asyncio
 import socket
 import ssl
 
+from flowdeck.http1.asgi import App
 from flowdeck.http1.connection import Connection
-from flowdeck.http1.exchange import App
 from flowdeck.http1.limits import Crowd, Limits
 
 _LOOK_S = 5.0

@@ -12,13 +12,14 @@ from flowdeck.embedded.apiserver.bodies import LONG_BYTES, body_of, patch_of, re
 from flowdeck.embedded.apiserver.contract import SYSTEM, RequestInfo
 from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES
 from flowdeck.embedded.apiserver.settings import WatchLimits
+from flowdeck.http1.asgi import Receive
 from flowdeck.kube.errors import BadRequest, RequestEntityTooLarge, Timeout, TooManyRequests
 from flowdeck.kube.kinds import CONFIG_MAP
 from flowdeck.kube.objects import Tree
 from tests.world.world import World
 
 
-def receiving(*messages: Mapping[str, Any]) -> asgi.Receive:
+def receiving(*messages: Mapping[str, Any]) -> Receive:
     waiting = list(messages)
 
     async def receive() -> Mapping[str, Any]:

@@ -9,9 +9,10 @@ import msgspec
 
 from flowdeck.components.base import Context, Front
 from flowdeck.components.pipelines.settings import NAMESPACE, SERVICE, SERVICE_PORT
+from flowdeck.http1.asgi import Receive, Scope, Send
 from flowdeck.kube.errors import ServiceUnavailable
 from flowdeck.loading import load
-from flowdeck.serving import Receive, Scope, Send, answer, serve
+from flowdeck.serving import answer, serve
 
 FRONT = Front(SERVICE, NAMESPACE, SERVICE_PORT, target_port=SERVICE_PORT, label="http")
 

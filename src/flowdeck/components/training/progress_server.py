@@ -30,6 +30,7 @@ from flowdeck.components.base import Front, published_already
 from flowdeck.components.training.progress import audience_of
 from flowdeck.components.training.settings import SERVICE, SERVICE_NAMESPACE, SERVICE_PORT, TrainingSettings
 from flowdeck.components.training.types import GROUP, TRAIN_JOB, VERSION
+from flowdeck.http1.asgi import Receive, Scope, Send
 from flowdeck.kube.errors import (
     ApiError,
     BadRequest,
@@ -40,7 +41,7 @@ from flowdeck.kube.errors import (
     RequestEntityTooLarge,
 )
 from flowdeck.kube.objects import ObjectKey
-from flowdeck.serving import BodyTooLarge, CertificateFiles, Receive, Scope, Send, answer, body_of, serve
+from flowdeck.serving import BodyTooLarge, CertificateFiles, answer, body_of, serve
 
 MANAGER = "trainer-status"
 MAX_BODY = 64 * 1024

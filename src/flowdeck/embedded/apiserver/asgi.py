@@ -1,22 +1,18 @@
 """Requests and answers as ASGI has them: a body read whole, an answer sent whole or piece by piece."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from random import getrandbits
-from typing import Any
 
 import orjson
 import structlog
 
 from flowdeck.embedded.apiserver.contract import Answer
 from flowdeck.embedded.apiserver.request import MAX_BODY_BYTES
+from flowdeck.http1.asgi import Receive, Scope, Send
 from flowdeck.kube.errors import ApiError, BadRequest, RequestEntityTooLarge, Timeout, UnknownPath
 from flowdeck.serving import BodyTooLarge, body_of
-
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 BODY_S = 60.0
 """For a request's body to come in, as upstream."""

@@ -8,15 +8,7 @@ import orjson
 import structlog
 
 from flowdeck.embedded.apiserver.admission.connect import admit_connect
-from flowdeck.embedded.apiserver.asgi import (
-    Receive,
-    Scope,
-    Send,
-    error_answer,
-    read_body,
-    refuse_websocket,
-    send_answer,
-)
+from flowdeck.embedded.apiserver.asgi import error_answer, read_body, refuse_websocket, send_answer
 from flowdeck.embedded.apiserver.bodies import read_beside
 from flowdeck.embedded.apiserver.contract import (
     ANONYMOUS,
@@ -41,6 +33,7 @@ from flowdeck.embedded.apiserver.request import (
     verb_of,
 )
 from flowdeck.embedded.apiserver.resource_handlers import ResourceHandlers
+from flowdeck.http1.asgi import Receive, Scope, Send
 from flowdeck.kube.errors import (
     ApiError,
     InternalError,

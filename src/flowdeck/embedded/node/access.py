@@ -14,7 +14,7 @@ from flowdeck.clock import Clock
 from flowdeck.embedded.apiserver.authentication import BearerTokens, ClientCertificates, Union
 from flowdeck.embedded.apiserver.contract import User
 from flowdeck.embedded.apiserver.tokens import Authenticated
-from flowdeck.embedded.node.streams.web_socket import Scope
+from flowdeck.http1.asgi import Scope
 from flowdeck.kube.errors import Forbidden
 from flowdeck.kube.objects import Tree
 

@@ -25,7 +25,8 @@ from flowdeck.embedded.node.streams.file_events import FolderEvents
 from flowdeck.embedded.node.streams.logs import LogOptions, read_log
 from flowdeck.embedded.node.streams.machine_usage import MachineUsage
 from flowdeck.embedded.node.streams.usage import resource_metrics, summary
-from flowdeck.embedded.node.streams.web_socket import Message, Receive, Scope, Send, WebSocket
+from flowdeck.embedded.node.streams.web_socket import WebSocket
+from flowdeck.http1.asgi import Message, Receive, Scope, Send
 from flowdeck.kube.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.kube.times import parse_time

@@ -1,12 +1,8 @@
 """A WebSocket as an ASGI server gives it, with the few verbs that the stream protocols need."""
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from flowdeck.http1.asgi import Receive, Scope, Send
 
 NORMAL, PROTOCOL_ERROR = 1000, 1002
 
