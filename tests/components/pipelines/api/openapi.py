@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, Union
 
-from flowdeck.components.pipelines.api import artifact_messages, messages, tasks
+from flowdeck.components.pipelines.api import artifact_messages, messages, reported_tasks, tasks
 from flowdeck.components.pipelines.ir.proto_json import Message
 from flowdeck.kube.objects import Tree
 from flowdeck.web.routing import Route
@@ -29,6 +29,9 @@ BODIES: Mapping[tuple[str, str], type[Message]] = {
     ("POST", "/artifact_tasks"): artifact_messages.ArtifactTask,
     ("POST", "/artifact_tasks:batchCreate"): artifact_messages.ArtifactTasks,
     ("POST", "/tasks:findCached"): tasks.FindCached,
+    ("POST", "/runs/{run_id}/tasks"): reported_tasks.ReportedTask,
+    ("PATCH", "/runs/{run_id}/tasks/{task_id}"): reported_tasks.ReportedTask,
+    ("POST", "/runs/{run_id}/tasks:batchUpdate"): reported_tasks.BatchUpdate,
 }
 ANSWERS: Mapping[tuple[str, str], type[Message]] = {
     **{
