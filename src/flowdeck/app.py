@@ -113,7 +113,7 @@ async def running(settings: Settings, foundation: Foundation) -> AsyncIterator[P
                     foundation.node.stop()
     finally:
         await stores.close()
-        api.close()
+        await api.end()
         with contextlib.suppress(FileNotFoundError):
             (settings.data / "state.json").unlink()
 

@@ -81,7 +81,7 @@ async def embedded(folder: Path, *, whole: bool) -> AsyncIterator[Server]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        api.close()
+        await api.end()
 
 
 async def _boot(api: ApiServer) -> None:

@@ -98,6 +98,11 @@ class ApiServer:
             elif patch := bootstrap_roles.what_is_missing(stored, obj):
                 await self.client.patch(kind, key, patch)
 
+    async def end(self) -> None:
+        """Closes the connections to webhooks, and the store."""
+        await self.pipeline.handlers.verbs.plugins.close()
+        self.close()
+
     def close(self) -> None:
         self.store.close()
 

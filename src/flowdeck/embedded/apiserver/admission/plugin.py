@@ -20,17 +20,25 @@ class Plugin(AdmissionPlugin):
     async def validate(self, request: AdmissionRequest) -> None:
         return None
 
+    async def close(self) -> None:
+        """Gives back what it holds: connections to webhooks."""
+        return
+
 
 class Plugins:
     """All plug-ins in their order; each is asked only about what concerns it, and only for what it overrides."""
 
-    def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
         self._all = plugins
         self._concerned: dict[str, tuple[Sequence[AdmissionPlugin], Sequence[AdmissionPlugin]]] = {}
         """Resource -> those that mutate, those that validate."""
 
     def __iter__(self) -> Iterator[AdmissionPlugin]:
         return iter(self._all)
+
+    async def close(self) -> None:
+        for plugin in self._all:
+            await plugin.close()
 
     async def mutate(self, request: AdmissionRequest) -> None:
         for plugin in self._of(request)[0]:

@@ -121,6 +121,9 @@ class MutatingWebhooks(Plugin):
         self._earlier = earlier
         self._hooks = _Hooks(caller.storage, MUTATING_WEBHOOK_CONFIGURATION)
 
+    async def close(self) -> None:
+        await self._caller.client.close()
+
     async def mutate(self, request: AdmissionRequest) -> None:
         hooks = self._hooks.all()
         if not hooks or not is_askable(request):
