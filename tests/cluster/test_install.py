@@ -21,6 +21,7 @@ from flowdeck.cluster.install import (
 from flowdeck.cluster.manifests.render import Manifests
 from flowdeck.cluster.names import KEY, NAMESPACE, PODS
 from flowdeck.cluster.settings import ClusterSettings
+from flowdeck.components.pipelines.kinds import PIPELINE
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
 from flowdeck.kube import kinds
 from flowdeck.kube.errors import Timeout
@@ -200,6 +201,24 @@ async def test_a_namespace_in_which_others_keep_something_stays(world: World) ->
     meta = {"name": "of-somebody-else", "namespace": NAMESPACE}
     await world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
     assert (await uninstall(world, definitions=True))[NAMESPACE] == "kept"
+
+
+@pytest.mark.parametrize("is_pruned", [True, False], ids=["left out", "gone"])
+@pytest.mark.parametrize("is_used", [True, False], ids=["used", "unused"])
+async def test_the_namespace_of_pipelines_goes_when_nobody_uses_it(
+    world: World, is_used: bool, is_pruned: bool
+) -> None:
+    await install(world)
+    await close_webhooks(world)
+    if is_used:
+        meta = {"name": "mine", "namespace": "kubeflow"}
+        await world.create({"apiVersion": PIPELINE.api_version, "kind": PIPELINE.kind, "metadata": meta, "spec": {}})
+    if is_pruned:
+        await install(world, Manifests(settings=ClusterSettings(disabled=frozenset({"pipelines"}))))
+    else:
+        await uninstall(world, definitions=False)
+    namespace = await world.get(kinds.NAMESPACE, "kubeflow")
+    assert ("deletionTimestamp" in namespace["metadata"]) is not is_used
 
 
 async def test_what_is_not_ready_is_told(world: World) -> None:

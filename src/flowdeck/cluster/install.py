@@ -17,11 +17,21 @@ from flowdeck.kube import kinds
 from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.errors import NotFound, Timeout
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, get_in, key_of, labels_of
 
 JOB_SETS = ObjectKey("", "jobsets.jobset.x-k8s.io")
 UPSTREAM = ObjectKey(NAMESPACE, "kubeflow-trainer-controller-manager")
 """The Deployment of upstream's Trainer."""
+KEPT_IN = (
+    kinds.DEPLOYMENT,
+    kinds.STATEFUL_SET,
+    kinds.SERVICE,
+    kinds.SECRET,
+    kinds.CONFIG_MAP,
+    kinds.PERSISTENT_VOLUME_CLAIM,
+    kinds.POD,
+)
+"""What somebody would miss if its namespace went."""
 OLDEST = (1, 34)
 """The Kubernetes that we are made for."""
 LOOK_S = 0.5
@@ -117,12 +127,17 @@ class Installer:
             yield await self._apply(kind_of(obj, definitions), obj)
 
     async def prune(self) -> AsyncIterator[Change]:
-        """Deletes what an earlier version or other settings have brought and these manifests do not; no definition."""
+        """Deletes what an earlier version or other settings have brought and these manifests do not; no definition, and
+        no namespace in which somebody keeps something.
+        """
         everything = self.manifests.all()
         wanted = {(obj["kind"], key_of(obj)) for obj in everything}
         for kind in _kinds_of(everything):
             for obj in await ours(self.client, kind):
                 if kind == kinds.CUSTOM_RESOURCE_DEFINITION or (kind.kind, key_of(obj)) in wanted:
+                    continue
+                if kind == kinds.NAMESPACE and not await _is_empty(self.client, key_of(obj).name):
+                    yield Change(kind, key_of(obj), "kept")
                     continue
                 await self.client.delete(kind, key_of(obj), propagation="Background", missing_ok=True)
                 yield Change(kind, key_of(obj), "deleted")
@@ -254,12 +269,28 @@ async def _delete(client: Client, kind: Kind, key: ObjectKey) -> Change:
 
 
 async def _is_empty(client: Client, namespace: str) -> bool:
-    """Whether nobody else keeps anything in it."""
-    for kind in (kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.SERVICE, kinds.SECRET, kinds.CONFIG_MAP):
-        found = (await client.list(kind, namespace=namespace)).items
-        if any(not is_ours(obj) and obj["metadata"]["name"] != "kube-root-ca.crt" for obj in found):
+    """Whether nobody else keeps anything in it, objects of our definitions included."""
+    custom = [_kind_served(crd) for crd in await ours(client, kinds.CUSTOM_RESOURCE_DEFINITION)]
+    for kind in (*KEPT_IN, *(kind for kind in custom if kind.namespaced)):
+        try:
+            found = (await client.list(kind, namespace=namespace)).items
+        except NotFound:  # its definition has just gone
+            continue
+        if any(not _is_of_ours(obj) for obj in found):
             return False
     return True
+
+
+def _is_of_ours(obj: Tree) -> bool:
+    """Whether it goes when we go: ours, a pod of ours, or what every namespace has."""
+    is_pod_of_ours = names.PODS.items() <= labels_of(obj).items()
+    return is_ours(obj) or is_pod_of_ours or obj["metadata"]["name"] == "kube-root-ca.crt"
+
+
+def _kind_served(crd: Tree) -> Kind:
+    """The kind that a definition brings."""
+    version = crd["spec"]["versions"][0]["name"]
+    return kind_of({"apiVersion": f"{crd['spec']['group']}/{version}", **_kind(crd)}, [crd])
 
 
 async def users_objects(client: Client, definitions: Sequence[Tree]) -> dict[str, int]:
@@ -269,8 +300,7 @@ async def users_objects(client: Client, definitions: Sequence[Tree]) -> dict[str
         held = await client.find(kinds.CUSTOM_RESOURCE_DEFINITION, key_of(crd))
         if held is None or not is_ours(held):
             continue
-        version = crd["spec"]["versions"][0]["name"]
-        kind = kind_of({"apiVersion": f"{crd['spec']['group']}/{version}", **_kind(crd)}, [crd])
+        kind = _kind_served(crd)
         counts[kind.resource] = sum(not is_ours(obj) for obj in (await client.list(kind)).items)
     return {resource: count for resource, count in counts.items() if count}
 
