@@ -40,7 +40,7 @@ SEEN = """def look(text: str) -> dict:
         "orig": sys.orig_argv[:3], "flags": str(sys.flags), "environment": own, "cwd": os.getcwd(),
         "executable": sys.executable, "prefix": sys.prefix, "umask": os.umask(0o022), "text": text,
         "threads": len(threading.enumerate()), "name": __name__, "place": len(__file__),
-        "handles": sorted(os.listdir("/proc/self/fd"))[:3], "parentIsInit": os.getppid() == 1,
+        "handles": sorted(os.listdir("/proc/self/fd"))[:3],
         "kfp": importlib.metadata.version("kfp"), "hooks": [str(sys.excepthook), str(sys.displayhook)],
     }
 """

@@ -36,6 +36,7 @@ from flowdeck.kube.errors import ServiceUnavailable
 from flowdeck.kube.kinds import CONFIG_MAP, POD
 from flowdeck.kube.objects import Kind, Tree, key_of
 from flowdeck.sql.database import Database, Work
+from tests.pipelines.functions import a_function
 from tests.pipelines.makers import a_component, a_pipeline, a_task
 from tests.world.world import World
 
@@ -195,7 +196,8 @@ async def test_the_launcher_of_an_earlier_version_is_replaced(scene: Scene) -> N
     meta = {"name": LAUNCHER, "namespace": "default"}
     old = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"launcher.py": "old"}}
     await scene.world.create(old)
-    await scene.go(await scene.submit(ONE_TASK))
+    function = a_pipeline({"f": a_function("def f(): pass")}, {"only": a_task("f")})
+    await scene.go(await scene.submit(function))
     found = await scene.world.get(CONFIG_MAP, LAUNCHER)
     assert found["data"]["launcher.py"] == inspect.getsource(launcher)
 

@@ -118,10 +118,10 @@ class Homes:
             return None
         return self.artifacts.folder / at.bucket / at.key
 
-    async def home(self, namespace: str, root: str) -> Home:
+    async def home(self, namespace: str, root: str, config: LauncherConfig | None = None) -> Home:
         """Of a task's root, with the query of the pipeline root."""
         root, _, query = root.partition("?")
-        config = await self.config(namespace)
+        config = config or await self.config(namespace)
         if (folder := self.file(config, root)) is not None:
             return InFiles(folder)
         at = parse_uri(root)

@@ -10,9 +10,9 @@ It runs the command as its child, hands signals on, and ends as that ends. What 
 is moved to where it was announced.
 
 **Bootstraps.** The SDK makes of a Python function `sh -c "pip install ...; exec the rest" sh -ec "write the source to a
-file; python3 -m kfp.dsl.executor_main ..." SOURCE ARGUMENTS`. Where all that it would install is there already, the
-child is a fork of this interpreter instead, which does what is left: it writes the file, and runs that module. What is
-not known word by word is run as it stands.
+file; python3 -m kfp.dsl.executor_main ..." SOURCE ARGUMENTS`. Where all that it would install is there already, this
+interpreter does what is left: it writes the file, and becomes that module. What is not known word by word is run as it
+stands.
 
 **Moved paths.** Where volumes cannot be mounted at their paths (a node without mount rights), PATHs on the command line
 are not what `paths` says: the node has put the true ones there. The program is then told those in place of paths and
@@ -23,6 +23,7 @@ Source: kubeflow/pipelines (backend/src/v2/component/launcher_v2.go, sdk/python/
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -124,7 +125,13 @@ def main(places: list[str]) -> int:
     with open(os.path.join(places[0], ".launch.json"), encoding="utf-8") as file:
         launch = json.load(file)
     moves = Moves(launch, places)
-    code = run([moves.there(word) for word in launch["command"]])
+    command = [moves.there(word) for word in launch["command"]]
+    bootstrap = bootstrap_of(command)
+    if bootstrap is not None and may_become(bootstrap):
+        atexit.register(finish_or_fail, launch, moves)  # when its threads have ended, too
+        become(bootstrap)
+        return 0
+    code = run(command, bootstrap)
     if code == 0:
         finish(launch, moves)
     return code
@@ -165,15 +172,14 @@ class Moves:
         return text
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], bootstrap: Bootstrap | None) -> int:
     """The exit code; a program that a signal ended counts as a shell would say."""
-    bootstrap = bootstrap_of(command)
-    if bootstrap is None:
-        return run_program(command)
-    if may_fork(bootstrap):
-        return run_fork(bootstrap)
-    if any(len(os.fsencode(word)) > _LONGEST_ARGUMENT for word in command) and "--installed" not in sys.argv:
-        # no program can be given such an argument: what the script installs is installed, then it is a fork after all
+    if (
+        bootstrap is not None
+        and any(len(os.fsencode(word)) > _LONGEST_ARGUMENT for word in command)
+        and "--installed" not in sys.argv
+    ):
+        # no program can be given such an argument: the script's packages are installed, then all is done here
         code = run_program([*command[:3], "true"])
         if code == 0:
             os.execv(sys.executable, [sys.executable, *sys.argv, "--installed"])
@@ -233,6 +239,15 @@ def finish(launch: dict[str, Any], moves: Moves) -> None:
         write(moves.there(launch["outputFile"]), json.dumps(output))
 
 
+def finish_or_fail(launch: dict[str, Any], moves: Moves) -> None:
+    """At the end of this interpreter."""
+    try:
+        finish(launch, moves)
+    except OSError as error:
+        print(f"what the program made could not be put in its place: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
 def _place(artifact: dict[str, Any], place: str) -> None:
     custom = artifact.get("custom_path") or artifact.get("customPath")
     if custom and os.path.exists(custom) and not os.path.exists(place):
@@ -256,7 +271,7 @@ def write(path: str, text: str) -> None:
 # ---- a function, without the way to it ---------------------------------------------------------------------------
 
 
-def may_fork(bootstrap: Bootstrap) -> bool:
+def may_become(bootstrap: Bootstrap) -> bool:
     """Whether the script would install nothing, and its Python be as this one is."""
     programs = os.path.dirname(sys.executable)
     return (
@@ -311,16 +326,6 @@ def _fits(requirement: str, version: str) -> bool:
     except (ImportError, ValueError):
         return False
     return not (wanted.extras or wanted.url or wanted.marker) and version in wanted.specifier
-
-
-def run_fork(bootstrap: Bootstrap) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        return await_end(child)
-    become(bootstrap)
-    sys.exit(0)
 
 
 def become(bootstrap: Bootstrap) -> None:

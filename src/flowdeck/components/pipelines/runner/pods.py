@@ -82,6 +82,7 @@ class Made:
     pod: Tree
     launch: Tree
     """`.launch.json`; see `launcher` and `carrier`."""
+    has_launcher: bool
 
 
 def root_of(start: StartPod) -> str:
@@ -115,7 +116,8 @@ def make(start: StartPod, place: Place) -> Made:
         KEEP_ANNOTATION: f"{place.keep_s[0]},{place.keep_s[1]}",
         ROOT_ANNOTATION: root_of(start) + (f"?{place.query}" if place.query else ""),
     }
-    if _is_told_of_inputs(start):
+    has_launcher = _is_told_of_inputs(start)
+    if has_launcher:
         volumes.mount(LAUNCHER, {"configMap": {"name": LAUNCHER}}, LAUNCHER_FOLDER)
         shown = ["python3", f"{LAUNCHER_FOLDER}/launcher.py", *paths]
         if bootstrap := bootstrap_of(command):
@@ -134,7 +136,8 @@ def make(start: StartPod, place: Place) -> Made:
         "annotations": {**asked.annotations, **annotations},
     }
     spec = _spec(start, place, asked, own, shown)
-    return Made({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, launch)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    return Made(pod, launch, has_launcher)
 
 
 def _spec(start: StartPod, place: Place, asked: Asked, own: Tree, command: Sequence[str]) -> Tree:

@@ -71,11 +71,12 @@ class TaskPods:
     async def start(self, run: Run, state: RunState, start: StartPod) -> Sequence[Event]:
         """Makes the pod, unless it is there."""
         try:
-            place = await self._place(run, state, start)
-            made = pods.make(start, place)
-            home = await self.homes.home(run.namespace, pods.root_in(made.pod))
+            config = await self.homes.config(run.namespace)
+            made = pods.make(start, await self._place(run, state, start, config))
+            home = await self.homes.home(run.namespace, pods.root_in(made.pod), config)
             await home.lay_out(made.launch)
-            await self._ensure_launcher(run.namespace)
+            if made.has_launcher:
+                await self._ensure_launcher(run.namespace)
             await self.client.create(POD, made.pod)
         except AlreadyExists:
             # it was made before, and the run then read anew: it may have ended since
@@ -143,8 +144,7 @@ class TaskPods:
         home = await self.homes.home(key.namespace, pods.root_in(pod))
         await home.put(LOG, log)
 
-    async def _place(self, run: Run, state: RunState, start: StartPod) -> Place:
-        config = await self.homes.config(run.namespace)
+    async def _place(self, run: Run, state: RunState, start: StartPod, config: LauncherConfig) -> Place:
         root, inputs = pods.root_of(start), pods.inputs_of(start)
         files = {uri: path for uri in (root, *inputs) if (path := self.homes.file(config, uri)) is not None}
         there = await asyncio.to_thread(lambda: {uri for uri, path in files.items() if uri == root or path.exists()})
