@@ -1,9 +1,6 @@
 """Through the proxy of a Service, servers of the platform learn who asks; nobody else does, and nobody can pretend."""
 
-import asyncio
-import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +10,13 @@ import pytest
 
 from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
-from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.workloads import host_services
-from flowdeck.http1.server import HttpServer
 from flowdeck.kube.errors import Unauthorized
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.serving import answer
 from flowdeck.web.identity import User
 from flowdeck.web.vouchers import HEADER, Vouchers
+from tests.embedded.apiserver.served import Served, listening, served
 
 
 async def tells_its_headers(scope: Any, receive: Any, send: Any) -> None:
@@ -31,10 +27,10 @@ async def tells_its_headers(scope: Any, receive: Any, send: Any) -> None:
 class Scene:
     """An API server and a server beside it."""
 
-    def __init__(self, api: ApiServer, keys: pki.Pki, server: HttpServer, door: HttpServer) -> None:
-        self.api, self.server = api, server
-        context = pki.client_context(keys, keys.admin)
-        url = f"https://127.0.0.1:{door.port}/api/v1/namespaces/default/services/web:http/proxy"
+    def __init__(self, running: Served, port: int) -> None:
+        self.api, self.port = running.api, port
+        context = pki.client_context(running.keys, running.keys.admin)
+        url = f"{running.url}/api/v1/namespaces/default/services/web:http/proxy"
         self.http = httpx.AsyncClient(base_url=url, verify=context, trust_env=False)
 
     async def asked(self, path: str = "/x", **headers: str) -> dict[str, str]:
@@ -44,29 +40,16 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    clock = SystemClock()
-    keys = pki.prepare(tmp_path / "pki", node="n1", now=clock.now())
-    api = ApiServer.open(tmp_path / "store.db", keys, clock)
-    await api.bootstrap()
-    door = HttpServer(api.pipeline, socket.create_server(("127.0.0.1", 0)), pki.server_context(keys))
-    server = HttpServer(tells_its_headers, socket.create_server(("127.0.0.1", 0)))
-    tasks = [asyncio.create_task(each.run()) for each in (door, server)]
-    for each in (door, server):
-        await each.wait_ready()
-    service = ObjectKey("default", "web")
-    await host_services.lead_to(api.client, service, label="http", port=80, host="127.0.0.1", host_port=server.port)
-    scene = Scene(api, keys, server, door)
-    yield scene
-    await scene.http.aclose()
-    for task in tasks:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    api.close()
+    async with served(tmp_path) as running, listening(tells_its_headers) as port:
+        service, client = ObjectKey("default", "web"), running.api.client
+        await host_services.lead_to(client, service, label="http", port=80, host="127.0.0.1", host_port=port)
+        scene = Scene(running, port)
+        yield scene
+        await scene.http.aclose()
 
 
 async def test_a_server_of_ours_learns_who_asks(scene: Scene) -> None:
-    scene.api.fronts.add("127.0.0.1", scene.server.port)
+    scene.api.fronts.add("127.0.0.1", scene.port)
     told = await scene.asked()
     user = scene.api.fronts.vouchers.read(told[HEADER], SystemClock().now())
     assert user.name == "kubernetes-admin"
@@ -80,7 +63,7 @@ async def test_any_other_server_learns_nothing(scene: Scene) -> None:
 @pytest.mark.parametrize("is_ours", [True, False])
 async def test_nobody_can_pretend(scene: Scene, is_ours: bool) -> None:
     if is_ours:
-        scene.api.fronts.add("127.0.0.1", scene.server.port)
+        scene.api.fronts.add("127.0.0.1", scene.port)
     told = await scene.asked(**{HEADER: "forged", HEADER.title(): "forged"})
     assert told.get(HEADER) != "forged"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +14,10 @@ import websockets
 from flowdeck.clock import SystemClock
 from flowdeck.controller.manager import Manager
 from flowdeck.embedded.apiserver import pki
-from flowdeck.embedded.apiserver.apiserver import ApiServer
 from flowdeck.embedded.workloads.custom_kind_cleanup import CustomKindCleanup
-from flowdeck.http1.server import HttpServer
 from flowdeck.kube.objects import Tree
 from tests.embedded.apiserver.kinds import a_container, a_definition, a_deployment, a_pod, a_service
+from tests.embedded.apiserver.served import listening, served
 
 PODS = "/api/v1/namespaces/default/pods"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -90,29 +88,17 @@ class Front:
 
 @pytest.fixture
 async def front(tmp_path: Path) -> AsyncIterator[Front]:
-    clock = SystemClock()
-    keys = pki.prepare(tmp_path / "pki", node="n1", now=clock.now())
-    api = ApiServer.open(tmp_path / "store.db", keys, clock)
-    await api.bootstrap()
-    node = PlayedNode()
-    servers = [
-        HttpServer(app, socket.create_server(("127.0.0.1", 0)), pki.server_context(keys))
-        for app in (api.pipeline, node)
-    ]
-    manager = Manager(api.client, clock, lambda client: [CustomKindCleanup(client=client, clock=clock)])
-    tasks = [asyncio.create_task(work) for work in (*(server.run() for server in servers), manager.run())]
-    for server in servers:
-        await server.wait_ready()
-    await api.client.create(api.kind_of(a_node(0)), a_node(servers[1].port))
-    context = pki.client_context(keys, keys.admin)
-    url = f"https://127.0.0.1:{servers[0].port}"
-    async with httpx.AsyncClient(base_url=url, verify=context, trust_env=False) as http:
-        yield Front(keys, servers[0].port, http, node, servers[1].port)
-    for task in tasks:
-        task.cancel()
+    node, clock = PlayedNode(), SystemClock()
+    async with served(tmp_path) as running, listening(node, pki.server_context(running.keys)) as node_port:
+        manager = Manager(running.api.client, clock, lambda client: [CustomKindCleanup(client=client, clock=clock)])
+        managing = asyncio.create_task(manager.run())
+        await running.api.client.create(running.api.kind_of(a_node(0)), a_node(node_port))
+        context = pki.client_context(running.keys, running.keys.admin)
+        async with httpx.AsyncClient(base_url=running.url, verify=context, trust_env=False) as http:
+            yield Front(running.keys, running.port, http, node, node_port)
+        managing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await task
-    api.close()
+            await managing
 
 
 def a_node(port: int) -> Tree:

@@ -1,8 +1,5 @@
 """What is not served answers as docs/kubernetes-compatibility.md says; and a few things that it calls the same."""
 
-import asyncio
-import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,11 +9,9 @@ import httpx
 import pytest
 import websockets
 
-from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
-from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.http1.server import HttpServer
 from tests.embedded.apiserver.kinds import a_pod
+from tests.embedded.apiserver.served import served
 
 NOT_FOUND = "the server could not find the requested resource"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -42,20 +37,12 @@ class Front:
 
 @pytest.fixture
 async def front(tmp_path: Path) -> AsyncIterator[Front]:
-    clock = SystemClock()
-    keys = pki.prepare(tmp_path / "pki", node="n1", now=clock.now())
-    api = ApiServer.open(tmp_path / "store.db", keys, clock)
-    await api.bootstrap()
-    for obj in ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}, a_pod()):
-        await api.client.create(api.kind_of(obj), obj)
-    server = HttpServer(api.pipeline, socket.create_server(("127.0.0.1", 0)), pki.server_context(keys))
-    serving = asyncio.create_task(server.run())
-    await server.wait_ready()
-    yield Front(server.port, pki.client_context(keys, keys.admin), pki.client_context(keys))
-    serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-    api.close()
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}
+    async with served(tmp_path) as running:
+        for obj in (config_map, a_pod()):
+            await running.api.client.create(running.api.kind_of(obj), obj)
+        keys = running.keys
+        yield Front(running.port, pki.client_context(keys, keys.admin), pki.client_context(keys))
 
 
 NOT_SERVED = (

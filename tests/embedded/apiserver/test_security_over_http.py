@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
-import socket
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
-from flowdeck.embedded.apiserver.apiserver import ApiServer
-from flowdeck.http1.server import HttpServer
 from flowdeck.kube.objects import Tree
+from tests.embedded.apiserver.served import served
 
 PODS = "/api/v1/namespaces/default/pods"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"
@@ -60,20 +56,10 @@ class Front:
 
 @pytest.fixture
 async def front(tmp_path: Path) -> AsyncIterator[Front]:
-    clock = SystemClock()
-    keys = pki.prepare(tmp_path / "pki", node="n1", now=clock.now())
-    api = ApiServer.open(tmp_path / "store.db", keys, clock)
-    await api.bootstrap()
-    http = HttpServer(api.pipeline, socket.create_server(("127.0.0.1", 0)), pki.server_context(keys))
-    running = asyncio.create_task(http.run())
-    await http.wait_ready()
-    front = Front(keys, http.port)
-    yield front
-    await front.close()
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
-    api.close()
+    async with served(tmp_path) as running:
+        front = Front(running.keys, running.port)
+        yield front
+        await front.close()
 
 
 def a_pod(name: str = "p", **spec: Any) -> Tree:

@@ -1,6 +1,5 @@
 """Ephemeral containers: put into a running pod, seen in its status, gone with it; on both drivers."""
 
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,6 @@ from tests.embedded.node.bench import Bench, open_bench
 from tests.embedded.node.makers import a_container, a_pod, a_shell
 
 KEY = ObjectKey("default", "p")
-
-
-@pytest.fixture(params=["plain", "namespaces"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_bench(tmp_path, request.param) as bench:
-        yield bench
 
 
 async def debug(bench: Bench, *containers: Tree) -> Tree:

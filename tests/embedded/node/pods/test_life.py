@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,10 @@ import pytest
 from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.kinds import CONFIG_MAP, POD, SECRET
 from flowdeck.kube.objects import ObjectKey, Tree
-from tests.embedded.node.bench import Bench, eventually, open_bench
+from tests.embedded.node.bench import Bench, eventually
 from tests.embedded.node.makers import a_container, a_pod, a_script, a_shell
 
 HOME = str(Path.home())
-
-
-@pytest.fixture(params=["plain", "namespaces"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_bench(tmp_path, request.param) as bench:
-        yield bench
 
 
 def state_of(pod: Tree, container: str = "main") -> Tree:
