@@ -24,7 +24,7 @@ from flowdeck.components.pipelines.ends.controller import GIVE_UP, RunEndControl
 from flowdeck.components.pipelines.engine.records import Artifacts as Io
 from flowdeck.components.pipelines.engine.records import IoType
 from flowdeck.components.pipelines.engine.states import RunStatus
-from flowdeck.components.pipelines.retention.controller import SWEEP, RetentionController
+from flowdeck.components.pipelines.retention.controller import GRACE_S, SWEEP, RetentionController
 from flowdeck.components.pipelines.settings import RetentionSettings
 from flowdeck.components.pipelines.store import artifacts, ends, retention, runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
@@ -125,7 +125,9 @@ class Scene:
         while (await controller.reconcile(SWEEP)).look_again_in_s == 0:
             pass
         for id in await self.database.read(retention.leftovers):
-            await controller.reconcile(ObjectKey("", id))
+            if (wait_s := (await controller.reconcile(ObjectKey("", id))).look_again_in_s) is not None:
+                self.clock.advance(wait_s)
+                await controller.reconcile(ObjectKey("", id))
 
     async def states(self) -> dict[str, str]:
         """Of the runs that there are, their storage states."""
@@ -290,12 +292,12 @@ async def test_a_removed_run_takes_along_what_nobody_else_has(scene: Scene) -> N
     await scene.a_run("b", makes="n")
     await scene.takes("b", "m")
     await scene.contents.put("minio://mlpipeline/v2/tried/b2/other", b"x")
-    await scene.database.write(partial(runs.remove, id="a", leaves=True))
+    await scene.database.write(partial(runs.remove, id="a", leaves_at=scene.clock.now()))
     await scene.sweep(with_runs=True)
     assert await scene.files() == [
         "a/train/x/model/weights", "b/train/x/executor-logs", "b/train/x/model/weights", "b2/other",
     ]  # fmt: skip
-    await scene.database.write(partial(runs.remove, id="b", leaves=True))
+    await scene.database.write(partial(runs.remove, id="b", leaves_at=scene.clock.now()))
     await scene.sweep(with_runs=True)
     assert await scene.files() == ["a/train/x/model/weights", "b2/other"]
     with pytest.raises(NotFound):
@@ -338,10 +340,13 @@ async def test_sweeps_are_asked_for_once_and_leftovers_as_they_come(scene: Scene
     )
     await scene.a_run("a", makes="m")
     await controller.open_all()
-    await scene.database.write(partial(runs.remove, id="a", leaves=True))
+    await scene.database.write(partial(runs.remove, id="a", leaves_at=scene.clock.now()))
     for _ in range(2):
         await controller.open_all()
     assert asked == [SWEEP, ObjectKey("", "a")]
+    assert (await controller.reconcile(ObjectKey("", "a"))).look_again_in_s == GRACE_S
+    assert await scene.files() != [], "its pods may still be stopping"
+    scene.clock.advance(GRACE_S)
     await controller.reconcile(ObjectKey("", "a"))
     assert (await scene.files(), await scene.database.read(retention.leftovers)) == ([], [])
 

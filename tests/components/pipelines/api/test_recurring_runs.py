@@ -147,6 +147,8 @@ async def test_none_is_made_in_an_unknown_or_archived_experiment(api: httpx.Asyn
     made = await create(api, experiment_id=experiment)
     await api.post(f"/experiments/{experiment}:archive")
     assert (await api.get(f"/recurringruns/{made['recurring_run_id']}")).json()["status"] == "DISABLED"
+    refused = await api.post(f"/recurringruns/{made['recurring_run_id']}:enable")
+    assert (refused.status_code, refused.json()["code"]) == (400, 9)
     answer = await api.post("/recurringruns", json={**GOOD, "experiment_id": experiment})
     assert (answer.status_code, answer.json()["code"]) == (400, 9)
     answer = await api.post("/recurringruns", json={**GOOD, "experiment_id": "nowhere"})

@@ -180,9 +180,11 @@ class Runs:
         return reply()
 
     async def delete(self, request: Request) -> Response:
+        leaves_at = self.clock.now() if self.removes_artifacts else None
+
         def remove(connection: Connection) -> Run:
             run = runs.get(connection, _id(request))
-            runs.remove(connection, run.id, leaves=self.removes_artifacts)
+            runs.remove(connection, run.id, leaves_at=leaves_at)
             return run
 
         removed = await self.database.write(remove)

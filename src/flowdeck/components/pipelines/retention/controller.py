@@ -30,6 +30,8 @@ SWEEP: Final = ObjectKey("", "sweep")
 """The key that asks to look what is old."""
 BATCH: Final = 100
 """Of each kind that are dealt with before others have their turn (upstream: `RUNS_GC_BATCH_SIZE`)."""
+GRACE_S: Final = 60.0
+"""After a run was removed, until its folder is emptied: its pods may still be stopping, and writing."""
 LOG: Final = "executor-logs"
 """How the names of logs begin."""
 
@@ -65,10 +67,18 @@ class RetentionController:
                 poke(key)
 
     async def reconcile(self, key: ObjectKey) -> Result:
-        if key != SWEEP:
-            await self._empty(key.name)
-            self._taken_up.discard(key)
-            return DONE
+        if key == SWEEP:
+            return await self._sweep()
+        left = await self.database.read(partial(retention.leftover, run_id=key.name))
+        if left is not None:
+            wait_s = GRACE_S - (self.clock.now() - left.removed_at).total_seconds()
+            if wait_s > 0:
+                return look_again_in(wait_s)
+            await self._empty(key.name, left.prefix)
+        self._taken_up.discard(key)
+        return DONE
+
+    async def _sweep(self) -> Result:
         steps = (self._archive, self._remove, self._forget_logs, self._forget_artifacts)
         counts = [await step() for step in steps]
         return look_again_in(0 if max(counts) == BATCH else self.settings.every_s)
@@ -86,18 +96,16 @@ class RetentionController:
             return 0
         before = self._before(self.settings.remove_archived_runs_s)
         old = await self.database.read(partial(retention.archived, before=before, limit=BATCH))
+        leaves_at = self.clock.now() if self.settings.with_runs else None
         for id in old:
-            await self.database.write(partial(runs.remove, id=id, leaves=self.settings.with_runs))
+            await self.database.write(partial(runs.remove, id=id, leaves_at=leaves_at))
             log.info("removed an archived run", run=id)
-            if self.settings.with_runs:
-                await self._empty(id)
+        if self.settings.with_runs:
+            await self.open_all()
         return len(old)
 
-    async def _empty(self, run_id: str) -> None:
+    async def _empty(self, run_id: str, prefix: str) -> None:
         """Removes what a removed run's tasks made and left, but for what other runs have from the cache."""
-        prefix = await self.database.read(partial(retention.leftover, run_id=run_id))
-        if prefix is None:
-            return
         gone, kept = await self.database.read(partial(artifacts.unlinked_of, run_id=run_id))
         for artifact in gone:
             await remove_content(self.contents, artifact)

@@ -1,6 +1,7 @@
 """What is old, and what removed runs left. Functions of a connection."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
@@ -50,12 +51,20 @@ def leftovers(connection: Connection) -> Sequence[str]:
     return connection.execute(select(LEFTOVERS.c.run_id)).scalars().all()
 
 
-def leftover(connection: Connection, run_id: str) -> str | None:
-    """The folder of a removed run; None when it is empty."""
-    prefix: str | None = connection.execute(
-        select(LEFTOVERS.c.prefix).where(LEFTOVERS.c.run_id == run_id)
-    ).scalar_one_or_none()
-    return prefix
+@dataclass(frozen=True)
+class Leftover:
+    """Of a removed run."""
+
+    prefix: str
+    """What is below this URI."""
+    removed_at: datetime
+
+
+def leftover(connection: Connection, run_id: str) -> Leftover | None:
+    """None when there is nothing."""
+    here = select(LEFTOVERS.c.prefix, LEFTOVERS.c.removed_at).where(LEFTOVERS.c.run_id == run_id)
+    row = connection.execute(here).first()
+    return None if row is None else Leftover(row.prefix, row.removed_at)
 
 
 def forget_leftover(connection: Connection, run_id: str) -> None:

@@ -199,14 +199,14 @@ def unarchive(connection: Connection, id: str) -> None:
     connection.execute(update(RUNS).where(_C.id == id).values(storage_state=AVAILABLE))
 
 
-def remove(connection: Connection, id: str, *, leaves: bool = False) -> None:
+def remove(connection: Connection, id: str, *, leaves_at: datetime | None = None) -> None:
     """With its tasks, its events and, if nothing else has it, its document; its artifacts stay. Raises `NotFound`.
 
-    `leaves`: its folder is to be emptied.
+    `leaves_at`: its folder is to be emptied, and this is now.
     """
     run = get(connection, id)
-    if leaves:
-        connection.execute(insert(LEFTOVERS).values(run_id=id, prefix=run.folder))
+    if leaves_at is not None:
+        connection.execute(insert(LEFTOVERS).values(run_id=id, prefix=run.folder, removed_at=leaves_at))
     artifacts.unlink(connection, id)
     cache.forget(connection, id)
     for table in (ENDS, EVENTS, TASKS, WISHES):

@@ -9,13 +9,14 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select
 
 from flowdeck.components.pipelines.ir.document import Document
 from flowdeck.components.pipelines.store import runs
-from flowdeck.components.pipelines.store.experiments import NEVER
+from flowdeck.components.pipelines.store.experiments import ARCHIVED, NEVER
 from flowdeck.components.pipelines.store.runs import Run
-from flowdeck.components.pipelines.store.tables import BACKFILLS, RECURRING_RUNS, RUNS
+from flowdeck.components.pipelines.store.tables import BACKFILLS, EXPERIMENTS, RECURRING_RUNS, RUNS
 from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.listing import Listed, page
 from flowdeck.web.listing import ListQuery, Page
+from flowdeck.web.rpc_errors import FailedPrecondition
 
 _RUN_IDS = uuid.UUID("6f0f5d1e-3c86-5f0a-9d56-0c2f6c1f7b0e")
 """The space of ids that are made of a recurring run and a point of its schedule."""
@@ -136,8 +137,15 @@ def at_work(connection: Connection) -> dict[ObjectKey, tuple[datetime, int]]:
 
 
 def enable(connection: Connection, id: str, *, enabled: bool, now: datetime) -> RecurringRun:
-    """Or disable; the row as it is then. Raises `NotFound`."""
-    if get(connection, id).is_enabled != enabled:
+    """Or disable; the row as it is then. Raises `NotFound`, `FailedPrecondition` in an archived experiment."""
+    recurring = get(connection, id)
+    experiment = select(EXPERIMENTS.c.storage_state).where(EXPERIMENTS.c.id == recurring.experiment_id)
+    if enabled and connection.execute(experiment).scalar_one_or_none() == ARCHIVED:
+        raise FailedPrecondition(
+            f"Invalid input error: Failed to enable recurring run {id}: its experiment {recurring.experiment_id} is "
+            "archived; unarchive that first"
+        )
+    if recurring.is_enabled != enabled:
         values = {"is_enabled": enabled, "updated_at": now}
         connection.execute(update(RECURRING_RUNS).where(_C.id == id).values(values))
     return get(connection, id)
