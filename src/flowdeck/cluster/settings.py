@@ -35,9 +35,7 @@ class ClusterSettings:
     health_port: int = 8081
     """TCP port of `/healthz`, `/readyz` and `/metrics` (HTTP)."""
     leader: LeaderSettings = field(default_factory=LeaderSettings)
-    pipelines: PipelinesSettings = field(
-        default_factory=lambda: PipelinesSettings(host="0.0.0.0", port=PIPELINES_PORT)
-    )
+    pipelines: PipelinesSettings = field(default_factory=lambda: PipelinesSettings(host="0.0.0.0", port=PIPELINES_PORT))
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(progress_host="0.0.0.0", progress_port=SERVICE_PORT)
     )
