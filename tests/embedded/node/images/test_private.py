@@ -39,6 +39,18 @@ async def test_an_own_environment_has_what_is_shared_and_keeps_what_it_installs(
     assert sorted(path for path in shared.rglob("*") if "__pycache__" not in path.parts) == before
 
 
+async def test_an_environment_in_the_container_may_see_its_packages(tmp_path: Path) -> None:
+    shared = (await images_in(tmp_path).pull("python:3")).environment
+    assert shared is not None
+    own = make_private(shared, tmp_path / "own")
+    (packages,) = own.glob("lib/python3.*/site-packages")
+    (packages / "mine.py").touch()
+    for name, options, sees in (("open", ["--system-site-packages"], True), ("closed", [], False)):
+        await run(own / "bin/python", "-m", "venv", "--without-pip", *options, tmp_path / name)
+        there = "import importlib.util as u; print([bool(u.find_spec(name)) for name in ('mine', 'pip')])"
+        assert await run(tmp_path / name / "bin/python", "-c", there) == str([sees, sees])
+
+
 _BACKEND = """
 import zipfile
 def build_wheel(folder, *_, **__):

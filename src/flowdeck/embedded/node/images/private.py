@@ -3,6 +3,7 @@
     folder/bin/python          the same interpreter, which finds `folder/pyvenv.cfg` and so has `folder` as its prefix
     folder/bin/*               the shared environment's programs, started with this interpreter
     folder/lib/.../_shared.pth brings the shared packages in, after the container's own
+    folder/lib/.../_inner.py   lets environments made in it see both, where they want the system's packages
 
 Made in a few milliseconds: it holds links and small files only.
 """
@@ -13,6 +14,28 @@ from pathlib import Path
 
 _LONGEST_SHEBANG = 120
 _HEAD_BYTES = 1024
+_IF_VENV = "import sys; 'venv' in getattr(sys, 'orig_argv', sys.argv) and __import__('_inner')"
+_INNER = '''"""`python -m venv --system-site-packages`: to whoever is in a container, its image's packages are the system's."""
+
+import os
+import sysconfig
+import venv
+
+_create = venv.EnvBuilder.create
+
+
+def create(self, folder):
+    wanted = self.system_site_packages
+    _create(self, folder)
+    if wanted:
+        places = {"base": folder, "platbase": folder}
+        packages = sysconfig.get_path("purelib", "posix_prefix", vars=places)
+        with open(os.path.join(packages, "_system.pth"), "w") as file:
+            file.write("import site; site.addsitedir(%r)\\n" % os.path.dirname(__file__))
+
+
+venv.EnvBuilder.create = create
+'''
 
 
 def make_private(shared: Path, folder: Path, *, user: int | None = None, group: int | None = None) -> Path:
@@ -28,7 +51,8 @@ def make_private(shared: Path, folder: Path, *, user: int | None = None, group: 
     (folder / "bin").mkdir(parents=True)
     own.mkdir(parents=True)
     shutil.copyfile(shared / "pyvenv.cfg", folder / "pyvenv.cfg")
-    (own / "_shared.pth").write_text(f"import site; site.addsitedir({str(packages)!r})\n")
+    (own / "_shared.pth").write_text(f"import site; site.addsitedir({str(packages)!r})\n{_IF_VENV}\n")
+    (own / "_inner.py").write_text(_INNER)
     for program in (shared / "bin").iterdir():
         _bring(program, folder / "bin" / program.name, shared)
     if user is not None and os.geteuid() == 0:
