@@ -15,7 +15,7 @@ from pathlib import Path
 _LONGEST_SHEBANG = 120
 _HEAD_BYTES = 1024
 _IF_VENV = "import sys; 'venv' in getattr(sys, 'orig_argv', sys.argv) and __import__('_inner')"
-_INNER = '''"""`python -m venv --system-site-packages`: to whoever is in a container, its image's packages are the system's."""
+_INNER = '''"""`python -m venv --system-site-packages`: in a container, the packages of its image are the system's."""
 
 import os
 import sysconfig
