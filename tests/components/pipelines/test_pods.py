@@ -66,6 +66,19 @@ def test_all_that_kfp_kubernetes_knows_is_asked_for() -> None:
     assert without_what_every_pod_has(pod) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "resource", "node"),
+    [
+        ("example.com/fast", "example.com/fast", None),
+        ("NVIDIA_TESLA_T4", "nvidia.com/gpu", {"cloud.google.com/gke-accelerator": "nvidia-tesla-t4"}),
+    ],
+)
+def test_a_kind_of_gpu_is_a_resource_and_the_nodes_that_have_it(name: str, resource: str, node: Tree | None) -> None:
+    spec = spec_of(a_start(resources={"acceleratorType": name, "acceleratorCount": "2"}))
+    assert spec["containers"][0]["resources"] == {"limits": {resource: "2"}}
+    assert spec.get("nodeSelector") == node
+
+
 def without_what_every_pod_has(pod: Tree) -> Tree:
     """Without artifacts, the run and the task."""
     (main,) = pod["spec"]["containers"]

@@ -55,6 +55,10 @@ class Volumes:
         self.mounts.append({**mount, "subPath": sub_path} if sub_path else mount)
 
 
+_GPU: Final = "nvidia.com/gpu"
+_GPU_LABEL: Final = "cloud.google.com/gke-accelerator"
+
+
 @dataclass(frozen=True)
 class Asked:
     """The parts of a pod; named as in the JSON of TASK_CONFIG."""
@@ -78,7 +82,7 @@ def asked_of(start: StartPod) -> Asked:
         "resources": _resources(start.resources),
         "affinity": _affinity(platform),
         "tolerations": list(platform.get("tolerations") or ()),
-        "nodeSelector": platform.get("nodeSelector") or {},
+        "nodeSelector": {**_node_of(start.resources), **(platform.get("nodeSelector") or {})},
         "volumes": volumes.volumes,
         "volumeMounts": volumes.mounts,
     }
@@ -164,9 +168,21 @@ def _resources(asked: Mapping[str, str]) -> Tree:
     for name, (side, resource) in _RESOURCES.items():
         if name in asked:
             found.setdefault(side, {})[resource] = asked[name]
-    if "acceleratorType" in asked:
-        found.setdefault("limits", {})[asked["acceleratorType"]] = asked.get("acceleratorCount", "1")
+    if accelerator := asked.get("acceleratorType"):
+        resource = _GPU if _is_model(accelerator) else accelerator
+        found.setdefault("limits", {})[resource] = asked.get("acceleratorCount", "1")
     return found
+
+
+def _is_model(accelerator: str) -> bool:
+    """Whether it is named as clouds name a kind of GPU, `NVIDIA_TESLA_T4`, and not as a resource."""
+    return "/" not in accelerator
+
+
+def _node_of(asked: Mapping[str, str]) -> dict[str, str]:
+    """The label of nodes that have that kind of GPU."""
+    accelerator = asked.get("acceleratorType", "")
+    return {_GPU_LABEL: accelerator.lower().replace("_", "-")} if accelerator and _is_model(accelerator) else {}
 
 
 def _affinity(platform: Tree) -> Tree:
