@@ -132,7 +132,7 @@ def go_type(schema: "Schema") -> str:
     """Go's name for the type of a field: `int32`, `[]v1.Container`, `map[string]string`."""
     if schema.name:
         if schema.format == "date-time":
-            return "v1.Time"
+            return "string"  # which it reads as
         return ".".join(schema.name.split(".")[-2:])
     if schema.type == "array":
         return "[]" + (go_type(schema.items) if schema.items else "interface {}")
