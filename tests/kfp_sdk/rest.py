@@ -16,7 +16,7 @@ from flowdeck.testing.platform import RunningPlatform
 
 PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 FINISHED = ("SUCCEEDED", "FAILED")
-PATIENCE_S = 240.0
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
