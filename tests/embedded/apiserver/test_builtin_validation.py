@@ -12,6 +12,7 @@ from flowdeck.embedded.apiserver.builtin.defaults.batch import default_cron_job,
 from flowdeck.embedded.apiserver.builtin.defaults.pods import default_pod
 from flowdeck.embedded.apiserver.builtin.defaults.services import default_service
 from flowdeck.embedded.apiserver.builtin.validation import (
+    admission,
     batch,
     core,
     definitions,
@@ -438,3 +439,10 @@ def test_duplicate_variables_are_warned_of() -> None:
     assert pods.pod_warnings(pod, None) == [
         'spec.containers[0].env[1]: hides previous definition of "A", which may be unexpected'
     ]
+
+
+def test_a_webhooks_url_must_be_one() -> None:
+    hook = {"name": "a.acme.com", "clientConfig": {"url": "https://["}, "sideEffects": "None"}
+    configuration = {"metadata": {"name": "a"}, "webhooks": [hook | {"admissionReviewVersions": ["v1"]}]}
+    told = "webhooks[0].clientConfig.url: Required value: url must be a valid URL: "
+    assert [error for error in admission.validate_webhooks(configuration) if str(error).startswith(told)]

@@ -38,6 +38,8 @@ class _Network(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        if not 0 < port <= 65535:  # any number may stand in a URL
+            raise httpcore.ConnectError(f"dial tcp: address {port}: invalid port")
         try:
             async with asyncio.timeout(timeout):
                 talk = await self._to_pod(host, port)

@@ -187,6 +187,12 @@ async def test_a_delete_can_be_refused(tmp_path: Path) -> None:
         ),
         (
             None,
+            {"clientConfig": {"url": "https://127.0.0.1:99999/x"}},
+            "dial tcp: address 99999: invalid port",
+        ),
+        (None, {"clientConfig": {"url": "https://["}}, 'failed to call webhook: Post "https://['),
+        (
+            None,
             {"clientConfig": {"service": {"name": "ghost", "namespace": "team"}}},
             'failed to call webhook: Post "https://ghost.team.svc:443/?timeout=10s": service "ghost" not found',
         ),

@@ -56,7 +56,7 @@ class WebhookClient:
                 )
         except TimeoutError as error:
             raise CallFailed(f'failed to call webhook: Post "{shown}": context deadline exceeded') from error
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise CallFailed(f'failed to call webhook: Post "{shown}": {_why(error, address)}') from error
         if not answer.is_success:
             raise CallFailed(f"failed to call webhook: {_told(answer.status_code)}")

@@ -101,7 +101,10 @@ def _client(client: Tree, path: str) -> Errors:
 
 
 def _url(url: str, path: str) -> Errors:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        return [required(path, f"url must be a valid URL: {error}; desired format: https://host[/path]")]
     errors: Errors = []
     if parts.scheme != "https":
         told = "'https' is the only allowed URL scheme; desired format: https://host[/path]"
