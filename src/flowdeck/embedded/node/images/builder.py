@@ -17,11 +17,15 @@ import uv
 
 from flowdeck.embedded.node.contract import ImageError, Progress
 from flowdeck.embedded.node.images.installers import installer_env, without_credentials
-from flowdeck.embedded.node.images.recipes import PLATFORM_PYTHON, Recipe
+from flowdeck.embedded.node.images.recipes import PLATFORM_PYTHON, Recipe, normal
 from flowdeck.embedded.node.images.settings import ImageSettings
+from flowdeck.embedded.node.images.table import shipped_warmth
 
 CUDA_BYTES = 10 << 30
 """What PyTorch with CUDA may take on disk, once downloaded and once installed."""
+_NO_CODE = ("--no-build",)
+"""Installing a wheel runs none of it; building does, outside of any sandbox. Packages that our own table names may."""
+_NAME = re.compile(r"[^\w.-]")
 _PYTORCH_ORG = "pytorch.org"
 _UNREACHABLE = re.compile(r"failed to (?:fetch|download)|request failed|error sending request|dns error", re.IGNORECASE)
 _SIZE = re.compile(r"Downloading (\S+) \(([\d.]+)([KMG])iB\)")
@@ -52,10 +56,14 @@ async def fill(target: Path, recipe: Recipe, settings: ImageSettings, tell: Prog
     await run.install([bundled or "pip"])
     if recipe.packages:
         await _install(target, recipe, settings, run, tell)
-    for added, options in ((recipe.additions.packages, ()), (recipe.additions.bare, ("--no-deps",))):
-        if added:
-            tell(f"Installing {', '.join(added)}")
-            await run.install(["--no-build", *options, *added])
+    if added := recipe.additions.packages:
+        tell(f"Installing {', '.join(added)}")
+        await run.install([*_NO_CODE, *added])
+    if bare := recipe.additions.bare:
+        tell(f"Installing {', '.join(bare)}")
+        known = {warmth.package for warmth in shipped_warmth()}
+        are_known = all(normal(_NAME.split(requirement, maxsplit=1)[0]) in known for requirement in bare)
+        await run.install(["--no-deps", *(() if are_known else _NO_CODE), *bare])
 
 
 async def _install(target: Path, recipe: Recipe, settings: ImageSettings, run: "_Uv", tell: Progress) -> None:
