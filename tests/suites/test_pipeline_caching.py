@@ -73,6 +73,7 @@ class Scene:
             namespace=TEAM,
             plan=compile_plan(parsed),
             document=runs.hash_of(parsed),
+            default_root="minio://mlpipeline/v2/artifacts",
         )
         run = run_of(wanted, self.world.clock.now())
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines import admission
@@ -22,6 +24,7 @@ from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.ir.document import Document, from_wire
 from flowdeck.components.pipelines.kinds import definitions
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.schedules.controller import RecurringRunController
 from flowdeck.components.pipelines.store import experiments, runs, schedules
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
@@ -83,6 +86,7 @@ class Scene:
             clock=self.world.clock,
             catalog=Catalog(client),
             zone="",
+            homes=Homes(client=client, artifacts=Artifacts(ArtifactSettings(), Path("nowhere"))),
             options=Options(),
             begin=lambda run: self.begun.append(run.id),
         )
@@ -197,6 +201,15 @@ async def test_a_run_tells_where_it_is_from_and_macros_are_replaced(scene: Scene
     assert (first.recurring_run_id, first.description, first.state) == (recurring.id, "each", "PENDING")
     assert first.name.startswith("nightly-abcde-1-")
     assert second.name.startswith("nightly-abcde-2-")
+
+
+async def test_artifacts_go_where_the_namespace_says(scene: Scene) -> None:
+    meta, data = {"name": "kfp-launcher", "namespace": TEAM}, {"defaultPipelineRoot": "s3://team/artifacts"}
+    await scene.world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    await scene.add(every(3))
+    await scene.add(every(3), pipeline_root="s3://own/root", resource_name="own")
+    await scene.passes(3)
+    assert {run.for_engine.pipeline_root for run in await scene.all_runs()} == {"s3://team/artifacts", "s3://own/root"}
 
 
 async def test_a_recurring_run_without_a_trigger_runs_once(scene: Scene) -> None:

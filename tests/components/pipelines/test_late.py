@@ -73,6 +73,7 @@ class Scene:
                 plan=compile_plan(DOCUMENT),
                 document=runs.keep_document(connection, DOCUMENT),
                 service_account="default",
+                default_root="minio://mlpipeline/v2/artifacts",
             )
             run = run_of(wanted, now)
             runs.create(connection, run)

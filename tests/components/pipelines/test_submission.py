@@ -27,7 +27,15 @@ SPEC: Tree = {
 
 def submitted(document: Tree = SPEC, **more: Any) -> Run:
     plan = compile_plan(from_wire(document))
-    values: dict[str, Any] = {"id": "a", "name": "run", "experiment_id": "e", "namespace": "n", "document": "d", **more}
+    values: dict[str, Any] = {
+        "id": "a",
+        "name": "run",
+        "experiment_id": "e",
+        "namespace": "n",
+        "document": "d",
+        "default_root": "s3://bucket/home",
+        **more,
+    }
     return run_of(Submission(plan=plan, **values), NOW)
 
 
@@ -42,7 +50,19 @@ def test_a_run_is_named_in_its_macros_and_none_is_unknown() -> None:
     assert run.parameters == {"x": "a 2026 [[Index]]"}
     assert run.for_engine.parameters == run.parameters
     assert run.pipeline_name == "hello"
-    assert run.folder == "minio://mlpipeline/v2/artifacts/hello/a"
+
+
+@pytest.mark.parametrize(
+    ("own", "of_the_pipeline", "folder"),
+    [
+        ("", "", "s3://bucket/home/hello/a"),
+        ("", "gs://b/p", "gs://b/p/hello/a"),
+        ("minio://x/y/?endpoint=z", "gs://b/p", "minio://x/y/hello/a"),
+    ],
+)
+def test_who_says_where_artifacts_go(own: str, of_the_pipeline: str, folder: str) -> None:
+    document = {**SPEC, "defaultPipelineRoot": of_the_pipeline} if of_the_pipeline else SPEC
+    assert submitted(document, pipeline_root=own).folder == folder
 
 
 @pytest.mark.parametrize(

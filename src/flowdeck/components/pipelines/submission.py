@@ -21,9 +21,6 @@ from flowdeck.components.pipelines.values.macros import Moment, with_macros
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree
 
-DEFAULT_ROOT: Final = "minio://mlpipeline/v2/artifacts"
-"""Where artifacts go when nobody says."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -42,6 +39,8 @@ class Submission:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """As they were given: macros are replaced here."""
     pipeline_root: str = ""
+    default_root: str
+    """Where artifacts go when neither this nor the pipeline says."""
     service_account: str = ""
     plugins_input: Tree = field(default_factory=dict)
     recurring_run_id: str = ""
@@ -101,7 +100,7 @@ def run_of(wanted: Submission, now: datetime) -> Run:
         id=wanted.id,
         display_name=wanted.name,
         resource_name=f"{wanted.plan.name}-{_suffix(wanted.id)}",
-        pipeline_root=(wanted.pipeline_root or wanted.plan.default_root or DEFAULT_ROOT).rstrip("/"),
+        pipeline_root=(wanted.pipeline_root or wanted.plan.default_root or wanted.default_root).rstrip("/"),
         parameters=run_parameters(wanted.plan, given),
         created_at=now.timestamp(),
         scheduled_at=scheduled_at.timestamp(),

@@ -23,6 +23,7 @@ from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.components.pipelines.kinds import GROUP, definitions
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
 from flowdeck.sql.database import Database
@@ -76,6 +77,7 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
             clock=world.clock,
             news=News(),
             door=door,
+            homes=Homes(client=world.client, artifacts=contents_of(database)),
             options=Options(),
         ).routes(),
         *Tasks(database=database, tenancy=tenancy, clock=world.clock).routes(),

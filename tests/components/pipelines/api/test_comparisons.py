@@ -39,6 +39,7 @@ async def a_run(world: World, database: Database, id: str, default: str, accurac
         plan=compile_plan(document),
         document=runs.hash_of(document),
         parameters=parameters,
+        default_root="minio://mlpipeline/v2/artifacts",
     )
     run, began = run_of(wanted, world.clock.now()), world.clock.now().timestamp()
     score = Artifact(id=f"score-{id}", uri="", type=ArtifactType("system.Metrics"), metadata={"accuracy": accuracy})

@@ -31,6 +31,7 @@ from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
 from flowdeck.components.pipelines.late import LEFTOVERS, RUNS
 from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store import experiments, runs, task_lists
 from flowdeck.components.pipelines.store.experiments import Experiment
 from flowdeck.components.pipelines.store.runs import Run
@@ -60,6 +61,7 @@ class Runs:
     clock: Clock
     news: News
     door: Door
+    homes: Homes
     options: Options
     removes_artifacts: bool = False
     """Whether a removed run takes along what its tasks made."""
@@ -96,12 +98,13 @@ class Runs:
         )
         if self.tenancy.multi_user and source.namespace:
             await self.door.check(request, "get", "pipelines", source.namespace)
-        wanted = await asyncio.to_thread(self._run, asked, name, experiment, source)
+        root = await self.homes.default_root(experiment.namespace)
+        wanted = await asyncio.to_thread(self._run, asked, name, experiment, source, root)
         run = await self.database.write(lambda connection: _kept(connection, wanted, source))
         self._tell(run)
         return reply(run_message(run, source.document.wire))
 
-    def _run(self, asked: messages.Run, name: str, experiment: Experiment, source: Source) -> Run:
+    def _run(self, asked: messages.Run, name: str, experiment: Experiment, source: Source, root: str) -> Run:
         """Raises `InvalidPipeline`, `InvalidParameters`."""
         config = asked.runtime_config or RuntimeConfig()
         wanted = Submission(
@@ -116,6 +119,7 @@ class Runs:
             pipeline_version_id=source.pipeline_version_id,
             parameters=config.parameters or {},
             pipeline_root=config.pipeline_root,
+            default_root=root,
             service_account=asked.service_account or self.tenancy.service_account,
             plugins_input=checked_plugins(asked.plugins_input),
             options=self.options,

@@ -22,6 +22,7 @@ from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.components.pipelines.kinds import GROUP
 from flowdeck.components.pipelines.late import MIGRATIONS
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.schedules.made import zone_of
 from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, URL_ORIGINS, PipelinesSettings
 from flowdeck.components.pipelines.store import experiments
@@ -91,6 +92,7 @@ class Parts:
             clock=ctx.clock,
             news=ctx.stores.news,
             door=door,
+            homes=Homes(client=ctx.client, artifacts=ctx.stores.artifacts),
             options=default_options(self.settings),
             removes_artifacts=self.settings.retention.with_runs,
         )

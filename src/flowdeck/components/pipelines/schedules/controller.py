@@ -21,6 +21,7 @@ from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.engine.run import Options
 from flowdeck.components.pipelines.ir.document import Document
 from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.schedules.decide import Seen, Step, decide
 from flowdeck.components.pipelines.schedules.triggers import read_trigger
 from flowdeck.components.pipelines.store import runs, schedules
@@ -46,6 +47,7 @@ class RecurringRunController:
     database: Database
     clock: Clock
     catalog: Catalog
+    homes: Homes
     zone: str
     """Where lines of cron are read; empty: UTC."""
     options: Options
@@ -99,7 +101,8 @@ class RecurringRunController:
         recurring = seen.recurring
         try:
             document, version_id = await self._document(recurring)
-            run = await asyncio.to_thread(self._run, recurring, document, version_id, due, now)
+            root = await self.homes.default_root(recurring.namespace)
+            run = await asyncio.to_thread(self._run, recurring, document, version_id, root, due, now)
         except (BadRequest, NotFound) as error:
             why = f"the run of {due:%Y-%m-%dT%H:%M:%SZ} cannot be started: {error.message}"
             await self.database.write(partial(schedules.fail, id=recurring.id, error=why))
@@ -116,7 +119,9 @@ class RecurringRunController:
         version = await self.catalog.latest_version(recurring.pipeline_id)
         return document_in(version), uid_of(version)
 
-    def _run(self, recurring: RecurringRun, document: Document, version_id: str, due: datetime, now: datetime) -> Run:
+    def _run(
+        self, recurring: RecurringRun, document: Document, version_id: str, root: str, due: datetime, now: datetime
+    ) -> Run:
         """Raises `InvalidPipeline`, `InvalidParameters`."""
         index = recurring.made + 1
         name = f"{recurring.resource_name}-{index}"
@@ -132,6 +137,7 @@ class RecurringRunController:
             pipeline_version_id=version_id,
             parameters=recurring.parameters,
             pipeline_root=recurring.pipeline_root,
+            default_root=root,
             service_account=recurring.service_account,
             plugins_input=recurring.plugins_input,
             recurring_run_id=recurring.id,
