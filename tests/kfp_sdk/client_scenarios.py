@@ -82,19 +82,21 @@ def rest(client: kfp.Client, path: str, **query: str) -> str:
 
 def started(client: kfp.Client, run_id: str, name: str):
     """The entry of a task of a run, once its program runs."""
-    for _ in range(600):
-        details = client.get_run(run_id).run_details
-        for detail in details.task_details if details else []:
+    for _ in range(1200):
+        run = client.get_run(run_id)
+        for detail in run.run_details.task_details if run.run_details else []:
             if detail.display_name == name and detail.state in ("RUNNING", "SUCCEEDED"):
                 return detail
         time.sleep(0.05)
-    raise AssertionError(f"{name} does not start")
+    raise AssertionError(f"{name} does not start: {run}")
 
 
 def logs() -> None:
     """While a task runs, as they come; and when it has ended, by any name of the task."""
     client = kfp.Client()
-    run_id = client.create_run_from_pipeline_func(printing_pipeline, arguments={"seconds": 2}).run_id
+    run_id = client.create_run_from_pipeline_func(
+        printing_pipeline, arguments={"seconds": 2}, enable_caching=False
+    ).run_id
     task = started(client, run_id, "prints")
     node = f"/apis/v1alpha1/runs/{run_id}/nodes"
     assert rest(client, f"{node}/{task.task_id}/log", follow="true") == "one\ntwo\n"
