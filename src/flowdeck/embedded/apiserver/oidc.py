@@ -6,7 +6,7 @@ not known. Source: k8s.io/apiserver (plugin/pkg/authenticator/token/oidc/oidc.go
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +18,7 @@ from flowdeck.embedded.apiserver.tokens import Authenticated, issuer_of
 from flowdeck.kube.errors import Unauthorized
 
 if TYPE_CHECKING:
+    import httpx
     from joserfc.jwk import KeySet
 
 KEYS_HOLD_S = 600.0
@@ -85,19 +86,20 @@ class Oidc:
     async def _fetch_keys(self) -> "KeySet":
         import httpx
 
+        from flowdeck.embedded.apiserver.answers import answer_of
+
         issuer = self._provider.issuer_url
         context = ssl.create_default_context(cafile=self._provider.ca_file)
         try:
             async with httpx.AsyncClient(verify=context, timeout=_TIMEOUT_S, trust_env=False) as client:
-                answer = await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-                document = msgspec.json.decode(answer.raise_for_status().content, type=_Configuration)
+                url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+                document = msgspec.json.decode(await _good(answer_of(client, "GET", url)), type=_Configuration)
                 if document.issuer != issuer:
                     raise Unauthorized(
                         f"oidc: issuer did not match the issuer returned by provider, expected {issuer!r} got "
                         f"{document.issuer!r}"
                     )
-                answer = await client.get(document.jwks_uri)
-            return _keys_in(answer.raise_for_status().content)
+                return _keys_in(await _good(answer_of(client, "GET", document.jwks_uri)))
         except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, OSError, ValueError) as error:
             raise Unauthorized(f"oidc: authenticator not initialized: {error}") from error
 
@@ -141,6 +143,12 @@ class Oidc:
         if prefix is None:
             return "" if self._provider.username_claim == "email" else f"{self._provider.issuer_url}#"
         return "" if prefix == "-" else prefix
+
+
+async def _good(asked: Awaitable[tuple["httpx.Response", bytes]]) -> bytes:
+    answer, body = await asked
+    answer.raise_for_status()
+    return body
 
 
 def _keys_in(document: bytes) -> "KeySet":

@@ -179,6 +179,7 @@ async def test_a_delete_can_be_refused(tmp_path: Path) -> None:
     [
         (None, {"timeoutSeconds": 0.1}, "context deadline exceeded"),
         (b"nonsense", {}, "failed to call webhook: couldn't get version/kind; json parse error"),
+        (b"x" * (3 * 1024 * 1024 + 1), {}, "the answer is longer than 3145728 bytes"),
         ({"allowed": True, "uid": "other"}, {}, "received invalid webhook response: expected response.uid="),
         (
             None,

@@ -41,13 +41,17 @@ class WebhookClient:
         """The body of the answer. Raises `CallFailed`."""
         import httpx
 
+        from flowdeck.embedded.apiserver.answers import answer_of
+
         timeout_s = hook.get("timeoutSeconds") or DEFAULT_TIMEOUT_S
         url, address, server_name = self._target(hook.get("clientConfig") or {}, timeout_s)
         shown = f"{url}?timeout={timeout_s}s"
         try:
             client = self._client((hook.get("clientConfig") or {}).get("caBundle") or "")
             async with asyncio.timeout(timeout_s):
-                answer = await client.post(
+                answer, content = await answer_of(
+                    client,
+                    "POST",
                     address,
                     content=body,
                     params={"timeout": f"{timeout_s}s"},
@@ -60,11 +64,11 @@ class WebhookClient:
             raise CallFailed(f'failed to call webhook: Post "{shown}": {_why(error, address)}') from error
         if not answer.is_success:
             raise CallFailed(f"failed to call webhook: {_told(answer.status_code)}")
-        if not answer.content:
+        if not content:
             media = answer.headers.get("content-type", "")
             told = f"0-length response with status code: {answer.status_code} and content type: {media}"
             raise CallFailed(f"failed to call webhook: {told}")
-        return answer.content
+        return content
 
     def _target(self, config: Tree, timeout_s: int) -> tuple[str, str, str]:
         """The URL to tell, the one to connect to, and the name that the certificate must have."""
