@@ -20,6 +20,7 @@ from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of, owner_referen
 
 MAX_TAGS = 20
 MAX_TAG = 63
+MAX_LABEL = 63
 _CHANGEABLE = ("displayName", "tags")
 
 
@@ -32,7 +33,8 @@ class VersionDefaulter:
             return Review(obj=obj)
         metadata = obj["metadata"]
         labels = metadata.setdefault("labels", {})
-        labels[PIPELINE_LABEL] = pipeline["metadata"]["name"]
+        if len(name := pipeline["metadata"]["name"]) <= MAX_LABEL:  # for people: versions are found by the id
+            labels[PIPELINE_LABEL] = name
         labels[PIPELINE_ID_LABEL] = uid_of(pipeline)
         owners = metadata.setdefault("ownerReferences", [])
         if all(owner.get("uid") != uid_of(pipeline) for owner in owners):

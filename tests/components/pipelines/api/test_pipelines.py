@@ -71,6 +71,15 @@ async def test_names_are_free_text_and_unique(api: httpx.AsyncClient, world: Wor
     assert len((await world.client.list(PIPELINE, namespace="kubeflow")).items) == 2
 
 
+async def test_names_may_be_as_long_as_the_wire_has_them(api: httpx.AsyncClient) -> None:
+    made = (await upload(api, name="n" * 128)).json()
+    assert made["name"] == "n" * 128
+    longer = await upload(api, path="upload_version", name="v" * 127, pipelineid=made["pipeline_id"])
+    assert longer.json()["name"] == "v" * 127
+    versions = (await api.get(f"/pipelines/{made['pipeline_id']}/versions")).json()["pipeline_versions"]
+    assert len(versions) == 2
+
+
 async def test_versions_are_added_by_upload_and_by_their_document(api: httpx.AsyncClient) -> None:
     pipeline_id = (await upload(api, name="first")).json()["pipeline_id"]
     second = await upload(api, path="upload_version", name="second", pipelineid=pipeline_id)
