@@ -98,7 +98,7 @@ class Runner:
                 client=cached,
                 clock=clock,
                 database=self.database,
-                contents=artifacts,
+                homes=homes,
                 ttl_s=0,
                 across_pipelines=False,
             )

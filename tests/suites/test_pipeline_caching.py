@@ -20,6 +20,7 @@ from flowdeck.components.pipelines.engine.records import task_record
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store import artifacts, cache, runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
@@ -140,7 +141,7 @@ async def scene(tmp_path: Path, database: Database) -> AsyncIterator[Scene]:
         client=world.client,
         clock=world.clock,
         database=database,
-        contents=contents,
+        homes=Homes(client=world.client, artifacts=contents),
         ttl_s=0,
         across_pipelines=False,
     )

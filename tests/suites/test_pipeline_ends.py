@@ -3,11 +3,13 @@
 What goes in: runs that end, web hooks that answer as the test says, time. Asserted is what they hear and what is left.
 """
 
+import asyncio
+import base64
 import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,7 @@ from flowdeck.components.pipelines.engine.records import Artifacts as Io
 from flowdeck.components.pipelines.engine.records import IoType
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.retention.controller import GRACE_S, SWEEP, RetentionController
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.settings import RetentionSettings
 from flowdeck.components.pipelines.store import artifacts, ends, retention, runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
@@ -35,7 +38,9 @@ from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 from flowdeck.web.listing import ListQuery
 from flowdeck.web.webhooks import SIGNATURE, Webhooks
+from tests.artifacts.s3 import SECRET, make_bucket, options, s3_server
 from tests.components.pipelines.api.records import a_record, a_run
+from tests.world.world import World
 
 DAY_S = 24 * 3600
 
@@ -79,7 +84,12 @@ def hook() -> Iterator[Hook]:
 class Scene:
     database: Database
     contents: Artifacts
-    clock: FakeClock = field(default_factory=FakeClock)
+    homes: Homes
+    world: World
+
+    @property
+    def clock(self) -> FakeClock:
+        return self.world.clock
 
     async def a_run(self, id: str, *, state: RunStatus | None = RunStatus.SUCCEEDED, makes: str = "") -> None:
         """One that ended now, whose only task made a model of that id, with a content."""
@@ -111,7 +121,7 @@ class Scene:
 
     def ends(self, *hooks: str, secret: str = "") -> RunEndController:
         return RunEndController(
-            database=self.database, clock=self.clock, contents=self.contents, urls=hooks, webhooks=Webhooks(secret)
+            database=self.database, clock=self.clock, homes=self.homes, urls=hooks, webhooks=Webhooks(secret)
         )
 
     async def sweep(self, **settings: Any) -> None:
@@ -119,7 +129,7 @@ class Scene:
         controller = RetentionController(
             database=self.database,
             clock=self.clock,
-            contents=self.contents,
+            homes=self.homes,
             settings=RetentionSettings(**settings),
         )
         while (await controller.reconcile(SWEEP)).look_again_in_s == 0:
@@ -145,10 +155,19 @@ def replace_id(record: Any, run: str) -> Any:
     return structs.replace(record, id=f"{run}-{record.name}")
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    with s3_server() as endpoint:
+        yield endpoint
+
+
 @pytest.fixture
-async def scene(tmp_path: Path, database: Database) -> Scene:
+async def scene(tmp_path: Path, database: Database) -> AsyncIterator[Scene]:
     await MIGRATIONS.run(database)
-    return Scene(database, Artifacts(ArtifactSettings(), tmp_path / "artifacts"))
+    world = await World.open(tmp_path)
+    contents = Artifacts(ArtifactSettings(), tmp_path / "artifacts")
+    yield Scene(database, contents, Homes(client=world.client, artifacts=contents), world)
+    await world.close()
 
 
 def key(id: str) -> ObjectKey:
@@ -334,7 +353,7 @@ async def test_sweeps_are_asked_for_once_and_leftovers_as_they_come(scene: Scene
     controller = RetentionController(
         database=scene.database,
         clock=scene.clock,
-        contents=scene.contents,
+        homes=scene.homes,
         settings=RetentionSettings(with_runs=True),
         pokes=[asked.append],
     )
@@ -349,6 +368,49 @@ async def test_sweeps_are_asked_for_once_and_leftovers_as_they_come(scene: Scene
     scene.clock.advance(GRACE_S)
     await controller.reconcile(ObjectKey("", "a"))
     assert (await scene.files(), await scene.database.read(retention.leftovers)) == ([], [])
+
+
+async def test_all_of_it_in_a_store_that_the_namespace_names(scene: Scene, s3: str) -> None:
+    bucket = "team"
+    await asyncio.to_thread(make_bucket, s3, bucket)
+    secret = {name: base64.b64encode(value.encode()).decode() for name, value in (("a", "key"), ("s", SECRET))}
+    meta: dict[str, str] = {"namespace": "kubeflow"}
+    provider = {
+        "endpoint": s3,
+        "region": "us-east-1",
+        "credentials": {"secretRef": {"secretName": "s3", "accessKeyKey": "a", "secretKeyKey": "s"}},
+    }
+    data = {"providers": json.dumps({"s3": {"default": provider}})}
+    for obj in (
+        {"kind": "Namespace", "metadata": {"name": "kubeflow"}},
+        {"kind": "Secret", "metadata": {"name": "s3", **meta}, "data": secret},
+        {"kind": "ConfigMap", "metadata": {"name": "kfp-launcher", **meta}, "data": data},
+    ):
+        await scene.world.create({"apiVersion": "v1", **obj})
+    store = Artifacts(ArtifactSettings(url=f"s3://{bucket}", options=options(s3)), Path())
+    engine = {"pipeline_root": f"s3://{bucket}/root"}
+    await a_run(scene.database, "a", scene.clock.now(), pipeline_name="tried", engine=engine)
+    folder = f"s3://{bucket}/root/tried/a/train/x"
+    model = Handed(id="m", uri=f"{folder}/model", type=ArtifactType("system.Model"))
+    record = a_record("a", "train", output_artifacts=[Io("model", [model], IoType.OUTPUT)])
+    await scene.database.write(partial(runs.keep_tasks, records=[record]))
+    for name in ("model/weights", "executor-logs", "other"):
+        await store.put(f"{folder}/{name}", b"12345")
+    await scene.end("a", RunStatus.SUCCEEDED)
+    await scene.ends().reconcile(key("a"))
+    assert (await scene.database.read(partial(artifacts.get, id="m"))).size_bytes == 5
+
+    async def left() -> list[str]:
+        return [info.uri.removeprefix(f"{folder}/") async for info in store.list(f"s3://{bucket}")]
+
+    scene.clock.advance(10)
+    await scene.sweep(remove_logs_s=5)
+    assert await left() == ["model/weights", "other"]
+    await scene.sweep(remove_artifacts_s=5)
+    assert await left() == ["other"]
+    await scene.database.write(partial(runs.remove, id="a", leaves_at=scene.clock.now()))
+    await scene.sweep(with_runs=True)
+    assert await left() == []
 
 
 def test_ages_are_what_is_wanted() -> None:

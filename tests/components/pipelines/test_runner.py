@@ -99,7 +99,7 @@ class Scene:
             client=troubled,
             clock=clock,
             database=self.database,
-            contents=homes.artifacts,
+            homes=homes,
             ttl_s=0,
             across_pipelines=False,
         )

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.contents import is_there
@@ -16,10 +15,12 @@ from flowdeck.components.pipelines.engine.instructions import LookUpCache
 from flowdeck.components.pipelines.engine.records import TaskRecord, task_record
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.plan.types import CreatePvc
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store import artifacts, cache
 from flowdeck.components.pipelines.store.artifacts import Artifact
 from flowdeck.components.pipelines.store.cache import Entry
 from flowdeck.components.pipelines.store.runs import Run
+from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.kinds import PERSISTENT_VOLUME_CLAIM
 from flowdeck.kube.objects import ObjectKey, is_being_deleted
 from flowdeck.kube.times import format_time
@@ -33,7 +34,7 @@ class Cache:
     client: Client
     clock: Clock
     database: Database
-    contents: Artifacts
+    homes: Homes
     ttl_s: float
     """For how long after its end a task may serve others; 0: for ever."""
     across_pipelines: bool
@@ -85,7 +86,13 @@ class Cache:
 
     async def _is_dead(self, artifact: Artifact) -> bool:
         """Whether it had a content, as far as is known, and has none now."""
-        return bool(artifact.size_bytes) and not await is_there(self.contents, artifact.uri)
+        if not artifact.size_bytes:
+            return False
+        try:
+            store, uri = await self.homes.contents(artifact.namespace, artifact.uri)
+        except (BadRequest, NotFound):  # nobody can reach it as the namespace is set up now
+            return True
+        return not await is_there(store, uri)
 
     async def _difference(self, run: Run, state: RunState, asked: LookUpCache) -> str:
         """What sets it apart from the last one of its place."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from starlette.responses import Response, StreamingResponse
 
 from flowdeck.artifacts.artifacts import Artifacts, Info
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store.artifacts import Artifact
 from flowdeck.kube.errors import ApiError, NotFound
 
@@ -39,19 +40,19 @@ async def is_there(store: Artifacts, uri: str) -> bool:
     return False
 
 
-async def download(store: Artifacts, artifact: Artifact, wanted: str) -> Response:
+async def download(store: Artifacts, uri: str, wanted: str) -> Response:
     """A file, or the part of it that `wanted` names (the header `Range`), or a folder as `.tar.gz`.
 
     Never shown by browsers as a page: programs of users wrote it. Raises `NotFound`, `RangeNotSatisfiable`.
     """
-    name = _UNSAFE.sub("-", artifact.uri.rstrip("/").rpartition("/")[2]) or "artifact"
-    file = await store.find(artifact.uri) if artifact.uri else None
+    name = _UNSAFE.sub("-", uri.rstrip("/").rpartition("/")[2]) or "artifact"
+    file = await store.find(uri)
     if file is not None:
         return _file(store, file, name, wanted)
-    if not artifact.uri or not await is_there(store, artifact.uri):
-        raise NotFound(f"ResourceNotFoundError: content of artifact {artifact.id} not found.")
+    if not await is_there(store, uri):
+        raise NotFound(f"ResourceNotFoundError: content of {uri} not found.")
     return StreamingResponse(
-        tarball(store, artifact.uri, name), headers=_headers(f"{name}.tar.gz"), media_type="application/gzip"
+        tarball(store, uri, name), headers=_headers(f"{name}.tar.gz"), media_type="application/gzip"
     )
 
 
@@ -98,10 +99,11 @@ async def tarball(store: Artifacts, uri: str, name: str) -> AsyncIterator[bytes]
     yield packer.compress(b"\0" * (2 * _BLOCK)) + packer.flush()
 
 
-async def remove_content(store: Artifacts, artifact: Artifact) -> None:
-    """If a task made it; there or not. Raises `ServiceUnavailable`."""
+async def remove_content(homes: Homes, artifact: Artifact) -> None:
+    """If a task made it; there or not. Raises `ServiceUnavailable`, `BadRequest`."""
     if not artifact.is_ours or not artifact.uri:
         return
-    await store.delete(artifact.uri)
-    async for info in store.list(artifact.uri):
+    store, uri = await homes.contents(artifact.namespace, artifact.uri)
+    await store.delete(uri)
+    async for info in store.list(uri):
         await store.delete(info.uri)

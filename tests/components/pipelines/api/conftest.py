@@ -84,7 +84,11 @@ def surface(world: World, database: Database, door: Door, *, multi_user: bool) -
         *CacheRoutes(database=database, tenancy=tenancy).routes(),
         *Comparisons(database=database, tenancy=tenancy).routes(),
         *ArtifactRoutes(
-            database=database, contents=contents_of(database), tenancy=tenancy, clock=world.clock, door=door
+            database=database,
+            homes=Homes(client=world.client, artifacts=contents_of(database)),
+            tenancy=tenancy,
+            clock=world.clock,
+            door=door,
         ).routes(),
     ]
 

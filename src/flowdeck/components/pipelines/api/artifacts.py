@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api import artifact_messages
 from flowdeck.components.pipelines.api.artifact_messages import (
@@ -36,6 +35,7 @@ from flowdeck.components.pipelines.api.messages import listed, message_in, reply
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.contents import download, remove_content
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store import artifacts, runs
 from flowdeck.components.pipelines.store.artifacts import Artifact, Link, LinkFilter
 from flowdeck.kube.errors import BadRequest, Forbidden, NotFound
@@ -58,7 +58,7 @@ class ArtifactRoutes:
     """The handlers; see `routes`."""
 
     database: Database
-    contents: Artifacts
+    homes: Homes
     tenancy: Tenancy
     clock: Clock
     door: Door
@@ -112,12 +112,15 @@ class ArtifactRoutes:
         found = await self._found(request)
         if not found.is_ours and self.tenancy.multi_user:
             raise Forbidden(f"artifact {found.id} was not made by a task, so whose its content is nobody knows")
-        return await download(self.contents, found, request.headers.get("range", ""))
+        if not found.uri:
+            raise NotFound(f"ResourceNotFoundError: content of artifact {found.id} not found.")
+        store, uri = await self.homes.contents(found.namespace, found.uri)
+        return await download(store, uri, request.headers.get("range", ""))
 
     async def delete(self, request: Request) -> Response:
         """With its content, where a task made it: what was imported is somebody else's."""
         found = await self._found(request)
-        await remove_content(self.contents, found)
+        await remove_content(self.homes, found)
         await self.database.write(partial(artifacts.remove, id=found.id))
         return reply()
 

@@ -83,6 +83,7 @@ class Parts:
         """All of them; a path's rights stand in its own list."""
         ctx, database, tenancy, door = self.ctx, self.database, self.tenancy, self.door
         catalog = Catalog(ctx.client)
+        homes = Homes(client=ctx.client, artifacts=ctx.stores.artifacts)
         uploads = Uploads(catalog, tenancy)
         downloads = Downloads(public=URL_ORIGINS, trusted=self.settings.url_origins, limit=MAX_SIZE)
         runs = Runs(
@@ -92,7 +93,7 @@ class Parts:
             clock=ctx.clock,
             news=ctx.stores.news,
             door=door,
-            homes=Homes(client=ctx.client, artifacts=ctx.stores.artifacts),
+            homes=homes,
             options=default_options(self.settings),
             removes_artifacts=self.settings.retention.with_runs,
         )
@@ -106,9 +107,7 @@ class Parts:
             door=door,
             zone=zone_of(self.settings),
         )
-        artifacts = ArtifactRoutes(
-            database=database, contents=ctx.stores.artifacts, tenancy=tenancy, clock=ctx.clock, door=door
-        )
+        artifacts = ArtifactRoutes(database=database, homes=homes, tenancy=tenancy, clock=ctx.clock, door=door)
         return [
             *Health(database, tenancy).routes(),
             *uploads.routes(),

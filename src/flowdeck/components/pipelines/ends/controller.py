@@ -17,10 +17,10 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api.run_message import run_message
 from flowdeck.components.pipelines.contents import size_of
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store import artifacts, ends, runs
 from flowdeck.components.pipelines.store.ends import End
 from flowdeck.components.pipelines.store.runs import Run
@@ -45,7 +45,7 @@ class RunEndController:
 
     database: Database
     clock: Clock
-    contents: Artifacts
+    homes: Homes
     urls: Sequence[str]
     webhooks: Webhooks
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
@@ -90,11 +90,19 @@ class RunEndController:
     async def _measure(self, run: Run) -> None:
         """What is in a store that cannot be reached stays unknown."""
         made = await self.database.read(partial(artifacts.unmeasured, run_id=run.id))
+        if not made:
+            return
+        try:
+            store, folder = await self.homes.contents(run.namespace, run.folder)
+        except ApiError as error:
+            log.debug("nobody knows how large artifacts are", run=run.id, error=str(error))
+            return
         for at in range(0, len(made), BATCH):
             sizes: dict[str, int] = {}
             for artifact in made[at : at + BATCH]:
                 try:
-                    sizes[artifact.id] = await size_of(self.contents, artifact.uri) or 0
+                    uri = artifact.uri.replace(run.folder, folder, 1)
+                    sizes[artifact.id] = await size_of(store, uri) or 0
                 except ApiError as error:
                     log.debug("nobody knows how large an artifact is", artifact=artifact.id, error=str(error))
             await self.database.write(partial(artifacts.note_sizes, sizes=sizes))

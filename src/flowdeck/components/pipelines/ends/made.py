@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.ends.controller import RunEndController
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 from flowdeck.web.webhooks import Webhooks
@@ -14,7 +15,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
     return RunEndController(
         database=database,
         clock=ctx.clock,
-        contents=ctx.stores.artifacts,
+        homes=Homes(client=ctx.client, artifacts=ctx.stores.artifacts),
         urls=ctx.settings.webhooks,
         webhooks=Webhooks(ctx.settings.webhook_secret),
         pokes=[poke],

@@ -15,14 +15,15 @@ from typing import ClassVar, Final
 import structlog
 from sqlalchemy import Connection
 
-from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.contents import remove_content
+from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.settings import RetentionSettings
 from flowdeck.components.pipelines.store import artifacts, retention, runs
 from flowdeck.components.pipelines.store.artifacts import Artifact
+from flowdeck.components.pipelines.store.retention import Leftover
 from flowdeck.controller.contract import DONE, Feeds, Result, look_again_in
-from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.objects import Kind, ObjectKey
 from flowdeck.sql.database import Database
 
@@ -44,7 +45,7 @@ class RetentionController:
 
     database: Database
     clock: Clock
-    contents: Artifacts
+    homes: Homes
     settings: RetentionSettings
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
     """Called with a key that shall be looked at."""
@@ -74,7 +75,7 @@ class RetentionController:
             wait_s = GRACE_S - (self.clock.now() - left.removed_at).total_seconds()
             if wait_s > 0:
                 return look_again_in(wait_s)
-            await self._empty(key.name, left.prefix)
+            await self._empty(key.name, left)
         self._taken_up.discard(key)
         return DONE
 
@@ -104,14 +105,14 @@ class RetentionController:
             await self.open_all()
         return len(old)
 
-    async def _empty(self, run_id: str, prefix: str) -> None:
+    async def _empty(self, run_id: str, left: Leftover) -> None:
         """Removes what a removed run's tasks made and left, but for what other runs have from the cache."""
         gone, kept = await self.database.read(partial(artifacts.unlinked_of, run_id=run_id))
-        for artifact in gone:
-            await remove_content(self.contents, artifact)
         try:
-            await self._clear(prefix, [artifact.uri for artifact in kept if artifact.uri])
-        except BadRequest as error:
+            for artifact in gone:
+                await remove_content(self.homes, artifact)
+            await self._clear(left, [artifact.uri for artifact in kept if artifact.uri])
+        except (BadRequest, NotFound) as error:
             log.warning("the folder of a removed run cannot be emptied", run=run_id, error=str(error))
 
         def forget(connection: Connection) -> None:
@@ -120,10 +121,12 @@ class RetentionController:
 
         await self.database.write(forget)
 
-    async def _clear(self, prefix: str, kept: Sequence[str]) -> None:
-        async for info in self.contents.list(prefix):
-            if not any(info.uri == uri or info.uri.startswith(f"{uri}/") for uri in kept):
-                await self.contents.delete(info.uri)
+    async def _clear(self, left: Leftover, kept: Sequence[str]) -> None:
+        store, prefix = await self.homes.contents(left.namespace, left.prefix)
+        places = [uri.replace(left.prefix, prefix, 1) for uri in kept]
+        async for info in store.list(prefix):
+            if not any(info.uri == uri or info.uri.startswith(f"{uri}/") for uri in places):
+                await store.delete(info.uri)
 
     # ---- logs and artifacts ------------------------------------------------------------------------------------
 
@@ -134,10 +137,11 @@ class RetentionController:
         old = await self.database.read(partial(retention.finished_since, sweep=LOG, before=before, limit=BATCH))
         for run in old:
             try:
-                async for info in self.contents.list(run.folder):
+                store, folder = await self.homes.contents(run.namespace, run.folder)
+                async for info in store.list(folder):
                     if info.uri.rpartition("/")[2].startswith(LOG):
-                        await self.contents.delete(info.uri)
-            except BadRequest as error:
+                        await store.delete(info.uri)
+            except (BadRequest, NotFound) as error:
                 log.warning("the logs of a run cannot be removed", run=run.id, error=str(error))
             await self.database.write(partial(retention.note, sweep=LOG, run=run))
         return len(old)
@@ -148,7 +152,10 @@ class RetentionController:
         before = self._before(self.settings.remove_artifacts_s)
         old: list[Artifact] = await self.database.read(partial(artifacts.aged, before=before, limit=BATCH))
         for artifact in old:
-            await remove_content(self.contents, artifact)
+            try:
+                await remove_content(self.homes, artifact)
+            except (BadRequest, NotFound) as error:
+                log.warning("the content of an artifact cannot be removed", artifact=artifact.id, error=str(error))
             await self.database.write(partial(artifacts.discard, ids=[artifact.id]))
         return len(old)
 

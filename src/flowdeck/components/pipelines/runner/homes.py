@@ -128,6 +128,15 @@ class Homes:
         artifacts = await self.store(namespace, at, config.provider(at, query))
         return InStore(artifacts, str(replace(at, scheme=store_of(at.scheme))))
 
+    async def contents(self, namespace: str, uri: str) -> "tuple[Artifacts, str]":
+        """What reaches an artifact, or a folder of them, and its URI there."""
+        config = await self.config(namespace)
+        if self.file(config, uri) is not None:
+            return self.artifacts, uri
+        at = parse_uri(uri)
+        store = await self.store(namespace, at, config.provider(at))
+        return store, str(replace(at, scheme=store_of(at.scheme)))
+
     async def store(self, namespace: str, at: Uri, provider: Provider) -> "Artifacts":
         """What reaches the bucket of a URI."""
         options = {**provider.options}

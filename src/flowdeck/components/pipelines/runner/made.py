@@ -28,7 +28,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
         client=ctx.client,
         clock=ctx.clock,
         database=database,
-        contents=artifacts,
+        homes=homes,
         ttl_s=ctx.settings.cache_ttl_s,
         across_pipelines=ctx.settings.cache_across_pipelines,
     )

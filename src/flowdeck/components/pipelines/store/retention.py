@@ -55,6 +55,7 @@ def leftovers(connection: Connection) -> Sequence[str]:
 class Leftover:
     """Of a removed run."""
 
+    namespace: str
     prefix: str
     """What is below this URI."""
     removed_at: datetime
@@ -62,9 +63,10 @@ class Leftover:
 
 def leftover(connection: Connection, run_id: str) -> Leftover | None:
     """None when there is nothing."""
-    here = select(LEFTOVERS.c.prefix, LEFTOVERS.c.removed_at).where(LEFTOVERS.c.run_id == run_id)
+    columns = (LEFTOVERS.c.namespace, LEFTOVERS.c.prefix, LEFTOVERS.c.removed_at)
+    here = select(*columns).where(LEFTOVERS.c.run_id == run_id)
     row = connection.execute(here).first()
-    return None if row is None else Leftover(row.prefix, row.removed_at)
+    return None if row is None else Leftover(row.namespace, row.prefix, row.removed_at)
 
 
 def forget_leftover(connection: Connection, run_id: str) -> None:

@@ -206,7 +206,8 @@ def remove(connection: Connection, id: str, *, leaves_at: datetime | None = None
     """
     run = get(connection, id)
     if leaves_at is not None:
-        connection.execute(insert(LEFTOVERS).values(run_id=id, prefix=run.folder, removed_at=leaves_at))
+        left = {"run_id": id, "namespace": run.namespace, "prefix": run.folder, "removed_at": leaves_at}
+        connection.execute(insert(LEFTOVERS).values(left))
     artifacts.unlink(connection, id)
     cache.forget(connection, id)
     for table in (ENDS, EVENTS, TASKS, WISHES):

@@ -246,6 +246,7 @@ LEFTOVERS = Table(
     Column("run_id", Text, primary_key=True),
     Column("prefix", Text, nullable=False),
     Column("removed_at", Moment, nullable=False),
+    Column("namespace", Text, nullable=False),
 )
 """`prefix`: below which URI the run's tasks put what they made, and their logs are."""
 
