@@ -295,19 +295,47 @@ def _merge_lists(schema: Schema, live: list[Any], config: list[Any]) -> list[Any
     """Items of `config` in its order; those of `live` alone where they stood."""
     wanted = _by_step(schema, config)
     existing = _by_step(schema, live)
-    theirs, ours = list(existing), list(wanted)
-    merged: dict[str, Any] = {}
-    while theirs or ours:
-        if theirs and theirs[0] in merged:
-            theirs.pop(0)
-        elif theirs and theirs[0] not in wanted:
-            step = theirs.pop(0)
-            merged[step] = existing[step]
+    found = []
+    for step in _merged_order(list(existing), list(wanted)):
+        if step not in wanted:
+            found.append(existing[step])
+        elif step in existing:
+            found.append(merge(schema.items, existing[step], wanted[step]))
         else:
-            step = ours.pop(0)
-            item = wanted[step]
-            merged[step] = merge(schema.items, existing[step], item) if step in existing else copied(item)
-    return list(merged.values())
+            found.append(copied(wanted[step]))
+    return found
+
+
+def _merged_order(theirs: list[str], ours: list[str]) -> list[str]:
+    """The steps of a live list (`theirs`) and an applied one, merged.
+
+    Source: structured-merge-diff (typed/merge.go: visitListItems).
+    """
+    applied, shared = set(ours), [step for step in ours if step in set(theirs)]
+    order: list[str] = []
+    done: set[str] = set()
+    at = here = 0
+    while at < len(theirs) or here < len(ours):
+        if at < len(theirs) and here < len(ours) and theirs[at] != ours[here]:
+            is_later = theirs[at] in applied and shared and shared[0] != theirs[at]
+            if is_later:  # not the one that is next
+                at += 1
+                continue
+        if at < len(theirs) and (here == len(ours) or theirs[at] != ours[here]):
+            if theirs[at] not in applied:
+                order.append(theirs[at])
+                at += 1
+                continue
+            at += theirs[at] in done
+        if here < len(ours):
+            step = ours[here]
+            at += at < len(theirs) and theirs[at] == step and step not in done
+            order.append(step)
+            done.add(step)
+            here += 1
+            if shared and shared[0] == step:
+                shared.pop(0)
+    return order
 
 
 def with_parents(owned: Fields) -> Fields:

@@ -249,7 +249,9 @@ class Verbs:
                 case _:
                     new = strategic.apply_strategic_patch(current, patch, resource.schema)
             try:
-                return self._read_patched(resource, key, current, new, options)
+                # what is refused is shown as it was made, unknown fields and all
+                checked = copy_of(new) if options.field_validation == "Strict" and isinstance(new, dict) else new
+                return self._read_patched(resource, key, current, checked, options)
             except BadRequest as error:
                 raise undecodable(error, new, patch if "strategic" in content else None) from error
 

@@ -380,6 +380,7 @@ SCENARIOS = [
     scenario(
         "a claim and its volume",
         create("persistentvolumes", volume(storageClassName="{ns}", persistentVolumeReclaimPolicy="Retain")).unseen(),
+        reached("persistentvolumes/{ns}-a", "status.phase", "Available"),
         create("persistentvolumeclaims", claim(storageClassName="{ns}")).unseen(),
         reached("persistentvolumeclaims/a", "status.phase", "Bound"),
         state("persistentvolumeclaims", "persistentvolumes/{ns}-a"),
@@ -401,6 +402,7 @@ SCENARIOS = [
     scenario(
         "a claim that is used is not deleted",
         create("persistentvolumes", volume(storageClassName="{ns}")).unseen(),
+        reached("persistentvolumes/{ns}-a", "status.phase", "Available"),
         create("persistentvolumeclaims", claim(storageClassName="{ns}")).unseen(),
         reached("persistentvolumeclaims/a", "status.phase", "Bound"),
         create(

@@ -204,7 +204,7 @@ SCENARIOS: Sequence[Scenario] = [
         until_status(200, _mine(get("pods"))),
         _mine(get("secrets")),
         create("rolebindings", binding("RoleBinding", "n", "Role", "nowhere", _user("{ns}-lost"))).unseen(),
-        get("configmaps").by("{ns}-lost"),
+        until_status(403, get("configmaps").by("{ns}-lost"), "nowhere"),
         delete("rolebindings/g").unseen(),
         until_status(403, get("configmaps").by("someone", "{ns}-devs")),
     ),

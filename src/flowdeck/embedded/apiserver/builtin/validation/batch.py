@@ -42,7 +42,7 @@ def validate_job(job: Tree) -> Errors:
     labels = labels_of(spec.get("template") or {})
     if not wrong and not label_selector_of(selector).matches(labels):
         text = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", labels, text))
+        errors.append(invalid("spec.template.metadata.labels", labels or None, text))
     return errors + _indexed_name(job)
 
 

@@ -200,9 +200,10 @@ def validate_pod_update(pod: Tree, old: Tree) -> Errors:
     for field in ("containers", "initContainers"):
         if len(spec.get(field) or ()) != len(was.get(field) or ()):
             return [forbidden(f"spec.{field}", "pod updates may not add or remove containers")]
-    if errors := _deadline_change(spec, was):
+    errors = _deadline_change(spec, was)
+    if errors and spec.get("activeDeadlineSeconds") is not None:
         return errors
-    errors = _additions_only(spec, was) + _gates_change(spec, was)
+    errors += _additions_only(spec, was) + _gates_change(spec, was)
     if _fixed(spec, was) != _fixed(was, was):
         errors.append(forbidden("spec", f"pod updates may not change fields other than {_UPDATABLE}\n"))
     return errors
@@ -268,8 +269,8 @@ _OLD_LABELS = {
 
 
 def pod_warnings(pod: Tree, old: Tree | None) -> list[str]:
-    if old is not None and old.get("spec") == pod.get("spec"):
-        return []
+    if old is not None:
+        return []  # people change workloads, not pods
     return spec_warnings(pod.get("spec") or {}, "spec", pod)
 
 

@@ -39,14 +39,15 @@ def _common(spec: Tree, *numbers: str) -> Errors:
 def _selector(spec: Tree) -> Errors:
     """A selector that is there, selects something, and selects the template's pods."""
     selector, template = spec.get("selector"), spec.get("template") or {}
+    text = "`selector` does not match template `labels`"
     if selector is None:
-        return [required("spec.selector")]
+        wrong = invalid("spec.template.metadata.labels", labels_of(template) or None, text)
+        return [required("spec.selector"), wrong]
     errors = label_selector(selector, "spec.selector")
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         errors.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
     elif not errors and not label_selector_of(selector).matches(labels_of(template)):
-        text = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", labels_of(template), text))
+        errors.append(invalid("spec.template.metadata.labels", labels_of(template) or None, text))
     return errors
 
 
@@ -75,7 +76,7 @@ def validate_deployment(deployment: Tree) -> Errors:
 def _deployment_strategy(strategy: Tree) -> Errors:
     errors = one_of(strategy.get("type"), "spec.strategy.type", ("Recreate", "RollingUpdate"))
     rolling = strategy.get("rollingUpdate")
-    if strategy.get("type") == "Recreate" and rolling:
+    if strategy.get("type") == "Recreate" and rolling is not None:
         text = "may not be specified when strategy `type` is 'Recreate'"
         errors.append(forbidden("spec.strategy.rollingUpdate", text))
     if strategy.get("type") == "RollingUpdate" and rolling is not None:
@@ -109,7 +110,7 @@ def validate_replication_controller(controller: Tree) -> Errors:
     labels = labels_of(spec["template"])
     if any(labels.get(key) != value for key, value in (spec.get("selector") or {}).items()):
         text = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", labels, text))
+        errors.append(invalid("spec.template.metadata.labels", labels or None, text))
     return errors + _template(spec)
 
 
@@ -186,9 +187,9 @@ def template_warnings(*path: str) -> Callable[[Tree, Tree | None], list[str]]:
     """Warnings about the pod template that stands at a path."""
 
     def warnings(obj: Tree, old: Tree | None) -> list[str]:
-        template = get_in(obj, *path, default={})
-        if old is not None and get_in(old, *path) == template:
+        if old is not None and get_in(old, "metadata", "generation") == get_in(obj, "metadata", "generation"):
             return []
+        template = get_in(obj, *path, default={})
         return spec_warnings(template.get("spec") or {}, ".".join((*path, "spec")), template)
 
     return warnings
