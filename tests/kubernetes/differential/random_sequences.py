@@ -149,7 +149,7 @@ def _json(chance: Random, path: str, before: Sequence[Step]) -> Sequence[Step]:
         pointer, value = chance.choice(places)
         # of the same type: patches that break types are scenarios, and told in many ways
         other = chance.choice([place for place, its in places if type(its) is type(value)])
-        if isinstance(value, dict):
+        if isinstance(value, dict | list):
             other = pointer
         operations.append(
             chance.choice(
