@@ -257,3 +257,24 @@ async def test_a_run_that_was_removed_while_nobody_looked_loses_its_pod(scene: S
     await scene.controller.end_orphans()
     await scene.settle()
     assert await scene.world.list(POD) == []
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        pytest.param(RetryRequested(at=0.0, task="nothing"), id="no such task"),
+        pytest.param(RetryRequested(at=0.0, document={"a": 1}), id="no document"),
+    ],
+)
+async def test_a_run_does_not_wait_for_ever_for_a_wish_that_cannot_be_fulfilled(
+    scene: Scene, wish: RetryRequested
+) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    await scene.end(await scene.pod(), None)
+    failed = await scene.go(run)
+    await scene.database.write(lambda connection: runs.wish(connection, run.id, wish, scene.world.clock.now()))
+    assert (await scene.database.read(lambda connection: runs.get(connection, run.id))).state == "PENDING"
+    seen = await scene.go(run)
+    assert (seen.state, seen.error, seen.is_active) == ("FAILED", failed.error, False)
+    assert await scene.database.read(lambda connection: runs.wishes(connection, run.id)) == []

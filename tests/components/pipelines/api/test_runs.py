@@ -10,6 +10,7 @@ import pytest
 
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.store import runs
+from tests.components.pipelines.api.records import a_record
 from tests.components.pipelines.api.served import DOCUMENT, Served, serving
 from tests.pipelines.makers import a_component, a_pipeline, a_task
 from tests.world.world import World
@@ -274,6 +275,9 @@ async def test_a_retry_may_bring_another_pipeline_or_name_a_task(api: httpx.Asyn
     run_id = (await create(api))["run_id"]
     await served.becomes(run_id, RunStatus.RUNNING, RunStatus.SUCCEEDED)
     edited = a_pipeline({"say": a_component("pass")}, {"only": a_task("say")})
+    unknown = await api.post(f"/runs/{run_id}:retry", json={"task_id": "some-task"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, 5)
+    await served.database.write(lambda connection: runs.keep_tasks(connection, [a_record(run_id, "some-task")]))
     body = {"task_id": "some-task", "pipeline_spec": edited}
     assert await good(await api.post(f"/runs/{run_id}:retry", json=body)) == {}
     ((_, wish),) = await served.database.read(lambda connection: runs.wishes(connection, run_id))

@@ -36,7 +36,7 @@ from flowdeck.components.pipelines.store import experiments, runs, task_lists
 from flowdeck.components.pipelines.store.experiments import Experiment
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.submission import Submission, run_of
-from flowdeck.kube.errors import BadRequest
+from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.database import Database
 from flowdeck.stores import News
@@ -221,6 +221,8 @@ class Runs:
             run = runs.get(connection, _id(request))
             if run.state != RunStatus.FAILED and not (asked.task_id and run.state in RUN_FINISHED):
                 raise Aborted(f"BadRequestError: Failed to retry run {run.id}: it is {run.state}, not FAILED")
+            if asked.task_id and all(task.id != asked.task_id for task in runs.tasks(connection, run.id)):
+                raise NotFound(f"ResourceNotFoundError: Task {asked.task_id} of run {run.id} not found.")
             event = RetryRequested(
                 at=now.timestamp(), cause=str(uuid.uuid4()), task=asked.task_id, document=asked.pipeline_spec
             )

@@ -192,9 +192,15 @@ class RunController:
             try:
                 told = opened.state.apply(wish)
             except (BadRequest, Conflict, NotFound):  # it was possible when the user asked: not any more
-                await self.database.write(partial(runs.take_wishes, numbers=[number]))
+                await self.database.write(partial(self._refuse, opened=opened, number=number))
             else:
                 await self._advance(opened, await self._note(opened, [wish], told, wishes=[number]))
+
+    def _refuse(self, connection: Connection, opened: Opened, number: int) -> None:
+        """A wish that cannot be fulfilled is forgotten; the run is shown as it is, not as it was wished."""
+        runs.take_wishes(connection, [number])
+        state = opened.state
+        runs.record_state(connection, opened.row.id, state.status, state.error, self.clock.now())
 
     def _due(self, opened: Opened) -> list[Event]:
         if opened.wake_at is None or opened.wake_at > self._now():
