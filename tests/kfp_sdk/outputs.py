@@ -23,7 +23,7 @@ def outputs_of(platform: RunningPlatform, run: Tree, *, of: str = "root") -> Tre
 
 def _artifacts(platform: RunningPlatform, artifacts: Sequence[Tree]) -> list[Tree]:
     """The scalars of one set of metrics are artifacts of their own on the wire."""
-    metrics = {each["name"]: each.get("number_value", 0) for each in artifacts if each["type"] == "Metric"}
+    metrics = {each["name"]: each.get("number_value", 0) for each in artifacts if "number_value" in each}
     if metrics:
         return [{"type": "system.Metrics", "metadata": metrics, "files": {}}]
     return [

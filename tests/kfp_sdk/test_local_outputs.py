@@ -49,7 +49,6 @@ PIPELINES = {
         "an_artifact_without_a_file",
         "artifacts_as_values",
         "lists_of_artifacts",
-        "what_was_there_before",
     ],
     "flows": [
         "a_second_attempt",

@@ -37,8 +37,8 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 KNOWN_IMAGE = re.compile(
     rf"(.*/)?(python:({HERE}|alpine)|ubi9/python-{HERE.replace('.', '')}|argostub|bash|busybox)|alpine"
 )
-ELSEWHERE = re.compile(r"gs://ml-pipeline|NVIDIA_|sleep[ (](?:300|naptime)")
-"""What needs Google's object store or a GPU, or runs for minutes."""
+ELSEWHERE = re.compile(r"gs://ml-pipeline|from minio|NVIDIA_|nvidia|sleep[ (](?:300|naptime)")
+"""What needs an object store of its own or a GPU, or runs for minutes."""
 EXPECTED = {
     "failing/fail_v2.yaml": 'task "fail" failed',
     "failing/pipeline_with_exit_handler.yaml": 'task "exit-handler-1.fail-op" failed',

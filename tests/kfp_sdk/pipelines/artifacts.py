@@ -170,16 +170,3 @@ class ListsOfArtifacts(NamedTuple):
 def lists_of_artifacts() -> ListsOfArtifacts:
     parts = make_parts().output
     return ListsOfArtifacts(parts, read_list(parts=parts).output)
-
-
-@dsl.component
-def where(data: Input[Dataset]) -> dict:
-    return {"uri": data.uri, "metadata": data.metadata, "type": data.schema_title}
-
-
-@dsl.pipeline(name="what-was-there-before")
-def what_was_there_before(name: str = "old") -> dict:
-    found = dsl.importer(
-        artifact_uri="gs://bucket/old/data.csv", artifact_class=Dataset, metadata={"name": name, "rows": 3}
-    )
-    return where(data=found.output).output
