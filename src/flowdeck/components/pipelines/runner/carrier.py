@@ -143,4 +143,6 @@ def main(verb: str, root: str, carried: Path, mounted: Path | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]) if sys.argv[4:] else None))
+    code = main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]) if sys.argv[4:] else None)
+    sys.stderr.flush()
+    os._exit(code)  # threads of the object store may be at work yet: they abort while an interpreter ends
