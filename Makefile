@@ -3,7 +3,7 @@ DATA ?= $(CURDIR)/.flowdeck
 PYTEST ?= .venv/bin/pytest
 WORKERS ?= 2
 
-.PHONY: help demo test test-kubernetes faults check bench up setup
+.PHONY: help demo test test-kubernetes test-pipelines faults check bench up setup
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -18,6 +18,9 @@ test-kubernetes: setup ## the same platform on a real Kubernetes, built from its
 	.venv/bin/python -m tests.kubernetes.rig build
 	$(PYTEST) -q tests/kubernetes
 	$(PYTEST) -q --cluster real tests/training tests/sdk
+
+test-pipelines: setup ## every pipeline of upstream and all examples, uploaded and run to its end (minutes)
+	$(PYTEST) -q tests/kfp_sdk/long
 
 faults: setup    ## kill the platform 200 times a driver, and cut the store's power as often (FLOWDECK_FAULT_ROUNDS)
 	FLOWDECK_FAULT_ROUNDS=$${FLOWDECK_FAULT_ROUNDS:-200} $(PYTEST) -s -n 0 tests/faults tests/embedded/store/test_power_cuts.py

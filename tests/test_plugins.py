@@ -62,8 +62,8 @@ def names() -> list[str]:
 
 
 def test_our_components_come_without_being_registered() -> None:
-    assert list(registered())[:2] == ["jobset", "training"]
-    assert names()[:2] == ["jobset", "training"]
+    assert list(registered())[:3] == ["jobset", "pipelines", "training"]
+    assert names()[:3] == ["jobset", "pipelines", "training"]
 
 
 def test_what_a_component_needs_comes_along() -> None:

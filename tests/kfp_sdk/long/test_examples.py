@@ -7,7 +7,7 @@ import pytest
 from tests.kfp_sdk.conftest import Run
 
 pytestmark = [pytest.mark.xdist_group("kfp"), pytest.mark.timeout(900)]
-EXAMPLES = Path(__file__).parents[2] / "examples" / "pipelines"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "pipelines"
 
 
 @pytest.mark.parametrize(
