@@ -18,13 +18,15 @@ from flowdeck.components.training.settings import PROGRESS_NAMES
 from flowdeck.embedded.apiserver import pki
 from flowdeck.locks import try_lock
 from flowdeck.settings import Settings
+from flowdeck.state import read_state
 
 STOP_S = 20.0
 """How long the node process may take to end; its pods go on anyway."""
 OURS = frozenset({"lock", "pki", "node", "logs", "store.db", "images.toml"})
 """Names in a data folder: one of them is in each that was ever used."""
-LOCK_S = 0.1
-"""How long a folder must be found in use: a look at who has it holds it for a moment."""
+LOCK_S = 0.5
+"""How long a folder must be found in use: a look at who has it holds it for a moment, and so does a program that a
+platform was just starting when it was killed."""
 
 
 class DataFolderInUse(Exception):
@@ -138,6 +140,16 @@ def prepare(data: Path) -> None:
     if found and not found & OURS:
         raise ForeignFolder(data)
     data.chmod(0o700)
+
+
+def is_in_use(data: Path) -> bool:
+    """Whether a platform runs there, and is no dead one whose lock is about to go."""
+    deadline = time.monotonic() + LOCK_S
+    while read_state(data) is not None:
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @contextlib.contextmanager

@@ -114,9 +114,9 @@ def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> fr
 
 def _start_detached(settings: Settings) -> None:
     """Starts this command again as a process of its own, and waits until that says that it is ready."""
-    if read_state(settings.data) is not None:
-        from flowdeck.foundation import DataFolderInUse
+    from flowdeck.foundation import DataFolderInUse, is_in_use
 
+    if is_in_use(settings.data):
         raise Refusal(str(DataFolderInUse(settings.data)))
     log_file = _log_file(settings.data)
     reader, writer = os.pipe()
