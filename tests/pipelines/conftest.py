@@ -15,18 +15,16 @@ import flowdeck
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.clock import SystemClock
-from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
-from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
-from flowdeck.components.pipelines.runner.ended_pods import EndedPods
-from flowdeck.components.pipelines.runner.homes import Homes
-from flowdeck.components.pipelines.runner.task_pods import LOG, TaskPods
+from flowdeck.components.pipelines.runner.made import acts_with
+from flowdeck.components.pipelines.runner.task_pods import LOG
+from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
@@ -92,24 +90,7 @@ class Runner:
 
         def controllers(cached: Any) -> list[RunController]:
             artifacts = Artifacts(ArtifactSettings(), self.artifacts)
-            homes = Homes(client=cached, artifacts=artifacts)
-            pods = TaskPods(client=cached, clock=clock, homes=homes, image="ghcr.io/flowdeck/flowdeck:1")
-            cache = Cache(
-                client=cached,
-                clock=clock,
-                database=self.database,
-                homes=homes,
-                ttl_s=0,
-                across_pipelines=False,
-            )
-            acts = Acts(
-                client=cached,
-                clock=clock,
-                database=self.database,
-                pods=pods,
-                ended_pods=EndedPods(client=cached, clock=clock, database=self.database, pods=pods),
-                cache=cache,
-            )
+            acts = acts_with(cached, clock, self.database, artifacts, PipelinesSettings())
             made.append(RunController(database=self.database, clock=clock, acts=acts))
             return made
 

@@ -82,3 +82,17 @@ async def test_connections_that_the_server_has_ended_are_made_anew() -> None:
             other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'flowdeck'")
         await database.ping()
         await database.close()
+
+
+async def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    for number in range(60):  # one such race in some dozens was lost
+        databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for _ in range(6)]
+        try:
+            await asyncio.gather(*(database.write(_make_table) for database in databases))
+        finally:
+            for database in databases:
+                await database.close()
+
+
+def _make_table(connection: Connection) -> None:
+    connection.execute(text("CREATE TABLE IF NOT EXISTS t (a)"))

@@ -26,7 +26,7 @@ from flowdeck.kube.conditions import find_condition
 from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of
 
-MAX_ROUNDS = 20_000
+REST_S = 60  # of real time: a reconcile may wait for a thread, which counts no turns of the loop
 
 MakeControllers = Callable[[Client, Clock], Sequence[Controller]]
 
@@ -72,16 +72,21 @@ class World:
 
     async def settle(self) -> None:
         """Returns when no controller has anything to do and every change was seen."""
+        try:
+            async with asyncio.timeout(REST_S):
+                await self._rest()
+        except TimeoutError:
+            depths = self.manager and self.manager.depths()
+            raise AssertionError(f"the world does not come to rest in {REST_S} s: {depths}") from None
+
+    async def _rest(self) -> None:
         quiet = 0
-        for _ in range(MAX_ROUNDS):
+        while quiet <= 3:
             self._raise_failures()
             quiet = quiet + 1 if self._is_quiet() else 0
-            if quiet > 3:
-                return
             await asyncio.sleep(0)
             if self.api.store.is_writing:
                 await self.api.store.written()
-        raise AssertionError(f"the world does not come to rest: {self.manager and self.manager.depths()}")
 
     async def advance(self, *, seconds: float) -> None:
         self.clock.advance(seconds)

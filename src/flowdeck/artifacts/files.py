@@ -75,7 +75,8 @@ class FolderBucket:
         draft = f"{_DRAFT}{secrets.token_hex(8)}"
         with _inside(self.root, folders, make=True) as folder:
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
-            try:
+            with contextlib.ExitStack() as on_failure:
+                on_failure.callback(os.unlink, draft, dir_fd=folder)
                 with os.fdopen(handle, "wb") as target:
                     if isinstance(data, bytes):
                         target.write(data)
@@ -83,9 +84,7 @@ class FolderBucket:
                         with data.open("rb") as source:
                             shutil.copyfileobj(source, target, CHUNK_BYTES)
                 os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                os.unlink(draft, dir_fd=folder)
-                raise
+                on_failure.pop_all()
 
     def _open(self, key: str) -> BinaryIO:
         *folders, name = key.split("/")

@@ -1,6 +1,7 @@
 """SQLAlchemy engines as we want them: what differs between SQLite and PostgreSQL stands here."""
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,23 @@ def _sqlite(url: URL, connections: int) -> Engine:
 def _prepare(connection: sqlite3.Connection, record: Any) -> None:
     """Durable commits, readers beside a writer, and transactions that we begin ourselves."""
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _into_wal(connection)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """Two who open a new file at once both want to change its mode, and SQLite's own waiting leaves that out."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

@@ -15,19 +15,16 @@ import pytest
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.client.base import Client
-from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.engine.events import RetryRequested
 from flowdeck.components.pipelines.engine.run import Run as EngineRun
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.runner import launcher
-from flowdeck.components.pipelines.runner.acts import Acts
 from flowdeck.components.pipelines.runner.controller import RunController
-from flowdeck.components.pipelines.runner.ended_pods import EndedPods
 from flowdeck.components.pipelines.runner.folders import OUTPUT
-from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.made import acts_with
 from flowdeck.components.pipelines.runner.pods import LAUNCHER, root_in
-from flowdeck.components.pipelines.runner.task_pods import TaskPods
+from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
@@ -93,24 +90,8 @@ class Scene:
 
     def controllers(self, client: Client, clock: Any) -> list[Controller]:
         troubled: Any = TroubledClient(client, self.api_trouble)
-        homes = Homes(client=troubled, artifacts=Artifacts(ArtifactSettings(), self.artifacts))
-        pods = TaskPods(client=troubled, clock=clock, homes=homes, image="ghcr.io/flowdeck/flowdeck:1")
-        cache = Cache(
-            client=troubled,
-            clock=clock,
-            database=self.database,
-            homes=homes,
-            ttl_s=0,
-            across_pipelines=False,
-        )
-        acts = Acts(
-            client=troubled,
-            clock=clock,
-            database=self.database,
-            pods=pods,
-            ended_pods=EndedPods(client=troubled, clock=clock, database=self.database, pods=pods),
-            cache=cache,
-        )
+        artifacts = Artifacts(ArtifactSettings(), self.artifacts)
+        acts = acts_with(troubled, clock, self.database, artifacts, PipelinesSettings())
         self.controller = RunController(database=self.database, clock=clock, acts=acts)
         return [self.controller]
 

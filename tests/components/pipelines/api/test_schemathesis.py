@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,7 +50,6 @@ async def known_ids(world: World, database: Database) -> Tree:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(sys.platform == "win32", reason="the environment is not made there")
 async def test_no_request_breaks_the_surface(world: World, database: Database, tmp_path: Path) -> None:
     python = await asyncio.to_thread(environment, TOOL)
     one = SingleUser()

@@ -22,7 +22,7 @@ from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, me
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.plugins import checked_plugins
 from flowdeck.components.pipelines.api.recurring_run_message import recurring_run_message, trigger_of
-from flowdeck.components.pipelines.api.sources import Source, source_of
+from flowdeck.components.pipelines.api.sources import Source, source_for
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.late import RECURRING_RUNS
@@ -92,11 +92,7 @@ class RecurringRuns:
             )
         read_trigger(trigger_of(asked), self.zone)
         experiment = await self._experiment(asked)
-        source = await source_of(
-            self.catalog, asked.pipeline_version_reference, asked.pipeline_spec, asked.pipeline_version_id
-        )
-        if self.tenancy.multi_user and source.namespace:
-            await self.door.check(request, "get", "pipelines", source.namespace)
+        source = await source_for(request, asked, catalog=self.catalog, tenancy=self.tenancy, door=self.door)
         await asyncio.to_thread(_check, asked, source)
         recurring = self._row(asked, name, experiment, source)
         await self.database.write(partial(_keep, recurring=recurring, source=source))

@@ -20,7 +20,7 @@ from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, me
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.plugins import checked_plugins
 from flowdeck.components.pipelines.api.run_message import run_message
-from flowdeck.components.pipelines.api.sources import Source, source_of
+from flowdeck.components.pipelines.api.sources import Source, source_for, source_of
 from flowdeck.components.pipelines.api.task_details import task_details
 from flowdeck.components.pipelines.api.task_messages import task_messages
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
@@ -93,11 +93,7 @@ class Runs:
             raise BadRequest("Invalid input error: plugins_output is the server's to say")
         name = checked_name(asked.display_name, MAX_NAME, "run")
         experiment = await self._experiment(request, asked)
-        source = await source_of(
-            self.catalog, asked.pipeline_version_reference, asked.pipeline_spec, asked.pipeline_version_id
-        )
-        if self.tenancy.multi_user and source.namespace:
-            await self.door.check(request, "get", "pipelines", source.namespace)
+        source = await source_for(request, asked, catalog=self.catalog, tenancy=self.tenancy, door=self.door)
         root = await self.homes.default_root(experiment.namespace)
         wanted = await asyncio.to_thread(self._run, asked, name, experiment, source, root)
         run = await self.database.write(lambda connection: _kept(connection, wanted, source))

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import Request
+
 from flowdeck.components.pipelines.admission import document_in
+from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.messages import VersionReference
+from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.catalog import Catalog, pipeline_id_of
 from flowdeck.components.pipelines.ir.document import Document, from_wire
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import key_of, uid_of
+from flowdeck.web.routing import Door
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,16 @@ class Source:
     """Both empty: it came with the request."""
     namespace: str = ""
     """The pipeline's."""
+
+
+async def source_for(
+    request: Request, asked: messages.Run | messages.RecurringRun, *, catalog: Catalog, tenancy: Tenancy, door: Door
+) -> Source:
+    """What somebody asks to run, if he may read it. Raises as `source_of`, and `Forbidden`."""
+    source = await source_of(catalog, asked.pipeline_version_reference, asked.pipeline_spec, asked.pipeline_version_id)
+    if tenancy.multi_user and source.namespace:
+        await door.check(request, "get", "pipelines", source.namespace)
+    return source
 
 
 async def source_of(

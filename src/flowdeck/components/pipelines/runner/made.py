@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.client.base import Client
+from flowdeck.clock import Clock
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.caching import Cache
 from flowdeck.components.pipelines.late import ENDS
@@ -11,6 +14,7 @@ from flowdeck.components.pipelines.runner.controller import RunController
 from flowdeck.components.pipelines.runner.ended_pods import EndedPods
 from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.runner.task_pods import TaskPods
+from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 
@@ -20,19 +24,25 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
     artifacts = ctx.stores.artifacts
     if artifacts.is_local:
         artifacts.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    homes = Homes(client=ctx.client, artifacts=artifacts)
-    settings = ctx.settings
-    keep_s = (settings.succeeded_pods_s, settings.failed_pods_s)
-    pods = TaskPods(client=ctx.client, clock=ctx.clock, homes=homes, image=settings.image, keep_s=keep_s)
-    cache = Cache(
-        client=ctx.client,
-        clock=ctx.clock,
-        database=database,
-        homes=homes,
-        ttl_s=ctx.settings.cache_ttl_s,
-        across_pipelines=ctx.settings.cache_across_pipelines,
-    )
-    ended_pods = EndedPods(client=ctx.client, clock=ctx.clock, database=database, pods=pods)
-    acts = Acts(client=ctx.client, clock=ctx.clock, database=database, pods=pods, ended_pods=ended_pods, cache=cache)
+    acts = acts_with(ctx.client, ctx.clock, database, artifacts, ctx.settings)
     ended = partial(ctx.stores.news.tell, ENDS)
     return RunController(database=database, clock=ctx.clock, acts=acts, pokes=[poke], ended=ended)
+
+
+def acts_with(
+    client: Client, clock: Clock, database: Database, artifacts: Artifacts, settings: PipelinesSettings
+) -> Acts:
+    """What the controller does its work with."""
+    homes = Homes(client=client, artifacts=artifacts)
+    keep_s = (settings.succeeded_pods_s, settings.failed_pods_s)
+    pods = TaskPods(client=client, clock=clock, homes=homes, image=settings.image, keep_s=keep_s)
+    cache = Cache(
+        client=client,
+        clock=clock,
+        database=database,
+        homes=homes,
+        ttl_s=settings.cache_ttl_s,
+        across_pipelines=settings.cache_across_pipelines,
+    )
+    ended_pods = EndedPods(client=client, clock=clock, database=database, pods=pods)
+    return Acts(client=client, clock=clock, database=database, pods=pods, ended_pods=ended_pods, cache=cache)
