@@ -233,6 +233,29 @@ def test_applying_the_same_again_changes_nothing_not_even_times():
     assert apply(obj, with_containers({"name": "c", "image": "i"}), SCHEMA, by("me", minutes=5)) == obj
 
 
+def test_applying_what_is_there_in_another_order_moves_the_time():
+    live = created(with_containers({"name": "a"}, {"name": "b"}))
+    obj = apply(live, with_containers({"name": "b"}, {"name": "a"}), SCHEMA, by("me", minutes=5))
+    mine = next(entry for entry in obj["metadata"]["managedFields"] if entry["manager"] == "me")
+    assert mine["time"] == "2026-11-24T07:05:00Z"
+
+
+def test_items_whose_key_comes_twice_are_owned_as_one():
+    port = 'k:{"containerPort":80,"protocol":"TCP"}'
+
+    def ports(obj, manager):
+        owned = owners(obj)[manager, "Update"]["f:spec"]["f:template"]["f:spec"]["f:containers"]
+        return owned['k:{"name":"a"}'].get("f:ports", {}).get(port)
+
+    two = [{"containerPort": 80, "name": "x"}, {"containerPort": 80, "name": "y"}]
+    assert ports(created(with_containers({"name": "a", "ports": two})), "kubectl-create") == {}
+    live = created(with_containers({"name": "a", "ports": two[:1]}))
+    doubled = changed(live, lambda o: o["spec"]["template"]["spec"]["containers"][0].update(ports=two))
+    assert (ports(doubled, "kubectl-create"), ports(doubled, "editor")) == (None, {})
+    again = changed(doubled, lambda o: o["spec"]["template"]["spec"]["containers"][0].update(ports=two[1:]), "third")
+    assert ports(again, "third") == {".": {}, "f:containerPort": {}, "f:name": {}}
+
+
 def test_changing_what_another_owns_is_a_conflict():
     live = created(a_deployment(), manager="kubectl")
     with pytest.raises(Conflict) as caught:

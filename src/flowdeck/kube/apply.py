@@ -244,10 +244,12 @@ def _apply(live: Tree | None, config: Tree, schema: Schema, writer: Writer, *, f
     merged: Tree = ownership.merge(schema, before, config)
     if last is not None and last.owned:
         merged = _without_abandoned(merged, schema, last.owned, entries.values())
-    changed, removed = _reached(writer, ownership.compare(schema, before, merged))
+    differences = ownership.compare(schema, before, merged)
+    changed, removed = _reached(writer, differences)
+    is_reordered = not any(differences) and merged != before
     entries = _yield_to(entries, key, changed, removed, force=force)
     result = {**merged, "metadata": dict(merged.get("metadata") or {})}
-    if changed or removed:
+    if changed or removed or is_reordered:
         entries[key] = replace(entries[key], time=format_time(writer.now))
     else:  # upstream stamps only what changed the object
         entries[key] = replace(entries[key], time=last.time if last is not None else "")

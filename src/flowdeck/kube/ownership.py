@@ -78,7 +78,7 @@ def _compare(schema: Schema | None, old: Any, new: Any) -> tuple[Fields | None, 
     if (type(old) is dict or type(new) is dict) and _is_map(schema, old or {}) and _is_map(schema, new or {}):
         return _compare_maps(schema, old or {}, new or {})
     if schema is not None and (old or new) and _is_keyed_list(schema, old or []) and _is_keyed_list(schema, new or []):
-        return _compare_children(schema.items, _by_step(schema, old or ()), _by_step(schema, new or ()))
+        return _compare_lists(schema, old or (), new or ())
     return MEMBER, None
 
 
@@ -122,6 +122,38 @@ def _zero_of(schema: Schema | None, name: str, value: Any) -> Any:
     return type(value)() if type(value) in (dict, list) else None
 
 
+def _compare_lists(schema: Schema, old: Sequence[Any], new: Sequence[Any]) -> tuple[Fields | None, Fields | None]:
+    before, after = _by_step(schema, old), _by_step(schema, new)
+    several_before, several_after = _doubles(schema, old, before), _doubles(schema, new, after)
+    if not several_before and not several_after:
+        return _compare_children(schema.items, before, after)
+    doubles = several_before.keys() | several_after.keys()
+    changed, removed = _compare_children(
+        schema.items,
+        {step: item for step, item in before.items() if step not in doubles},
+        {step: item for step, item in after.items() if step not in doubles},
+    )
+    changed, removed = changed or {}, removed or {}
+    for step in doubles:
+        if several_before.get(step) == several_after.get(step):
+            continue
+        if step in after:
+            changed[step] = MEMBER if step in several_after else everything(schema.items, after[step])
+        if step in before and not (step in several_before and step in several_after):
+            removed[step] = MEMBER if step in several_before else everything(schema.items, before[step])
+    return changed or None, removed or None
+
+
+def _doubles(schema: Schema, items: Sequence[Any], by_step: dict[str, Any]) -> dict[str, list[Any]]:
+    """Items whose key comes several times: they are owned as one, without what is below them."""
+    if len(by_step) == len(items):
+        return {}
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        found.setdefault(step_of(schema, item), []).append(item)
+    return {step: several for step, several in found.items() if len(several) > 1}
+
+
 def _compare_children(
     items: Schema | None, old: dict[str, Any], new: dict[str, Any]
 ) -> tuple[Fields | None, Fields | None]:
@@ -154,7 +186,11 @@ def everything(schema: Schema | None, value: Any) -> Fields:
             }
         )
     if schema is not None and _is_keyed_list(schema, value):
-        return _with_self({step_of(schema, item): everything(schema.items, item) for item in value})
+        by_step = _by_step(schema, value)
+        doubles = _doubles(schema, value, by_step)
+        return _with_self(
+            {step: MEMBER if step in doubles else everything(schema.items, item) for step, item in by_step.items()}
+        )
     return MEMBER
 
 

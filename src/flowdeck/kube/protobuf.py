@@ -62,8 +62,8 @@ def decode(data: bytes) -> Tree:
     """The object that a body holds; raises `ValueError` for what is none, or of a kind that is not known here."""
     if not data.startswith(_MAGIC):
         raise ValueError("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
-    envelope = {number: value for number, value in _wire(data[len(_MAGIC) :])}
-    type_meta = {number: _bytes(value).decode() for number, value in _wire(_bytes(envelope.get(1, b"")))}
+    envelope = {number: value for number, value in wire(data[len(_MAGIC) :])}
+    type_meta = {number: _bytes(value).decode() for number, value in wire(_bytes(envelope.get(1, b"")))}
     api_version, kind = type_meta.get(1, ""), type_meta.get(2, "")
     tree = _message(_message_of(api_version, kind), _bytes(envelope.get(2, b"")))
     return {"kind": kind, "apiVersion": api_version, **tree}
@@ -81,7 +81,7 @@ def _message_of(api_version: str, kind: str) -> str:
 def _message(key: str, data: bytes) -> Tree:
     fields = fields_of(key)
     tree: Tree = {}
-    for number, raw in _wire(data):
+    for number, raw in wire(data):
         field = fields.get(number)
         if field is not None:
             _take(tree, field, raw)
@@ -104,7 +104,7 @@ def _take(tree: Tree, field: Field, raw: int | bytes) -> None:
 
 
 def _entry(what: str, data: bytes) -> tuple[str, Any]:
-    found = dict(_wire(data))
+    found = dict(wire(data))
     raw = found.get(2)
     key = _bytes(found.get(1, b"")).decode()
     return key, _value(what, raw if raw is not None else (0 if what in ("i", "b") else b""))
@@ -127,24 +127,24 @@ def _value(what: str, raw: int | bytes) -> Any:
         case "@time" | "@micro":
             return _time(what, _bytes(raw))
         case "@duration":
-            return f"{_signed(dict(_wire(_bytes(raw))).get(1, 0)) / 1e9:g}s"
+            return f"{_signed(dict(wire(_bytes(raw))).get(1, 0)) / 1e9:g}s"
         case "@quantity":
-            return _bytes(dict(_wire(_bytes(raw))).get(1, b"0")).decode()
+            return _bytes(dict(wire(_bytes(raw))).get(1, b"0")).decode()
         case "@intstr":
-            found = dict(_wire(_bytes(raw)))
+            found = dict(wire(_bytes(raw)))
             return _bytes(found.get(3, b"")).decode() if found.get(1) else _signed(found.get(2, 0))
         case "@strings":
-            return [_bytes(value).decode() for _, value in _wire(_bytes(raw))]
+            return [_bytes(value).decode() for _, value in wire(_bytes(raw))]
     return _message(what, _bytes(raw))
 
 
 def _json(data: bytes) -> Any:
-    found = dict(_wire(data)).get(1)
+    found = dict(wire(data)).get(1)
     return orjson.loads(_bytes(found)) if found else None
 
 
 def _time(what: str, data: bytes) -> str | None:
-    found = dict(_wire(data))
+    found = dict(wire(data))
     if not found:
         return None
     moment = datetime.fromtimestamp(_signed(found.get(1, 0)), UTC)
@@ -165,7 +165,7 @@ def _signed(value: int | bytes) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _wire(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def wire(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """The fields of a message as they lie on the wire; raises `ValueError` when it is cut off or malformed."""
     at = 0
     while at < len(data):

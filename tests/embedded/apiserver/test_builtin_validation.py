@@ -188,6 +188,17 @@ def test_hardly_anything_of_a_pod_may_change(change: Callable[[Tree], Any], want
             ['spec.template.metadata.labels: Invalid value: {"app":"y"}: `selector` does not match template `labels`'],
         ),
         (
+            a_deployment(template={**a_template(), "metadata": {}}),
+            ["spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`"],
+        ),
+        (
+            a_deployment(strategy={"type": "z", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": "25%"}}),
+            [
+                'spec.strategy: Unsupported value: {"Type":"z","RollingUpdate":{"MaxUnavailable":"25%","MaxSurge":1}}: '
+                'supported values: "Recreate", "RollingUpdate"'
+            ],
+        ),
+        (
             a_deployment(template=a_template(restartPolicy="Never")),
             ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'],
         ),

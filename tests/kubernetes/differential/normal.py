@@ -22,6 +22,8 @@ _AGE = re.compile(r"(\d+[smhdy]){1,2}|<invalid>")
 _ADDRESS = re.compile(r"\b(10\.\d+\.\d+\.\d+|127\.0\.0\.1)(:\d+)?\b")
 _SERVER = re.compile(r"\b\d+\.\d+\.\d+\.\d+:\d{4,5}\b")
 _NODE_PORT = re.compile(r":3[0-2]\d{3}/")
+_SELF_TYPE = re.compile(r"\bselfType\d+")
+_EMPTY_LABELS = re.compile(r"Invalid value: \{\}(?=: `selector` does not match)")
 _NOW = re.compile(r"\bcurrent: \d+")
 _PICTURE = re.compile(r"(was previously negative\)\n)@@ .*?(?=\]?\Z)", re.DOTALL)
 """What upstream shows of Go's structs before and after a forbidden change of a pod."""
@@ -30,6 +32,7 @@ _PATCHED = re.compile(r'(patch: Invalid value|^Invalid value): ("\{.*\}"): ', re
 _VERSION = re.compile(r"resource ?version", re.IGNORECASE)
 """Other messages have numbers that are no revisions."""
 _POLICY = "Validation failed for ValidatingAdmissionPolicy"
+CUSTOM_GROUP = ".example.com"
 _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
 
 
@@ -46,6 +49,8 @@ class Normal:
 
     def outcome(self, outcome: Tree, quiet: bool = False) -> Tree:
         """Made equal; of a `quiet` one only names are learned: how often its objects were written may differ."""
+        if "events" in outcome:
+            outcome = {**outcome, "events": [event for event in outcome["events"] if not _is_mark(event)]}
         self._learn(outcome)
         if quiet:
             return {}
@@ -68,6 +73,8 @@ class Normal:
         if isinstance(value, dict):
             if value.get("kind") == "Table" and "rows" in value:
                 value = _without_ages(value)
+            if _is_of_schema(value):
+                value = _in_one_order(value)
             return {self._text(name): self._field(value, name, item, path) for name, item in value.items()}
         if isinstance(value, list):
             return [self._value(item, path) for item in value]
@@ -104,9 +111,11 @@ class Normal:
         return self._revisions.setdefault(revision, f"revision-{len(self._revisions) + 1}")
 
     def _message(self, text: str) -> str:
+        text = text.replace(self.namespace, "NS")  # it may hold a number that is a revision, too
         told = self._revisions.items() if _VERSION.search(text) else ()
         for revision, name in told:
             text = re.sub(rf"\b{revision}\b", name, text)
+        text = _EMPTY_LABELS.sub("Invalid value: null", _SELF_TYPE.sub("selfType", text))
         text = _PICTURE.sub(r"\1", _NOW.sub("current: REVISION", text))
         return self._text(_PATCHED.sub(_sorted_fields, text))
 
@@ -144,6 +153,29 @@ def _causes(causes: Sequence[Tree]) -> Sequence[Tree]:
     once = [cause for at, cause in enumerate(causes) if cause not in causes[:at]]
     is_conflict = all(cause.get("reason") == "FieldManagerConflict" for cause in once)
     return sorted(once, key=lambda cause: str(cause.get("message"))) if is_conflict else once
+
+
+def _is_mark(event: Tree) -> bool:
+    """A pod that is deleted at once: here one write, upstream two, the first of which only says that it goes."""
+    obj = event.get("object")
+    if event.get("type") != "MODIFIED" or not isinstance(obj, dict) or obj.get("kind") != "Pod":
+        return False
+    return bool(obj["metadata"].get("deletionGracePeriodSeconds") == 0)
+
+
+def _is_of_schema(status: Mapping[str, Any]) -> bool:
+    """Several mistakes in a custom object."""
+    details = status.get("details")
+    is_custom = isinstance(details, dict) and str(details.get("group", "")).endswith(CUSTOM_GROUP)
+    return status.get("reason") == "Invalid" and is_custom and len(details.get("causes") or ()) > 1
+
+
+def _in_one_order(status: Tree) -> Tree:
+    """What schemas refuse is told in the order of Go's maps."""
+    causes = sorted(_causes(status["details"]["causes"]), key=_as_text)
+    told = ", ".join(f"{cause.get('field')}: {cause['message']}" for cause in causes)
+    head, _, _ = status["message"].partition(" is invalid: ")
+    return {**status, "message": f"{head} is invalid: [{told}]", "details": {**status["details"], "causes": causes}}
 
 
 def _sorted_fields(match: "re.Match[str]") -> str:

@@ -16,7 +16,7 @@ from flowdeck.embedded.apiserver.builtin.validation.single_values import (
 )
 from flowdeck.kube.errors import invalid, not_supported, required, too_long
 from flowdeck.kube.names import dns_subdomain
-from flowdeck.kube.objects import Tree, get_in, labels_of
+from flowdeck.kube.objects import Tree, get_in
 from flowdeck.kube.schedule import BadSchedule, BadTimeZone, read_schedule, read_zone
 from flowdeck.kube.selectors import label_selector_of
 
@@ -39,10 +39,10 @@ def validate_job(job: Tree) -> Errors:
         return [*errors, required("spec.selector")]
     wrong = label_selector(selector, "spec.selector")
     errors += wrong
-    labels = labels_of(spec.get("template") or {})
-    if not wrong and not label_selector_of(selector).matches(labels):
+    labels = get_in(spec, "template", "metadata", "labels")
+    if not wrong and not label_selector_of(selector).matches(labels or {}):
         text = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", labels or None, text))
+        errors.append(invalid("spec.template.metadata.labels", labels, text))
     return errors + _indexed_name(job)
 
 

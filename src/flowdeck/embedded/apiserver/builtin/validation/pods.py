@@ -45,8 +45,8 @@ def validate_new_pod(pod: Tree) -> Errors:
 def validate_pod_template(template: Tree, path: str) -> Errors:
     """A PodTemplateSpec that stands at `path`."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-    errors = validate_labels(metadata.get("labels"), f"{path}.metadata.labels")
-    errors += validate_annotations(metadata.get("annotations"), f"{path}.metadata.annotations")
+    errors = validate_labels(metadata.get("labels"), f"{path}.labels")
+    errors += validate_annotations(metadata.get("annotations"), f"{path}.annotations")
     errors += validate_pod_spec(spec, f"{path}.spec")
     if spec.get("ephemeralContainers"):
         errors.append(forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"))

@@ -41,13 +41,13 @@ def _selector(spec: Tree) -> Errors:
     selector, template = spec.get("selector"), spec.get("template") or {}
     text = "`selector` does not match template `labels`"
     if selector is None:
-        wrong = invalid("spec.template.metadata.labels", labels_of(template) or None, text)
+        wrong = invalid("spec.template.metadata.labels", get_in(template, "metadata", "labels"), text)
         return [required("spec.selector"), wrong]
     errors = label_selector(selector, "spec.selector")
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         errors.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
     elif not errors and not label_selector_of(selector).matches(labels_of(template)):
-        errors.append(invalid("spec.template.metadata.labels", labels_of(template) or None, text))
+        errors.append(invalid("spec.template.metadata.labels", get_in(template, "metadata", "labels"), text))
     return errors
 
 
@@ -74,7 +74,9 @@ def validate_deployment(deployment: Tree) -> Errors:
 
 
 def _deployment_strategy(strategy: Tree) -> Errors:
-    errors = one_of(strategy.get("type"), "spec.strategy.type", ("Recreate", "RollingUpdate"))
+    errors: Errors = []
+    if strategy.get("type") not in (types := ("Recreate", "RollingUpdate")):
+        errors.append(not_supported("spec.strategy", _as_struct(strategy), types))
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "Recreate" and rolling is not None:
         text = "may not be specified when strategy `type` is 'Recreate'"
@@ -82,6 +84,13 @@ def _deployment_strategy(strategy: Tree) -> Errors:
     if strategy.get("type") == "RollingUpdate" and rolling is not None:
         errors += _rolling(rolling, "spec.strategy.rollingUpdate")
     return errors
+
+
+def _as_struct(strategy: Tree) -> Tree:
+    """A strategy as upstream shows it: with the names of Go's fields."""
+    rolling = strategy.get("rollingUpdate")
+    shown = rolling and {name[:1].upper() + name[1:]: rolling.get(name, 0) for name in ("maxUnavailable", "maxSurge")}
+    return {"Type": strategy.get("type") or "", "RollingUpdate": shown}
 
 
 def _rolling(rolling: Tree, path: str) -> Errors:
@@ -107,10 +116,10 @@ def validate_replication_controller(controller: Tree) -> Errors:
     if not spec.get("template"):
         errors.append(required("spec.template"))
         return errors
-    labels = labels_of(spec["template"])
-    if any(labels.get(key) != value for key, value in (spec.get("selector") or {}).items()):
+    labels = get_in(spec, "template", "metadata", "labels")
+    if any((labels or {}).get(key) != value for key, value in (spec.get("selector") or {}).items()):
         text = "`selector` does not match template `labels`"
-        errors.append(invalid("spec.template.metadata.labels", labels or None, text))
+        errors.append(invalid("spec.template.metadata.labels", labels, text))
     return errors + _template(spec)
 
 
@@ -150,7 +159,8 @@ def validate_daemon_set(daemon_set: Tree) -> Errors:
     spec = daemon_set["spec"]
     errors = _common(spec, "minReadySeconds", "revisionHistoryLimit") + _selector(spec) + _template(spec)
     strategy = spec.get("updateStrategy") or {}
-    errors += one_of(strategy.get("type"), "spec.updateStrategy.type", ("RollingUpdate", "OnDelete"))
+    if strategy.get("type") not in (types := ("RollingUpdate", "OnDelete")):
+        errors.append(not_supported("spec.updateStrategy", _as_struct(strategy), types))
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "RollingUpdate" and rolling is not None:
         path = "spec.updateStrategy.rollingUpdate"
