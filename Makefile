@@ -8,7 +8,7 @@ WORKERS ?= 2
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
-demo: setup      ## set up everything, start the platform, train a model on two nodes through the official SDK
+demo: setup      ## set up everything, start the platform, train on two nodes by the official SDKs and from a pipeline
 	.venv/bin/flowdeck demo --data $(DATA)
 
 test: setup      ## set up and run all tests

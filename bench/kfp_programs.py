@@ -36,6 +36,22 @@ def chain(steps: int) -> Any:
     return pipeline
 
 
+@dsl.component
+def sleep() -> None:
+    import time
+
+    time.sleep(600)
+
+
+def sleeping(steps: int) -> Any:
+    @dsl.pipeline(name=f"{steps}-asleep")
+    def pipeline() -> None:
+        for _ in range(steps):
+            sleep()
+
+    return pipeline
+
+
 def loop(steps: int) -> Any:
     @dsl.pipeline(name=f"loop-of-{steps}")
     def pipeline(start: int = 0) -> None:
@@ -60,6 +76,27 @@ def on_flowdeck(pipeline: Any, times: int, *, cached: bool) -> list[float]:
     return took[cached:]
 
 
+def ended(pipeline: Any, steps: int, times: int) -> list[float]:
+    """Seconds from the call that terminates a run, all of whose steps are running, to its end."""
+    client = kfp.Client()
+    took = []
+    for _ in range(times):
+        run_id = client.create_run_from_pipeline_func(pipeline, arguments={}).run_id
+        while _running(client.get_run(run_id)) < steps:
+            time.sleep(POLL_S)
+        began = time.perf_counter()
+        client.terminate_run(run_id)
+        while client.get_run(run_id).state not in FINISHED:
+            time.sleep(POLL_S)
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def _running(run: Any) -> int:
+    tasks = run.run_details.task_details if run.run_details else None
+    return sum(task.display_name.startswith("sleep") and task.state == "RUNNING" for task in tasks or ())
+
+
 def locally(pipeline: Any, times: int) -> list[float]:
     local.init(runner=local.SubprocessRunner(use_venv=False), raise_on_error=True)
     took = []
@@ -72,11 +109,18 @@ def locally(pipeline: Any, times: int) -> list[float]:
 
 def main() -> None:
     where, shape, steps, times = sys.argv[1:]
-    shapes: dict[str, Callable[[int], Any]] = {"chain": chain, "cached": chain, "loop": loop}
+    shapes: dict[str, Callable[[int], Any]] = {
+        "chain": chain,
+        "cached": chain,
+        "loop": loop,
+        "terminate": sleeping,
+    }
     with contextlib.redirect_stdout(io.StringIO()):
         pipeline = shapes[shape](int(steps))
         if where == "local":
             took = locally(pipeline, int(times))
+        elif shape == "terminate":
+            took = ended(pipeline, int(steps), int(times))
         else:
             took = on_flowdeck(pipeline, int(times), cached=shape == "cached")
     print(json.dumps(took))

@@ -64,6 +64,7 @@ def steps(platform: RunningPlatform) -> Sequence[Both]:
             ),
             ("a chain of 5", "chain", 5, 5, "<= 0.5", partial(programs.seconds, "local", "chain", 5, 3)),
             ("20 steps, all cached", "cached", 20, 5, "<= 0.2", tuple),
+            ("to the end of a run of 5 sleeping steps, terminated", "terminate", 5, 5, "<= 2", tuple),
             ("ParallelFor of 1,000", "loop", 1000, 1, "<= 6", tuple),
         )
     ]

@@ -1,18 +1,19 @@
-"""A step of a pipeline starts a distributed training: a TrainJob on two nodes, by the account of the run's pods.
+"""A step of a pipeline starts a distributed training, a TrainJob on two nodes; the next one lets good models pass.
 
-python examples/pipelines/train_job.py
+python examples/pipelines/train_job.py [LEAST ACCURACY]
 """
 
 import sys
+import time
 
 import kfp
 from kfp import dsl
 from kfp.dsl import Metrics, Output
 
 
-@dsl.component(packages_to_install=["kubeflow==0.5.0"])
+@dsl.component(base_image="python:3.11", packages_to_install=["kubeflow==0.5.0"])
 def train_on_nodes(nodes: int, rounds: int, metrics: Output[Metrics]) -> float:
-    """Trains XGBoost on the digits; what the nodes say is in this step's log."""
+    """Trains XGBoost on the digits by the account of the run's pods; what the nodes say is in this step's log."""
     import re
 
     from kubeflow.trainer import CustomTrainer, TrainerClient
@@ -53,30 +54,55 @@ def train_on_nodes(nodes: int, rounds: int, metrics: Output[Metrics]) -> float:
     client = TrainerClient()
     trainer = CustomTrainer(func=train, func_args={"rounds": rounds}, num_nodes=nodes)
     job = client.train(runtime="xgboost-distributed", trainer=trainer)
-    client.wait_for_job_status(job)
-    lines = list(client.get_job_logs(job))
+    print(f"TrainJob {job} created", flush=True)
+    try:
+        client.wait_for_job_status(job, polling_interval=1)
+        lines = [line for rank in range(nodes) for line in client.get_job_logs(job, step=f"node-{rank}")]
+    finally:
+        client.delete_job(job)
     print("\n".join(lines))
     accuracy = float(re.findall(r"accuracy=([\d.]+)", "\n".join(lines))[-1])
     metrics.log_metric("accuracy", accuracy)
-    client.delete_job(job)
     return accuracy
 
 
-@dsl.component
-def tell(accuracy: float) -> str:
-    return f"two nodes together: {accuracy:.1%}"
+@dsl.component(base_image="python:3.11")
+def check(accuracy: float, least: float) -> str:
+    """The gate: what comes after it is for good models only."""
+    if accuracy < least:
+        raise ValueError(f"an accuracy of {accuracy:.1%} is less than {least:.1%}")
+    print(f"an accuracy of {accuracy:.1%} is enough: {least:.1%} were wanted")
+    return f"{accuracy:.1%}"
 
 
 @dsl.pipeline(name="train-job")
-def train_job(nodes: int = 2, rounds: int = 20) -> str:
+def train_job(nodes: int = 2, rounds: int = 20, least_accuracy: float = 0.85) -> str:
     trained = train_on_nodes(nodes=nodes, rounds=rounds)
-    return tell(accuracy=trained.outputs["Output"]).output
+    return check(accuracy=trained.outputs["Output"], least=least_accuracy).output
+
+
+def follow(client: kfp.Client, run_id: str):
+    """The run, when it is over; each change of a step's state is printed on the way."""
+    began, seen = time.monotonic(), {}
+    while True:
+        run = client.get_run(run_id)
+        details = run.run_details.task_details if run.run_details else []
+        for task in [each for each in details if "attempt" not in each.display_name]:
+            if seen.get(task.task_id) != task.state:
+                seen[task.task_id] = task.state
+                print(f"  {time.monotonic() - began:5.1f} s  {task.state:9}  {task.display_name}", flush=True)
+        if run.finished_at.year > 2000:
+            return run
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":
-    run = kfp.Client().create_run_from_pipeline_func(train_job).wait_for_run_completion()
-    for task in run.run_details.task_details:
-        if task.pod_name is None or "attempt" not in task.display_name:
-            print(f"{task.state:10} {task.display_name}")
+    least = float(sys.argv[1]) if len(sys.argv) > 1 else 0.85
+    client = kfp.Client()
+    arguments = {"least_accuracy": least}
+    result = client.create_run_from_pipeline_func(train_job, arguments=arguments, enable_caching=False)
+    run = follow(client, result.run_id)
     print(f"run {run.run_id}: {run.state}")
+    if run.error:
+        print(f"  {run.error.message}")
     sys.exit(run.state != "SUCCEEDED")

@@ -87,6 +87,8 @@ def test_a_job_is_applied_waited_for_read_and_deleted(data: list[str], namespace
     assert json.loads(run("get", "job", "hello", "-o", "json", *data, *namespace))["kind"] == "Job"
     pod = run("get", "po", "-l", "job-name=hello", "-o", "name", *data, *namespace).strip().removeprefix("pods/")
     assert "hello from the pod" in run("logs", pod, "--follow", *data, *namespace)
+    assert "hello from the pod" in run("logs", "job/hello", "--follow", *data, *namespace), "the first of its pods"
+    assert "serviceaccount/default has no pods" in run("logs", "serviceaccount/default", *data, *namespace, code=1)
     assert 'jobs.batch "hello" deleted' in run("delete", "job", "hello", *data, *namespace)
     run("wait", "pod", pod, "--for", "deleted", "--timeout", "100", *data, *namespace)
     assert "hello from the pod" in run("logs", pod, "-c", "main", *data, *namespace), "kept after the pod is gone"

@@ -213,15 +213,13 @@ def test_a_retry_runs_what_failed_and_keeps_the_rest(rest: Rest) -> None:
 # ---- 12: termination -----------------------------------------------------------------------------------------------
 
 
-def test_a_sleeping_task_is_stopped_within_two_seconds(rest: Rest) -> None:
+def test_a_sleeping_task_is_stopped_and_the_run_says_so(rest: Rest) -> None:
     run_id = rest.start(a_pipeline({"sleep": SLEEP}, {"long": a_task("sleep")}, name="sleeps"))
     while not any(each.get("pods") for each in rest.get(f"runs/{run_id}/tasks").get("tasks", ())):
         time.sleep(0.05)
-    began = time.monotonic()
     rest.post(f"runs/{run_id}:terminate")
     assert rest.get(f"runs/{run_id}")["state"] in ("CANCELING", "FAILED")
-    run = rest.finished(run_id)
-    assert time.monotonic() - began < 2
+    run = rest.finished(run_id)  # how soon: `python -m bench --only pipelines`
     assert run["error"]["message"].startswith("Run was terminated")
     assert {each["display_name"]: each["state"] for each in run["run_details"]["task_details"]}["sleep"] == "CANCELED"
     rest.post(f"runs/{run_id}:terminate")

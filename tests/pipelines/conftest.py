@@ -1,9 +1,12 @@
-"""What goes in: documents of pipelines. They run as pods of a platform; runner, SQL and files are the test's own."""
+"""What goes in: documents of pipelines. They run as pods of a platform; runner, SQL and artifacts are the test's own.
+
+Artifacts are files, and on a real cluster (`--cluster real`) objects of an S3 server there.
+"""
 
 import asyncio
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-import flowdeck
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
+from flowdeck.client.http import HttpClient
 from flowdeck.clock import SystemClock
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.engine.records import TaskRecord
@@ -22,7 +25,9 @@ from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.runner.controller import RunController
+from flowdeck.components.pipelines.runner.ended_pods import has_ended
 from flowdeck.components.pipelines.runner.made import acts_with
+from flowdeck.components.pipelines.runner.pods import RUN_LABEL
 from flowdeck.components.pipelines.runner.task_pods import LOG
 from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store import runs
@@ -33,19 +38,50 @@ from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.database import Database, Work
 from flowdeck.testing.platform import RunningPlatform
+from tests.conftest import OpenPlatform
+from tests.pipelines.servers import NAMESPACE, S3, s3_beside
 
-NAMESPACE = "default"
 PATIENCE_S = 40
 T = TypeVar("T")
 
 
+@pytest.fixture(scope="session")
+def is_real(request: pytest.FixtureRequest) -> bool:
+    """Whether the platform is installed on a real cluster."""
+    return bool(request.config.getoption("--cluster") == "real")
+
+
 @pytest.fixture(scope="session", params=["namespaces", "plain"])
-def started(request: pytest.FixtureRequest) -> Iterator[RunningPlatform]:
-    """A platform whose pods see volumes at their literal paths, and one whose pods do not."""
+def driver(request: pytest.FixtureRequest, is_real: bool) -> str:
+    """Of platforms whose pods see volumes at their literal paths, and of those whose pods do not."""
+    if request.param == "plain" and is_real:
+        pytest.skip("plain pods have the machine's address, loopback in tests: a real Service leads to no such address")
     if request.param == "namespaces" and sys.platform != "linux":
         pytest.skip("namespaces are Linux's")
-    with flowdeck.platform(options=["--driver", request.param]) as running:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def started(driver: str, open_platform: OpenPlatform) -> Iterator[RunningPlatform]:
+    """A platform with this driver; `--cluster` says where."""
+    with open_platform(options=["--driver", driver]) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3(driver: str, started: RunningPlatform) -> Iterator[S3]:
+    """An S3 server that pods reach."""
+    with s3_beside(started, driver) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def where(request: pytest.FixtureRequest, is_real: bool, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """Where artifacts are kept: a cluster has no folder that is there for this process and for pods."""
+    if not is_real:
+        return Artifacts(ArtifactSettings(), tmp_path_factory.mktemp("artifacts"))
+    server: S3 = request.getfixturevalue("s3")
+    return server.bucket("artifacts")
 
 
 class WatchedDatabase(Database):
@@ -77,8 +113,8 @@ class Runner:
 
     platform: RunningPlatform
     database: "WatchedDatabase"
-    artifacts: Path
-    root: str = "minio://mlpipeline/v2/artifacts"
+    artifacts: Artifacts
+    root: str
     controller: RunController | None = None
     _working: "asyncio.Task[None] | None" = None
     _manager: Manager | None = None
@@ -89,8 +125,7 @@ class Runner:
         clock = SystemClock()
 
         def controllers(cached: Any) -> list[RunController]:
-            artifacts = Artifacts(ArtifactSettings(), self.artifacts)
-            acts = acts_with(cached, clock, self.database, artifacts, PipelinesSettings())
+            acts = acts_with(cached, clock, self.database, self.artifacts, PipelinesSettings())
             made.append(RunController(database=self.database, clock=clock, acts=acts))
             return made
 
@@ -187,10 +222,20 @@ class Runner:
                     if text in piece:
                         return
 
+    async def pods_end(self, run_id: str) -> None:
+        """Returns when no pod of a run has anything left to do."""
+        async with self.platform.client() as client, asyncio.timeout(PATIENCE_S):
+            while any(not has_ended(pod) for pod in await self._pods(client, run_id)):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+
+    async def _pods(self, client: HttpClient, run_id: str) -> Sequence[Tree]:
+        return (await client.list(POD, namespace=NAMESPACE, labels=f"{RUN_LABEL}={run_id}")).items
+
     async def kept_log(self, run_id: str, label: str) -> str:
         """What the program of a task wrote, now that its pod is gone."""
-        (place,) = self.artifacts.rglob(f"{run_id}/{label.removeprefix('root.')}/*")
-        return (place / LOG).read_text()
+        folder = f"{self.root}/tried/{run_id}/{label.removeprefix('root.')}/"
+        (log,) = [each.uri async for each in self.artifacts.list(folder) if each.uri.endswith(f"/{LOG}")]
+        return (await self.artifacts.get(log)).decode()
 
     def _look_at(self, run: Run) -> None:
         assert self.controller is not None
@@ -198,12 +243,26 @@ class Runner:
 
 
 @pytest.fixture
-async def runner(started: RunningPlatform, tmp_path: Path) -> AsyncIterator[Runner]:
+async def launcher_config(
+    request: pytest.FixtureRequest, started: RunningPlatform, where: Artifacts
+) -> AsyncIterator[None]:
+    """The namespace knows where object stores are, where artifacts are in one."""
+    if where.is_local:
+        yield
+        return
+    server: S3 = request.getfixturevalue("s3")
+    async with started.client() as client:
+        await server.tell(client, NAMESPACE)
+        yield
+
+
+@pytest.fixture
+async def runner(
+    started: RunningPlatform, where: Artifacts, launcher_config: None, tmp_path: Path
+) -> AsyncIterator[Runner]:
     database = WatchedDatabase(f"sqlite:///{tmp_path}/pipelines.db")
     await MIGRATIONS.run(database)
-    artifacts = tmp_path / "artifacts"
-    artifacts.mkdir()
-    runner = Runner(started, database, artifacts)
+    runner = Runner(started, database, where, f"{where.home}/v2/artifacts")
     await runner.start()
     yield runner
     await runner.rest()

@@ -70,7 +70,7 @@ async def test_artifacts_and_their_metadata_travel(runner: Runner) -> None:
     assert (run.state, run.error) == ("SUCCEEDED", "")
     tasks = await runner.tasks(run_id)
     (model,) = tasks["root.make"].output_artifacts[0].artifacts
-    assert model.uri.startswith(f"minio://mlpipeline/v2/artifacts/tried/{run_id}/make/")
+    assert model.uri.startswith(f"{runner.root}/tried/{run_id}/make/")
     assert model.metadata == {"size": 3}
     seen = tasks["root.take"].output_parameters[0].value
     assert (seen["text"], seen["size"]) == ("weights", 3)

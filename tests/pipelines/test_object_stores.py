@@ -1,24 +1,19 @@
 """Artifacts that are kept in an object store come to their pods and from them, whatever the image has."""
 
-import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from flowdeck.artifacts.artifacts import Artifacts
-from flowdeck.artifacts.settings import ArtifactSettings
-from flowdeck.kube.kinds import CONFIG_MAP, SECRET
-from flowdeck.kube.objects import ObjectKey
 from tests.artifacts.s3 import SECRET as PASSWORD
-from tests.artifacts.s3 import make_bucket, options, s3_server
-from tests.pipelines.conftest import NAMESPACE, Runner
+from tests.pipelines.conftest import Runner
 from tests.pipelines.functions import a_function
 from tests.pipelines.makers import a_component, a_pipeline, a_task
+from tests.pipelines.servers import NAMESPACE, S3
 
 pytestmark = [
     pytest.mark.xdist_group("pipelines"),
     pytest.mark.timeout(300),
-    pytest.mark.parametrize("started", ["plain"], indirect=True),  # others do not reach the machine's loopback
 ]
 
 MAKE = {
@@ -44,34 +39,19 @@ READ = a_function(
 )
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[Artifacts]:
-    """A bucket of an S3 server on this machine."""
-    with s3_server() as endpoint:
-        make_bucket(endpoint, "bucket")
-        yield Artifacts(ArtifactSettings(url="s3://bucket", options=options(endpoint)), folder=None)  # type: ignore[arg-type]
+@pytest.fixture(scope="session")
+def store(s3: S3) -> Artifacts:
+    """A bucket."""
+    return s3.bucket("bucket")
 
 
 @pytest.fixture
-async def told(runner: Runner, store: Artifacts) -> AsyncIterator[Runner]:
+async def told(runner: Runner, s3: S3) -> AsyncIterator[Runner]:
     """The namespace knows the store, by its `kfp-launcher`."""
-    endpoint = store.settings.options["endpoint"]
-    config = f"""s3:
-  default:
-    endpoint: {endpoint}
-    region: us-east-1
-    credentials: {{fromEnv: false, secretRef: {{secretName: store-keys, accessKeyKey: id, secretKeyKey: key}}}}
-"""
-    keys = {"id": base64.b64encode(b"key").decode(), "key": base64.b64encode(PASSWORD.encode()).decode()}
-    meta = {"namespace": NAMESPACE}
     async with runner.platform.client() as client:
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {**meta, "name": "store-keys"}, "data": keys}
-        launcher = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "name": "kfp-launcher"}}
-        await client.create(SECRET, secret)
-        await client.create(CONFIG_MAP, {**launcher, "data": {"providers": config}})
+        await s3.tell(client, NAMESPACE)
         yield runner
-        await client.delete(CONFIG_MAP, ObjectKey(NAMESPACE, "kfp-launcher"))
-        await client.delete(SECRET, ObjectKey(NAMESPACE, "store-keys"))
+        await s3.untell(client, NAMESPACE)
 
 
 async def test_what_a_container_without_python_makes_is_read_by_a_function(told: Runner, store: Artifacts) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
-from flowdeck.components.pipelines.runner.folders import PARAMETERS
 from flowdeck.components.pipelines.runner.workspaces import claim_name
 from flowdeck.kube.kinds import PERSISTENT_VOLUME_CLAIM, POD
 from flowdeck.kube.objects import ObjectKey, is_being_deleted, key_of
-from tests.pipelines.conftest import NAMESPACE, Runner
+from tests.pipelines.conftest import Runner
 from tests.pipelines.makers import a_component, a_pipeline, a_task
+from tests.pipelines.servers import NAMESPACE
 
 pytestmark = [pytest.mark.xdist_group("pipelines"), pytest.mark.timeout(180)]
 
@@ -51,9 +51,8 @@ async def test_artifacts_travel_as_files(runner: Runner) -> None:
     tasks = await runner.tasks(run_id)
     assert tasks["root.use"].output_parameters[0].value == "A MODEL"
     (made,) = tasks["root.make"].output_artifacts[0].artifacts
-    assert made.uri.startswith(f"minio://mlpipeline/v2/artifacts/tried/{run_id}/make/")
-    kept = runner.artifacts / made.uri.removeprefix("minio://")
-    assert kept.read_text() == "a model"
+    assert made.uri.startswith(f"{runner.root}/tried/{run_id}/make/")
+    assert await runner.artifacts.get(made.uri) == b"a model"
 
 
 async def test_a_failing_program_fails_the_run_and_its_log_is_pointed_to(runner: Runner) -> None:
@@ -81,21 +80,20 @@ async def test_a_terminated_run_ends_its_pod(runner: Runner) -> None:
 
 
 async def test_a_killed_runner_goes_on_where_it_was(runner: Runner) -> None:
-    until_told = a_component(
-        "import os, sys, time\ngate = os.path.dirname(sys.argv[1]) + '/gate'\n"
-        "while not os.path.exists(gate): time.sleep(0.02)\nopen(sys.argv[1], 'w').write('3')",
-        outputs={"sum": "NUMBER_INTEGER"},
+    slow = a_component(
+        "import sys, time; time.sleep(1); open(sys.argv[1], 'w').write('3')", outputs={"sum": "NUMBER_INTEGER"}
     )
     document = a_pipeline(
-        {"add": ADD, "wait": until_told},
-        {"first": a_task("wait"), "second": a_task("add", a=("first", "sum"), b=10)},
+        {"add": ADD, "slow": slow},
+        {"first": a_task("slow"), "second": a_task("add", a=("first", "sum"), b=10)},
     )
     run_id = await runner.submit(document)
     await runner.reaches(run_id, "root.first", "RUNNING")
     await runner.kill()
-    (next(runner.artifacts.rglob(PARAMETERS)) / "gate").touch()
+    await runner.pods_end(run_id)
     await runner.start()
-    assert (await runner.finished(run_id)).state == "SUCCEEDED"
+    run = await runner.finished(run_id)
+    assert (run.state, run.error) == ("SUCCEEDED", "")
     tasks = await runner.tasks(run_id)
     assert [len(tasks[label].attempts) for label in ("root.first", "root.second")] == [1, 1]
 

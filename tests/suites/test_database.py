@@ -213,11 +213,11 @@ async def all_pages(store: Database, size: int, sort: str, *, descending: bool) 
 
 @pytest.fixture
 async def runs(store: Database) -> Database:
-    """Seven, of which some have the same name, and some the same age."""
+    """Seven, of which some have the same name, and some the same age; most came in the middle of a second."""
 
     def add(connection: Connection) -> None:
         for number in range(7):
-            add_run(connection, f"r{number}", "abAB_%x"[number], START + timedelta(seconds=number // 2))
+            add_run(connection, f"r{number}", "abAB_%x"[number], START + timedelta(seconds=1.3 * (number // 2)))
 
     await store.write(add)
     return store
@@ -255,6 +255,9 @@ async def test_rows_that_come_and_go_between_pages_shift_nothing(runs: Database)
         (Predicate("created_at", Op.GREATER_THAN_EQUALS, int(START.timestamp()) + 3), "r6"),
         (Predicate("created_at", Op.LESS_THAN, int(START.timestamp()) + 1), "r0 r1"),
         (Predicate("created_at", Op.LESS_THAN_EQUALS, int(START.timestamp())), "r0 r1"),
+        (Predicate("created_at", Op.IN, (int(START.timestamp()), int(START.timestamp()) + 3)), "r0 r1 r6"),
+        (Predicate("created_at", Op.NOT_EQUALS, int(START.timestamp())), "r2 r3 r4 r5 r6"),
+        (Predicate("created_at", Op.LESS_THAN_EQUALS, 2**43), "r0 r1 r2 r3 r4 r5 r6"),
     ],
 )
 async def test_predicates_choose(runs: Database, predicate: Predicate, ids: str) -> None:

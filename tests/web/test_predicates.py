@@ -87,7 +87,7 @@ def test_what_is_refused(predicate: Any) -> None:
         read(predicate)
 
 
-@pytest.mark.parametrize("text", ["x", "[]", '{"a": 1}', '{"predicates": 1}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["x", "[]", '{"a": 1}', '{"predicates": 1}', '{"predicates": {}}', "[" * 100_000])
 def test_what_is_no_filter_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="Invalid input error"):
         predicates_of(text, KEYS)

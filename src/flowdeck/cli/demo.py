@@ -1,6 +1,7 @@
-"""`flowdeck demo`: a distributed training job from nothing, through the official SDK and through YAML."""
+"""`flowdeck demo`: distributed training from nothing, by the official SDK, by YAML, and by a step of a pipeline."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -31,7 +32,12 @@ from flowdeck.kube.objects import Kind, ObjectKey
 from flowdeck.state import read_state
 from flowdeck.testing.platform import RunningPlatform
 
-SDK = "kubeflow==0.5.0"
+SDKS = ("kubeflow==0.5.0", "kfp==2.17.3")
+STEPS = ("train-on-nodes", "check")
+"""Of the pipeline, as they follow each other."""
+TOLD = ("TrainJob", "node", "an accuracy")
+"""How their own lines begin; the SDK's executor writes many around them."""
+PIPELINES = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy/apis"
 TIMEOUT_S = 900.0
 TRAIN_JOB = Kind("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs")
 
@@ -46,15 +52,19 @@ def demo(
     data: DataOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the platform running at the end.")] = False,
 ) -> None:
-    """Start the platform, train a model on two nodes through the official SDK, then once more from YAML."""
+    """Start the platform, train a model on two nodes through the official SDK, from YAML, and from a pipeline."""
     folder = data_folder(data)
     with _platform(folder, keep=keep) as platform:
         sdk = _sdk(folder)
+        console.print("(the first run builds the images' environments: up to a minute or two)", style="dim")
         console.rule("1. Python: kubeflow's TrainerClient")
         _run_script(sdk, platform, _example("training/xgboost_digits.py"))
         console.rule("2. YAML: flowdeck apply (kubectl apply does the same)")
         asyncio.run(_run_yaml(platform, _example("training/xgboost_digits.yaml")))
-    console.rule("Both jobs have completed")
+        console.rule("3. Pipeline: kfp's Client; a step trains, the next one is a gate")
+        _run_script(sdk, platform, _example("pipelines/train_job.py"))
+        asyncio.run(_tell_steps(platform))
+    console.rule("Both jobs and the pipeline have completed")
     _tell_next(folder, keep)
 
 
@@ -74,17 +84,18 @@ def _platform(folder: Path, *, keep: bool) -> Iterator[RunningPlatform]:
 
 
 def _sdk(data: Path) -> Path:
-    """Python of an environment with the official SDK: made once, for all platforms of the user, as images' are."""
+    """Python of an environment with the official SDKs: made once, for all platforms of the user, as images' are."""
     env = dict(os.environ)  # noqa: TID251 - the command line reads the environment
     folder = shared_folder(env, is_root=os.geteuid() == 0)
     settings = ImageSettings(folder=folder, archives=data, table=data / "images.toml", machine_env=env)
-    environments, recipe = Environments(settings, SystemClock()), Recipe(PLATFORM_PYTHON, (SDK,))
+    environments, recipe = Environments(settings, SystemClock()), Recipe(PLATFORM_PYTHON, SDKS)
     environment = environments.find(recipe)
     if environment is None:
-        with console.status(f"installing the official SDK ({SDK}) into an environment of its own") as status:
+        what = f"installing the official SDKs ({', '.join(SDKS)})"
+        with console.status(f"{what} into an environment of their own") as status:
 
             def tell(message: str, *, is_notice: bool = False) -> None:
-                status.update(f"installing the official SDK ({SDK}): {message}")
+                status.update(f"{what}: {message}")
 
             try:
                 environment = asyncio.run(environments.build(recipe, tell))
@@ -95,10 +106,9 @@ def _sdk(data: Path) -> Path:
 
 
 def _run_script(python: Path, platform: RunningPlatform, script: Path) -> None:
-    console.print("(the first run builds the image's environment: up to a minute or two)", style="dim")
     env = {**os.environ, "KUBECONFIG": str(platform.kubeconfig)}  # noqa: TID251 - handed on to the script
     with tempfile.TemporaryDirectory() as home:
-        done = subprocess.run([python, str(script)], env=env, cwd=home, timeout=TIMEOUT_S)
+        done = subprocess.run([python, "-W", "ignore", str(script)], env=env, cwd=home, timeout=TIMEOUT_S)
     if done.returncode != 0:
         raise Refusal(f"{script} failed (exit code {done.returncode})")
 
@@ -120,6 +130,20 @@ async def _run_yaml(platform: RunningPlatform, file: Path) -> None:
             for line in log.decode().splitlines():
                 console.print(f"  {name}: {line}", markup=False)
         await client.delete(TRAIN_JOB, key)
+
+
+async def _tell_steps(platform: RunningPlatform) -> None:
+    """Prints what the steps of the newest run have told."""
+    newest = {"page_size": "1", "sort_by": "created_at desc"}
+    async with HttpClient(load_kubeconfig(platform.kubeconfig), SystemClock()) as client:
+        found = json.loads(await client.raw("GET", f"{PIPELINES}/v2beta1/runs", query=newest))
+        (run,) = found["runs"]
+        for task in run["run_details"]["task_details"]:
+            if (name := task["display_name"]) in STEPS:
+                node = f"{PIPELINES}/v1alpha1/runs/{run['run_id']}/nodes/{task['task_id']}"
+                lines = (await client.raw("GET", f"{node}/log")).decode().splitlines()
+                for line in [line for line in lines if line.startswith(TOLD)]:
+                    console.print(f"  {name}: {line}", markup=False)
 
 
 async def _gone(client: HttpClient, key: ObjectKey) -> None:

@@ -126,34 +126,31 @@ async def _wait_ready(installer: "Installer", report: Report, timeout_s: float) 
         await clock.sleep(LOOK_S)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What `install` or `upgrade` was asked for."""
+def bringing(objection: Callable[["Found"], str]) -> Callable[..., None]:
+    """The command that puts the platform on a cluster, unless there is an objection to what was found there."""
 
-    image: str
-    settings: Path | None
-    disable: Sequence[str] | None
-    kubeconfig: Path | None
-    context: str
-    timeout_s: float
-    output: str
+    def bring(
+        image: ImageOption = "",
+        settings: SettingsOption = None,
+        disable: DisableOption = None,
+        kubeconfig: ClusterOption = None,
+        context: ContextOption = "",
+        timeout: TimeoutOption = 300.0,
+        output: OutputOption = "",
+    ) -> None:
+        from flowdeck.cli.cluster import talk
+        from flowdeck.cluster.install import fitted
 
+        async def work(client: "HttpClient") -> None:
+            found = await _look(client)
+            if why_not := objection(found):
+                raise Refusal(why_not)
+            wanted = fitted(settings_of(settings, disable, found.settings), found)
+            await _bring(client, made_manifests(image, wanted), Report(output), timeout)
 
-def carry_out(order: Order, objection: Callable[["Found"], str]) -> None:
-    """Puts the platform on the cluster, unless there is an objection to what was found there. Raises `Refusal`."""
-    from flowdeck.cli.cluster import talk
-    from flowdeck.cluster.install import fitted
+        talk(real_cluster(kubeconfig, context), work)
 
-    report = Report(order.output)
-
-    async def work(client: "HttpClient") -> None:
-        found = await _look(client)
-        if why_not := objection(found):
-            raise Refusal(why_not)
-        wanted = fitted(settings_of(order.settings, order.disable, found.settings), found)
-        await _bring(client, made_manifests(order.image, wanted), report, order.timeout_s)
-
-    talk(real_cluster(order.kubeconfig, order.context), work)
+    return bring
 
 
 async def _look(client: "HttpClient") -> "Found":

@@ -16,6 +16,7 @@ from flowdeck.kube.conditions import find_condition, is_true
 from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.kinds import NODE, POD
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of
+from flowdeck.kube.selectors import format_label_selector, label_selector_of
 
 _OF_JOB = "jobset.sigs.k8s.io/jobset-name"
 _ON_ITS_WAY = ("ContainerCreating", "PodInitializing", "has no node yet")
@@ -28,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def logs(
-    target: Annotated[str, typer.Argument(help="A pod's name, or `trainjob/NAME`: its first node.")],
+    target: Annotated[str, typer.Argument(help="A pod's name, or KIND/NAME: the first of its pods.")],
     container: Annotated[str, typer.Option("--container", "-c", help="Container (default: the only one).")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for its start, go on until it ends.")] = False,
     previous: Annotated[bool, typer.Option("--previous", "-p", help="Of the attempt before.")] = False,
@@ -127,18 +128,28 @@ async def _pod(client: HttpClient, namespace: str, target: str, *, wait: bool) -
     word, _, name = target.rpartition("/")
     if word in ("", "pod", "pods", "po"):
         return ObjectKey(namespace, name)
-    kind = await kind_named(client, word)
-    if kind.kind not in ("TrainJob", "JobSet"):
-        raise Refusal(f"logs of {word!r} are not known: give a pod's name, or trainjob/NAME")
-    while not (found := (await client.list(POD, namespace=namespace, labels=f"{_OF_JOB}={name}")).items):
-        job = await client.get(kind, ObjectKey(namespace, name))
-        if any(is_true(job, ended) for ended in ("Complete", "Completed", "Failed")):
-            return ObjectKey(namespace, _first_pod(job))
+    kind, key = await kind_named(client, word), ObjectKey(namespace, name)
+    is_set = kind.kind in ("TrainJob", "JobSet")
+    labels = f"{_OF_JOB}={name}" if is_set else _labels(await client.get(kind, key), target)
+    while not (found := (await client.list(POD, namespace=namespace, labels=labels)).items):
+        owner = await client.get(kind, key)
+        if is_set and any(is_true(owner, ended) for ended in ("Complete", "Completed", "Failed")):
+            return ObjectKey(namespace, _first_pod(owner))
         if not wait:
             raise Refusal(f'{word} "{name}" in namespace "{namespace}" has no pods yet')
         await asyncio.sleep(RETRY_S)
-    nodes = [pod for pod in found if "-node-" in pod["metadata"]["name"]]
+    nodes = [pod for pod in found if "-node-" in pod["metadata"]["name"]] if is_set else []
     return key_of((nodes or list(found))[0])
+
+
+def _labels(owner: Tree, target: str) -> str:
+    """What pods of a workload or a Service have. Raises `Refusal` where an object selects none."""
+    selector = get_in(owner, "spec", "selector", default={})
+    if selector and owner["kind"] == "Service":
+        selector = {"matchLabels": selector}
+    if not (selector.get("matchLabels") or selector.get("matchExpressions")):
+        raise Refusal(f"{target} has no pods: give a pod's name, or a workload's, such as trainjob/NAME or job/NAME")
+    return format_label_selector(label_selector_of(selector))
 
 
 def _first_pod(job: Tree) -> str:

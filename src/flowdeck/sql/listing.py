@@ -13,6 +13,7 @@ from flowdeck.web.listing import After, ListQuery, Op, Page, Predicate, Scalar
 T = TypeVar("T")
 _NUMBERS = range(-(2**63), 2**63)
 """What both databases can keep."""
+_SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,20 @@ class Listed:
             known = ", ".join(sorted(self.columns))
             raise BadRequest(f"Invalid input error: no such field: {key!r}; there are {known}")
         column = self.columns[key]
-        return type_coerce(column, BigInteger) if isinstance(column.type, Moment) else column
+        return type_coerce(column, BigInteger) if self._is_time(key) else column
+
+    def whole(self, key: str) -> ColumnElement[Any]:
+        """The same with times without their fractions of a second, of which predicates and clients know nothing."""
+        column = self.column(key)
+        return column - column % _SECOND if self._is_time(key) else column
 
     def value(self, key: str, value: Scalar) -> Scalar:
         """What to compare the column with: predicates tell times in seconds. Raises `BadRequest`."""
-        is_time = isinstance(self.columns[key].type, Moment)
-        return self.kept(key, round(value * 1_000_000) if is_time and isinstance(value, int | float) else value)
+        return self.kept(key, value * _SECOND if self._is_time(key) and type(value) is int else value)
+
+    def last(self, key: str, value: Scalar) -> Scalar:
+        """The largest that counts as equal to that `value`."""
+        return min(value + _SECOND - 1, _NUMBERS[-1]) if self._is_time(key) and type(value) is int else value
 
     def kept(self, key: str, value: Scalar) -> Scalar:
         """A value as the column keeps it. Raises `BadRequest` for one of another type: databases differ about those."""
@@ -45,6 +54,9 @@ class Listed:
         if type(value) is not wanted or (isinstance(value, int) and value not in _NUMBERS):
             raise BadRequest(f"Invalid input error: {key!r} cannot be compared with {str(value)[:100]!r}")
         return value
+
+    def _is_time(self, key: str) -> bool:
+        return isinstance(self.columns[key].type, Moment)
 
 
 def page(
@@ -82,23 +94,23 @@ def _beyond(
 
 
 def _holds(listed: Listed, predicate: Predicate) -> ColumnElement[bool]:
-    column = listed.column(predicate.key)
+    column, whole = listed.column(predicate.key), listed.whole(predicate.key)
     given = predicate.value if isinstance(predicate.value, tuple) else (predicate.value,)
     values = [listed.value(predicate.key, value) for value in given]
     match predicate.op:
         case Op.EQUALS:
-            return column == values[0]
+            return whole == values[0]
         case Op.NOT_EQUALS:
-            return column != values[0]
+            return whole != values[0]
         case Op.GREATER_THAN:
-            return column > values[0]
+            return column > listed.last(predicate.key, values[0])
         case Op.GREATER_THAN_EQUALS:
             return column >= values[0]
         case Op.LESS_THAN:
             return column < values[0]
         case Op.LESS_THAN_EQUALS:
-            return column <= values[0]
+            return column <= listed.last(predicate.key, values[0])
         case Op.IN:
-            return column.in_(values)
+            return whole.in_(values)
         case Op.IS_SUBSTRING:
             return func.lower(column).contains(str(values[0]).lower(), autoescape=True)

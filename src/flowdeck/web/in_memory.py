@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from flowdeck.kube.errors import BadRequest
 from flowdeck.web.listing import After, ListQuery, Op, Page, Predicate, Scalar
 
 T = TypeVar("T")
@@ -23,7 +24,8 @@ _COMPARE: Mapping[Op, Callable[[Any, Any], bool]] = {
 
 
 def page(items: Sequence[T], row_of: Callable[[T], Row], query: ListQuery, *, id_key: str) -> Page[T]:
-    """One page of the items. A key that a row lacks is like an empty text."""
+    """One page of the items. A key that a row lacks is like an empty text. Raises `BadRequest` for a text against a
+    number."""
     rows = [(row_of(item), item) for item in items]
     kept = [(row, item) for row, item in rows if all(_holds(row, predicate) for predicate in query.predicates)]
     kept.sort(key=lambda pair: _place(pair[0].get(query.sort, ""), str(pair[0][id_key])), reverse=query.descending)
@@ -50,8 +52,7 @@ def _place(value: Scalar, id: str) -> tuple[int, float, str, str]:
 
 def _holds(row: Row, predicate: Predicate) -> bool:
     found = row.get(predicate.key, "")
-    wanted = predicate.value
-    try:
-        return _COMPARE[predicate.op](found, wanted)
-    except (TypeError, AttributeError):  # a number against a text: they are not equal, and neither is the greater
-        return predicate.op is Op.NOT_EQUALS
+    for value in predicate.value if isinstance(predicate.value, tuple) else (predicate.value,):
+        if isinstance(value, str) != isinstance(found, str):
+            raise BadRequest(f"Invalid input error: {predicate.key!r} cannot be compared with {str(value)[:100]!r}")
+    return _COMPARE[predicate.op](found, predicate.value)

@@ -44,7 +44,9 @@ def predicates_of(text: str, keys: Sequence[str]) -> tuple[Predicate, ...]:
     document = _decoded(text)
     if not isinstance(document, dict) or set(document) - {"predicates"}:
         raise _bad('it must be {"predicates": [...]}')
-    found = document.get("predicates") or []
+    found = document.get("predicates")
+    if found is None:
+        return ()
     if not isinstance(found, list) or len(found) > MAX_PREDICATES:
         raise _bad(f"predicates must be a list of at most {MAX_PREDICATES}")
     return tuple(_predicate(entry, keys) for entry in found)

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "pipelines"
     [
         ("tabular_training", ["split", "fit", "evaluate", "publish"]),
         ("parameter_sweep", ["try-out", "choose"]),
-        ("train_job", ["train-on-nodes", "tell"]),
+        ("train_job", ["train-on-nodes", "check"]),
         ("batch_prediction", ["fit", "cut", "predict", "together"]),
     ],
 )
