@@ -147,6 +147,7 @@ async def test_job_sets_own_controller_is_used_where_it_is(site: Site) -> None:
     settings = await site.client.get(kinds.CONFIG_MAP, ObjectKey("kubeflow-system", "flowdeck"))
     assert "jobset" in settings["data"]["settings.yaml"]
     brought = (await site.client.list(kinds.MUTATING_WEBHOOK_CONFIGURATION)).items
-    assert [found["metadata"]["name"] for found in brought] == ["defaulter.trainer.kubeflow.org"]
+    names = {found["metadata"]["name"] for found in brought}
+    assert names == {"defaulter.trainer.kubeflow.org", "pipelineversions.pipelines.kubeflow.org"}
     role = await site.client.get(kinds.CLUSTER_ROLE, ObjectKey("", "flowdeck"))
     assert [rule for rule in role["rules"] if "jobs" in rule["resources"]] == []
