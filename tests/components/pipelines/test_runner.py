@@ -4,10 +4,12 @@ Asserted is what becomes of the run. The API server and SQL are real; nothing ru
 """
 
 import inspect
+from functools import partial
 
 import pytest
 
 from flowdeck.components.pipelines.engine.events import RetryRequested
+from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.runner import launcher
 from flowdeck.components.pipelines.runner.pods import LAUNCHER
 from flowdeck.components.pipelines.store import runs
@@ -125,3 +127,14 @@ async def test_a_run_does_not_wait_for_ever_for_a_wish_that_cannot_be_fulfilled(
     seen = await scene.go(run)
     assert (seen.state, seen.error, seen.is_active) == ("FAILED", failed.error, False)
     assert await scene.database.read(lambda connection: runs.wishes(connection, run.id)) == []
+
+
+async def test_a_run_whose_row_does_not_know_that_it_is_over_is_told(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    await scene.end(await scene.pod(), b'{"parameterValues": {"word": "hello"}}')
+    assert (await scene.go(run)).state == "SUCCEEDED"
+    cancel = partial(runs.record_state, id=run.id, state=RunStatus.CANCELING, error="", at=scene.world.clock.now())
+    await scene.database.write(cancel)
+    run = await scene.go(run)
+    assert (run.state, run.is_active) == ("SUCCEEDED", False)
