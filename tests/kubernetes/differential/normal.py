@@ -178,7 +178,8 @@ def _in_one_order(status: Tree) -> Tree:
     causes = sorted(_causes(status["details"]["causes"]), key=_as_text)
     told = ", ".join(f"{cause.get('field')}: {cause['message']}" for cause in causes)
     head, _, _ = status["message"].partition(" is invalid: ")
-    return {**status, "message": f"{head} is invalid: [{told}]", "details": {**status["details"], "causes": causes}}
+    told = f"[{told}]" if len(causes) > 1 else told
+    return {**status, "message": f"{head} is invalid: {told}", "details": {**status["details"], "causes": causes}}
 
 
 def _sorted_fields(match: "re.Match[str]") -> str:
