@@ -4,6 +4,8 @@ import json
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from flowdeck.cluster.install import JOB_SETS
 from flowdeck.cluster.names import MANAGED_BY
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
@@ -14,6 +16,7 @@ from flowdeck.kube.objects import ObjectKey, Tree, owner_reference
 from tests.kubectl.kubectl import Kubectl
 from tests.kubernetes.install.site import ACCOUNT, IMAGE, Site, a_job, a_train_job, flowdeck, until
 
+pytestmark = pytest.mark.timeout(600)
 UPSTREAM = "trainer"
 """Field manager of upstream's Trainer; ours is the same."""
 
