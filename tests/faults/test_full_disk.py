@@ -34,7 +34,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def _fill(place: Path) -> Path:
+def fill(place: Path) -> Path:
     """Takes all the room that is left."""
     filler = place / "filler"
     with filler.open("ab", buffering=0) as file:
@@ -67,7 +67,7 @@ async def test_a_full_disk_is_told_of_and_got_over(
             await client.create(job.kind, job.obj)
             while not (folder / "deeds" / "deeds_of_job").exists():  # noqa: ASYNC110 - another process's file
                 await asyncio.sleep(0.02)
-            filler = await asyncio.to_thread(_fill, small_disk)
+            filler = await asyncio.to_thread(fill, small_disk)
             made, refusals = 0, []
             while len(refusals) < 5:
                 try:

@@ -286,8 +286,8 @@ def required(path: str, detail: str = "") -> FieldError:
     return FieldError("FieldValueRequired", path, f"Required value: {detail}" if detail else "Required value")
 
 
-def invalid(path: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueInvalid", path, f"Invalid value: {_shown(value)}: {detail}")
+def invalid(path: str, value: Any, detail: str = "") -> FieldError:
+    return FieldError("FieldValueInvalid", path, f"Invalid value: {_shown(value)}{detail and f': {detail}'}")
 
 
 def type_invalid(path: str, value: Any, detail: str) -> FieldError:

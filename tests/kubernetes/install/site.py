@@ -25,7 +25,7 @@ from flowdeck.kube.conditions import is_true
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from tests.kubernetes.rig.control_plane import RealCluster, free_ports
 
-READY_S = 90.0
+READY_S = 180.0
 LOOK_S = 0.1
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:flowdeck"
 LEADER = {"lease_s": 3, "renew_s": 2.0, "retry_s": 0.4}

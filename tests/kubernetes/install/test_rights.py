@@ -24,6 +24,7 @@ from flowdeck.kube.objects import Kind, ObjectKey, Tree, annotations_of, finaliz
 from tests.kubernetes.install.site import ACCOUNT, IMAGE, Site, a_job, a_runtime, until
 from tests.kubernetes.rig.control_plane import start_controllers
 
+pytestmark = pytest.mark.timeout(600)
 OLD_FINALIZER = "trainer.kubeflow.org/resource-in-use"
 UNSEEN = {
     ("trainer.kubeflow.org", "trainjobs/finalizers", "update"),

@@ -8,6 +8,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -195,15 +196,8 @@ class Runs:
     async def terminate(self, request: Request) -> Response:
         """One that is over stays as it is."""
         now = self.clock.now()
-
-        def wish(connection: Connection) -> Run:
-            run = runs.get(connection, _id(request))
-            if run.state not in (*RUN_FINISHED, RunStatus.CANCELING):
-                event = TerminateRequested(at=now.timestamp(), cause=str(uuid.uuid4()))
-                runs.wish(connection, run.id, event, now)
-            return run
-
-        self._tell(await self.database.write(wish))
+        event = TerminateRequested(at=now.timestamp(), cause=str(uuid.uuid4()))
+        self._tell(await self.database.write(partial(runs.wish, run_id=_id(request), event=event, at=now)))
         return reply()
 
     async def retry(self, request: Request) -> Response:
@@ -214,7 +208,7 @@ class Runs:
         now = self.clock.now()
 
         def wish(connection: Connection) -> Run:
-            run = runs.get(connection, _id(request))
+            run = runs.held(connection, _id(request))
             if run.state != RunStatus.FAILED and not (asked.task_id and run.state in RUN_FINISHED):
                 raise Aborted(f"BadRequestError: Failed to retry run {run.id}: it is {run.state}, not FAILED")
             if asked.task_id and all(task.id != asked.task_id for task in runs.tasks(connection, run.id)):
@@ -222,8 +216,7 @@ class Runs:
             event = RetryRequested(
                 at=now.timestamp(), cause=str(uuid.uuid4()), task=asked.task_id, document=asked.pipeline_spec
             )
-            runs.wish(connection, run.id, event, now)
-            return run
+            return runs.wish(connection, run.id, event, now)
 
         self._tell(await self.database.write(wish))
         return reply()

@@ -119,10 +119,12 @@ class RunController:
 
     async def _go_on(self, key: ObjectKey) -> Result:
         opened = self.opened.get(key)
+        was_over = False
         if opened is None:
             opened = await self._open(key)
             if opened is None:
                 return DONE
+            was_over = opened.state.is_finished
             await self._advance(opened, await self._do(opened, opened.state.outstanding()))
         try:
             await self._take_wishes(opened)
@@ -130,6 +132,8 @@ class RunController:
             del self.opened[key]
             await self.acts.pods.remove_all(key)
             return DONE
+        if was_over and opened.state.is_finished:  # by its events, but not by its row
+            await self.database.write(partial(self._show, opened=opened))
         await self._advance(opened, self._due(opened))
         while opened.changed:
             name = opened.changed.pop()
@@ -199,6 +203,9 @@ class RunController:
     def _refuse(self, connection: Connection, opened: Opened, number: int) -> None:
         """A wish that cannot be fulfilled is forgotten; the run is shown as it is, not as it was wished."""
         runs.take_wishes(connection, [number])
+        self._show(connection, opened)
+
+    def _show(self, connection: Connection, opened: Opened) -> None:
         state = opened.state
         runs.record_state(connection, opened.row.id, state.status, state.error, self.clock.now())
 

@@ -11,7 +11,7 @@ import msgspec
 
 from flowdeck.artifacts.uris import Uri, parse_uri
 from flowdeck.client.base import Client
-from flowdeck.components.pipelines.runner import folders
+from flowdeck.components.pipelines.runner.folders import LAUNCH, Folder
 from flowdeck.components.pipelines.runner.outputs import BadOutput, Collected
 from flowdeck.components.pipelines.runner.providers import CONFIG, LauncherConfig, Provider, launcher_config, store_of
 from flowdeck.kube.errors import BadRequest, NotFound
@@ -49,19 +49,19 @@ class Home(Protocol):
 class InFiles:
     """A folder of this machine."""
 
-    folder: Path
+    folder: Folder
 
     async def lay_out(self, launch: Tree) -> None:
-        await asyncio.to_thread(folders.lay_out, self.folder, launch)
+        await asyncio.to_thread(self.folder.lay_out, launch)
 
     async def collected(self, parameters: Collection[str]) -> Collected | None:
-        return await asyncio.to_thread(folders.collected, self.folder, parameters)
+        return await asyncio.to_thread(self.folder.collected, parameters)
 
     async def put(self, name: str, data: bytes) -> None:
-        await asyncio.to_thread(folders.keep, self.folder, name, data)
+        await asyncio.to_thread(self.folder.keep, name, data)
 
     async def get(self, name: str) -> bytes:
-        return await asyncio.to_thread(folders.kept, self.folder, name)
+        return await asyncio.to_thread(self.folder.kept, name)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class InStore:
     root: str
 
     async def lay_out(self, launch: Tree) -> None:
-        await self.put(folders.LAUNCH, msgspec.json.encode(launch))
+        await self.put(LAUNCH, msgspec.json.encode(launch))
 
     async def collected(self, parameters: Collection[str]) -> Collected | None:
         try:
@@ -122,9 +122,9 @@ class Homes:
         """Of a task's root, with the query of the pipeline root."""
         root, _, query = root.partition("?")
         config = config or await self.config(namespace)
-        if (folder := self.file(config, root)) is not None:
-            return InFiles(folder)
         at = parse_uri(root)
+        if self.file(config, root) is not None:
+            return InFiles(Folder(self.artifacts.folder, f"{at.bucket}/{at.key}"))
         artifacts = await self.store(namespace, at, config.provider(at, query))
         return InStore(artifacts, str(replace(at, scheme=store_of(at.scheme))))
 
