@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowdeck.kube.cel import parse
+from flowdeck.kube.cel_checking.admission_problems import Scope
 from flowdeck.kube.cel_checking.checker import Checked, check
 from flowdeck.kube.cel_checking.costs import largest_cost
 from flowdeck.kube.cel_checking.expressions import read
@@ -156,3 +157,28 @@ def test_rules_of_a_whole_node_are_told_of_before_any_is_compiled() -> None:
     node = {"type": "integer", "x-kubernetes-validations": [{"rule": "self +"}, {"rule": ""}]}
     found = problems({"type": "object", "properties": {"x": node}})
     assert found == ["s.properties[x].x-kubernetes-validations[1].rule: Required value: rule is not specified"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("object.spec.replicas <= 5 && request.operation == 'CREATE'", ""),
+        ("authorizer.requestResource.check('get').allowed()", ""),
+        ("request.userInfo.groups.exists(g, g == 'a') && namespaceObject.metadata.labels['a'] == 'b'", ""),
+        ("object.x", "must evaluate to bool but got dyn"),
+        ("1 + 1", "must evaluate to bool but got int"),
+        ("request.nope == 1", "compilation failed: ERROR: <input>:1:8: undefined field 'nope'\n | request.nope == 1\n | .......^"),
+        ("params.x == 1", "compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')\n | params.x == 1\n | ^"),
+    ],
+)  # fmt: skip
+def test_expressions_of_policies_know_the_request(text: str, told: str) -> None:
+    assert Scope().problem(text, ("bool",)) == told
+
+
+def test_variables_of_a_policy_have_the_types_of_their_expressions() -> None:
+    scope = Scope(has_params=True, has_variables=True)
+    assert scope.declare("a", "1") == ""
+    assert scope.problem("variables.a == 2 && params.x", ("bool",)) == ""
+    assert "applied to '(int, string)'" in scope.problem("variables.a == 'x'", ("bool",))
+    assert "undefined field 'b'" in scope.problem("variables.b == 1", ("bool",))
+    assert scope.problem("1", ("string", "null_type")) == "must evaluate to one of [string null_type] but got int"

@@ -96,17 +96,6 @@ def parse(expression: str) -> bytes:
         raise CompileError(_VARIABLE_NAME.sub("argument must be a simple name", _cleaned(str(error)))) from error
 
 
-def problem_with(expression: str, variables: Sequence[str], *, returns: Sequence[str] = ("BOOL",)) -> str:
-    """Why an expression cannot be used, as the API says it; `""` when it can."""
-    try:
-        program = compile_program(expression, tuple(variables))
-    except CompileError as error:
-        return str(error)
-    if program.returns != "DYN" and program.returns not in returns:
-        return f"must evaluate to {' or '.join(name.lower() for name in returns)}"
-    return ""
-
-
 def identifiers(expression: str) -> frozenset[str]:
     """The names at the heads of the selections in an expression, without those in strings."""
     return frozenset(_IDENTIFIER.findall(_STRINGS.sub('""', expression)))

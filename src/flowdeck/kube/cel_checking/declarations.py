@@ -52,7 +52,7 @@ _NAMED = {
     "A": parameter("A"),
     "B": parameter("B"),
 }
-AUTHORIZER = _NAMED["Authorizer"]
+AUTHORIZER, RESOURCE_CHECK = _NAMED["Authorizer"], _NAMED["ResourceCheck"]
 
 IDENTIFIERS: Mapping[str, Type] = {
     **{name: type_of(_NAMED[name]) for name in ("bool", "bytes", "double", "int", "string", "uint")},
