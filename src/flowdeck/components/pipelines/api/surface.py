@@ -22,7 +22,7 @@ from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.components.pipelines.kinds import GROUP
 from flowdeck.components.pipelines.late import MIGRATIONS
-from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.homes import homes_in
 from flowdeck.components.pipelines.schedules.made import zone_of
 from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, RIGHTS_VERSION, URL_ORIGINS, PipelinesSettings
 from flowdeck.components.pipelines.store import experiments
@@ -83,7 +83,7 @@ class Parts:
         """All of them; a path's rights stand in its own list."""
         ctx, database, tenancy, door = self.ctx, self.database, self.tenancy, self.door
         catalog = Catalog(ctx.client)
-        homes = Homes(client=ctx.client, artifacts=ctx.stores.artifacts)
+        homes = homes_in(ctx)
         uploads = Uploads(catalog, tenancy)
         downloads = Downloads(public=URL_ORIGINS, trusted=self.settings.url_origins, limit=MAX_SIZE)
         runs = Runs(
@@ -97,7 +97,7 @@ class Parts:
             options=default_options(self.settings),
             removes_artifacts=self.settings.retention.with_runs,
         )
-        nodes = Nodes(database=database, client=ctx.client, contents=ctx.stores.artifacts, tenancy=tenancy)
+        nodes = Nodes(database=database, client=ctx.client, homes=homes, tenancy=tenancy)
         recurring = RecurringRuns(
             database=database,
             catalog=catalog,

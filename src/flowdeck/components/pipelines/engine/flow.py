@@ -244,7 +244,7 @@ class Flow:
         if task.state in (State.STARTING, State.RUNNING) and isinstance(task.task.component.body, Container):
             task.message = why
             self.move(task, State.STOPPING)
-            name = launch.pod_name(self.run, task)
+            name = launch.pod_name(self.run, task.id, task.attempt)
             self.out.append(StopPod(cause=self.cause, task=task.id, attempt=task.attempt, pod_name=name))
         elif task.state is not State.STOPPING:
             self.end_attempt(task, State.CANCELED, why)

@@ -102,7 +102,7 @@ class RunState:
         flow = self._flow
         if task.state is State.CACHING:
             return flow.prepare.look_up(task, task.cause)
-        name = pod_name(self.run, task)
+        name = pod_name(self.run, task.id, task.attempt)
         if task.state is State.STOPPING:
             return StopPod(cause=task.cause, task=task.id, attempt=task.attempt, pod_name=name)
         if task.state is State.RUNNING and isinstance(task.task.component.body, Container):

@@ -308,17 +308,6 @@ def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> Non
     connection.execute(delete(TASKS).where(TASKS.c.run_id == run_id, TASKS.c.id.in_(ids)))
 
 
-def is_over(connection: Connection, run_id: str, task_id: str, attempt: int) -> bool:
-    """Whether it is written down how an attempt ended; or nobody wants to know any more."""
-    active = connection.execute(select(_C.is_active).where(_C.id == run_id)).scalar_one_or_none()
-    here = select(TASKS.c.record).where(TASKS.c.run_id == run_id, TASKS.c.id == task_id)
-    found = connection.execute(here).scalar_one_or_none()
-    if not active or found is None:
-        return True
-    record = msgspec.convert(found, TaskRecord)
-    return all(each.ended_at is not None for each in record.attempts if each.number == attempt)
-
-
 def tasks(connection: Connection, run_id: str) -> list[TaskRecord]:
     """The tasks of a run, from the first that began."""
     rows = select(TASKS.c.record).where(TASKS.c.run_id == run_id).order_by(TASKS.c.began_at, TASKS.c.id)
