@@ -1,6 +1,5 @@
 """A JobSet from creation to its end, with real Jobs, on the embedded API server."""
 
-import asyncio
 import random
 
 import pytest
