@@ -14,14 +14,12 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from flowdeck.client.base import Client
 from flowdeck.components.pipelines.api.messages import reply
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.api.plain_errors import plain_error
 from flowdeck.components.pipelines.api.task_details import attempt_id
-from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.task_run import Attempt
-from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.runner.pods import MAIN
 from flowdeck.components.pipelines.runner.task_pods import LOG, root_of_attempt
 from flowdeck.components.pipelines.store import runs
@@ -30,25 +28,21 @@ from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.kube.errors import BadRequest, Forbidden, NotFound
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import ObjectKey
-from flowdeck.sql.database import Database
 from flowdeck.web.routing import Needs, Route
 
 MAX_READ = 32 * 1024 * 1024
 """Bytes of an artifact in one JSON answer."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Nodes:
     """The handlers; see `routes`."""
 
-    database: Database
-    client: Client
-    homes: Homes
-    tenancy: Tenancy
+    parts: Parts
 
     def routes(self) -> list[Route]:
         node = "runs/{run_id}/nodes/{node_id}"
-        of_run = self.tenancy.owned_by(self._namespace_of)
+        of_run = self.parts.tenancy.owned_by(self._namespace_of)
         reads, looks = Needs("readArtifact", "runs", of_run), Needs("get", "runs", of_run)
         return [
             Route("GET", f"/apis/v1alpha1/{node}/log", self.log, looks, plain_error),
@@ -67,7 +61,7 @@ class Nodes:
         path = POD.url(ObjectKey(node.run.namespace, attempt.pod), subresource="log")
         try:
             async with AsyncExitStack() as stack:
-                pieces = await stack.enter_async_context(self.client.stream(path, query=query))
+                pieces = await stack.enter_async_context(self.parts.client.stream(path, query=query))
                 return StreamingResponse(_until_the_end(pieces, stack.pop_all()), media_type="text/plain")
         except NotFound:
             return Response(await self._kept_log(node, attempt), media_type="text/plain")
@@ -80,9 +74,9 @@ class Nodes:
         found = next((each.artifacts for each in record.output_artifacts if each.key == name), None)
         if not found:
             raise NotFound(f"ResourceNotFoundError: task {record.name} has no artifact {name}: not found.")
-        if self.tenancy.multi_user and not is_made_by(record, found[0].uri):
+        if self.parts.tenancy.multi_user and not is_made_by(record, found[0].uri):
             raise Forbidden(f"artifact {name} was not made by task {record.name}, so whose its content is nobody knows")
-        store, uri = await self.homes.contents(node.run.namespace, found[0].uri)
+        store, uri = await self.parts.homes.contents(node.run.namespace, found[0].uri)
         info = await store.find(uri)
         if info is None:
             raise NotFound(f"ResourceNotFoundError: there is no file at {uri}: not found.")
@@ -96,17 +90,17 @@ class Nodes:
         """Raises `NotFound`."""
         run, record = node.run, node.record
         root = root_of_attempt(run, node.pipeline, record.name, record.label, attempt.number)
-        home = await self.homes.home(run.namespace, root)
+        home = await self.parts.homes.home(run.namespace, root)
         return await home.get(LOG)
 
     async def _node(self, request: Request) -> "Node":
         """Raises `NotFound`."""
         run_id, node_id = str(request.path_params["run_id"]), str(request.path_params["node_id"])
-        return await self.database.read(lambda connection: _found(connection, run_id, node_id))
+        return await self.parts.database.read(lambda connection: _found(connection, run_id, node_id))
 
     async def _namespace_of(self, request: Request) -> str:
         run_id = str(request.path_params["run_id"])
-        return (await self.database.read(lambda connection: runs.get(connection, run_id))).namespace
+        return (await self.parts.database.read(lambda connection: runs.get(connection, run_id))).namespace
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import structlog
 from flowdeck.artifacts.uris import parse_uri
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
-from flowdeck.components.pipelines.engine.events import Event, Failed, Lost, PodStarted, Succeeded
+from flowdeck.components.pipelines.engine.events import Event, Failed, Lost, PodStarted, Succeeded, Waits
 from flowdeck.components.pipelines.engine.instructions import StartPod, StopPod
 from flowdeck.components.pipelines.engine.launch import attempt_root
 from flowdeck.components.pipelines.engine.launch import pod_name as name_of_pod
@@ -123,10 +123,20 @@ class TaskPods:
                 return [self._lost(task, f"the node of pod {pod_name} is gone")]
             case "Failed":
                 return [*began, self._failed(task, pods.failure_of(pod), cause)]
-        if hopeless := pods.waiting_for(pod, self.clock.now()):
-            await self.client.delete(POD, ObjectKey(run.namespace, pod_name), missing_ok=True)
-            return [self._failed(task, f"pod {pod_name} cannot start: {hopeless}", cause)]
-        return began
+        return began or await self._waits(run, task, pod, cause)
+
+    async def _waits(self, run: Run, task: TaskRun, pod: Tree, cause: str) -> Sequence[Event]:
+        """That its program does not start, if that is news."""
+        lack, key = pods.lack_of(pod), key_of(pod)
+        if lack is None or task.state is not State.STARTING or is_being_deleted(pod):
+            return []
+        why = f"pod {key.name} cannot start: {lack.message}"
+        if lack.until is not None and lack.until <= self._now():
+            await self.client.delete(POD, ObjectKey(run.namespace, key.name), missing_ok=True)
+            return [self._failed(task, why, cause)]
+        if task.wake_at is not None or task.message == why:
+            return []  # an image that is pulled again and again says why at first
+        return [Waits(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, message=why, until=lack.until)]
 
     def _began(self, task: TaskRun, pod: Tree, cause: str) -> list[Event]:
         """That its program runs or has run, if that is news."""

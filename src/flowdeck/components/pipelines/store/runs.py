@@ -228,8 +228,11 @@ def record_state(connection: Connection, id: str, state: RunStatus, error: str, 
     values = {"state": state, "error": error, "history": history, "is_active": not is_finished}
     values["finished_at"] = at if is_finished else NEVER
     connection.execute(update(RUNS).where(_C.id == id).values(values))
-    if is_finished:
-        connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
+
+
+def note_end(connection: Connection, id: str, at: datetime) -> None:
+    """It has ended, and what follows from that is to be done (`ends`)."""
+    connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
 
 
 # ---- events and tasks --------------------------------------------------------------------------------------------
