@@ -123,7 +123,6 @@ class RecordRun(_Instruction, frozen=True, tag="record-run"):
 
     state: RunStatus
     error: str = ""
-    finished: bool = False
 
 
 Instruction = (
