@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flowdeck.artifacts.bucket import CHUNK_BYTES, Found
+from flowdeck.artifacts.no_links import entered, inside
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DRAFT = ".flowdeck-draft-"
 """How names of files begin that are not all there yet."""
@@ -121,26 +121,6 @@ class FolderBucket:
                     os.rmdir(parts[depth - 1], dir_fd=folder)
 
 
-@contextlib.contextmanager
-def inside(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int]:
-    """The descriptor of a folder below `root`. Raises `FileNotFoundError` also where a link or a file is on the way."""
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in folders:
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=handle)
-            try:
-                inner = os.open(name, _FOLDER, dir_fd=handle)
-            except OSError as error:
-                raise FileNotFoundError(name) from error
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
-
-
 def _below(folder: int, prefix: str, deepest: int) -> Iterator[Found]:
     """The files in a folder and below, by their keys."""
     if deepest == 0:
@@ -150,19 +130,10 @@ def _below(folder: int, prefix: str, deepest: int) -> Iterator[Found]:
     for name, is_folder, entry in sorted(known, key=lambda each: f"{each[0]}/" if each[1] else each[0]):
         key = f"{prefix}/{name}" if prefix else name
         if is_folder:
-            with _entered(name, folder) as inner:
+            with entered(name, folder) as inner:
                 yield from _below(inner, key, deepest - 1)
         elif entry.is_file(follow_symlinks=False) and not name.startswith(_DRAFT):
             yield _found(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
-
-
-@contextlib.contextmanager
-def _entered(name: str, folder: int) -> Iterator[int]:
-    handle = os.open(name, _FOLDER, dir_fd=folder)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def _found(key: str, status: os.stat_result) -> Found:

@@ -8,13 +8,14 @@ from functools import partial
 
 import pytest
 
+from flowdeck.components.pipelines.api.task_details import task_details
 from flowdeck.components.pipelines.engine.events import RetryRequested
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.runner import launcher
-from flowdeck.components.pipelines.runner.pods import LAUNCHER
-from flowdeck.components.pipelines.store import runs
+from flowdeck.components.pipelines.runner.pods import LAUNCHER, PULL_PATIENCE_S
+from flowdeck.components.pipelines.store import ends, runs
 from flowdeck.kube.kinds import CONFIG_MAP, POD
-from flowdeck.kube.objects import key_of
+from flowdeck.kube.objects import Tree, key_of
 from tests.components.pipelines.scene import Scene
 from tests.pipelines.functions import a_function
 from tests.pipelines.makers import a_component, a_pipeline, a_task
@@ -127,6 +128,46 @@ async def test_a_run_does_not_wait_for_ever_for_a_wish_that_cannot_be_fulfilled(
     seen = await scene.go(run)
     assert (seen.state, seen.error, seen.is_active) == ("FAILED", failed.error, False)
     assert await scene.database.read(lambda connection: runs.wishes(connection, run.id)) == []
+    told = await scene.database.read(lambda connection: ends.of_run(connection, run.id))
+    assert len(told) == 1, "it did not end again"
+
+
+def pulling(reason: str, message: str) -> Tree:
+    waiting = {"name": "main", "image": "x", "state": {"waiting": {"reason": reason, "message": message}}}
+    return {"status": {"phase": "Pending", "containerStatuses": [waiting]}}
+
+
+async def test_an_image_that_cannot_be_pulled_is_told_at_once_and_fails_after_a_while(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    pod = await scene.pod()
+    for reason, message in (("ErrImagePull", "there is no such image"), ("ImagePullBackOff", "back-off")):
+        await scene.world.client.patch(POD, key_of(pod), pulling(reason, message), subresource="status")
+        assert (await scene.go(run)).state == "RUNNING"
+    why = f"pod {key_of(pod).name} cannot start: ErrImagePull: there is no such image"
+    tasks = await scene.database.read(lambda connection: runs.tasks(connection, run.id))
+    (told,) = [each["error"]["message"] for each in task_details(tasks) if each["display_name"] == "say"]
+    assert told == why
+    await scene.world.advance(seconds=PULL_PATIENCE_S)
+    ended = await scene.go(run)
+    assert (ended.state, ended.error) == ("FAILED", f'task "only" failed: {why}')
+    assert await scene.world.list(POD) == []
+
+
+async def test_an_image_that_comes_at_last_is_no_failure(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    pod = await scene.pod()
+    await scene.world.client.patch(POD, key_of(pod), pulling("ErrImagePull", "not now"), subresource="status")
+    await scene.go(run)
+    running = {"name": "main", "image": "x", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    status = {"status": {"phase": "Running", "containerStatuses": [running]}}
+    await scene.world.client.patch(POD, key_of(pod), status, subresource="status")
+    await scene.go(run)
+    await scene.world.advance(seconds=PULL_PATIENCE_S)
+    assert (await scene.go(run)).state == "RUNNING"
+    tasks = await scene.database.read(lambda connection: runs.tasks(connection, run.id))
+    assert [each.message for each in tasks] == ["", ""]
 
 
 async def test_a_run_whose_row_does_not_know_that_it_is_over_is_told(scene: Scene) -> None:

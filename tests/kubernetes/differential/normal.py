@@ -169,8 +169,9 @@ def _is_mark(event: Tree) -> bool:
 def _is_of_schema(status: Mapping[str, Any]) -> bool:
     """Several mistakes in a custom object."""
     details = status.get("details")
-    is_custom = isinstance(details, dict) and str(details.get("group", "")).endswith(CUSTOM_GROUP)
-    return status.get("reason") == "Invalid" and is_custom and len(details.get("causes") or ()) > 1
+    if status.get("reason") != "Invalid" or not isinstance(details, dict):
+        return False
+    return str(details.get("group", "")).endswith(CUSTOM_GROUP) and len(details.get("causes") or ()) > 1
 
 
 def _in_one_order(status: Tree) -> Tree:
@@ -178,7 +179,8 @@ def _in_one_order(status: Tree) -> Tree:
     causes = sorted(_causes(status["details"]["causes"]), key=_as_text)
     told = ", ".join(f"{cause.get('field')}: {cause['message']}" for cause in causes)
     head, _, _ = status["message"].partition(" is invalid: ")
-    return {**status, "message": f"{head} is invalid: [{told}]", "details": {**status["details"], "causes": causes}}
+    told = f"[{told}]" if len(causes) > 1 else told
+    return {**status, "message": f"{head} is invalid: {told}", "details": {**status["details"], "causes": causes}}
 
 
 def _sorted_fields(match: "re.Match[str]") -> str:

@@ -201,7 +201,9 @@ class RunController:
                 await self._advance(opened, await self._note(opened, [wish], told, wishes=[number]))
 
     def _refuse(self, connection: Connection, opened: Opened, number: int) -> None:
-        """A wish that cannot be fulfilled is forgotten; the run is shown as it is, not as it was wished."""
+        """A wish that cannot be fulfilled is forgotten; the run is shown as it is, not as it was wished. One that had
+        ended does not end again.
+        """
         runs.take_wishes(connection, [number])
         self._show(connection, opened)
 
@@ -252,6 +254,8 @@ class RunController:
         for each in told:
             if isinstance(each, RecordRun):
                 runs.record_state(connection, run_id, each.state, each.error, self.clock.now())
+                if each.finished:
+                    runs.note_end(connection, run_id, self.clock.now())
 
     async def _do(self, opened: Opened, told: Sequence[Instruction]) -> list[Event]:
         """Carries instructions out; gives what is known to have happened already."""

@@ -233,8 +233,11 @@ def record_state(connection: Connection, id: str, state: RunStatus, error: str, 
     values = {"state": state, "error": error, "history": history, "is_active": not is_finished}
     values["finished_at"] = at if is_finished else NEVER
     connection.execute(update(RUNS).where(_C.id == id).values(values))
-    if is_finished:
-        connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
+
+
+def note_end(connection: Connection, id: str, at: datetime) -> None:
+    """It has ended, and what follows from that is to be done (`ends`)."""
+    connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
 
 
 # ---- events and tasks --------------------------------------------------------------------------------------------
@@ -314,17 +317,6 @@ def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> Non
     artifacts.unlink(connection, run_id, ids)
     cache.forget(connection, run_id, ids)
     connection.execute(delete(TASKS).where(TASKS.c.run_id == run_id, TASKS.c.id.in_(ids)))
-
-
-def is_over(connection: Connection, run_id: str, task_id: str, attempt: int) -> bool:
-    """Whether it is written down how an attempt ended; or nobody wants to know any more."""
-    active = connection.execute(select(_C.is_active).where(_C.id == run_id)).scalar_one_or_none()
-    here = select(TASKS.c.record).where(TASKS.c.run_id == run_id, TASKS.c.id == task_id)
-    found = connection.execute(here).scalar_one_or_none()
-    if not active or found is None:
-        return True
-    record = msgspec.convert(found, TaskRecord)
-    return all(each.ended_at is not None for each in record.attempts if each.number == attempt)
 
 
 def tasks(connection: Connection, run_id: str) -> list[TaskRecord]:
