@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from flowdeck.components.pipelines.engine.events import Event, RunStarted, TerminateRequested, TimePassed
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.ir.document import from_wire
-from flowdeck.components.pipelines.store import artifacts, ends, experiments, runs
+from flowdeck.components.pipelines.store import artifacts, experiments, runs
 from flowdeck.components.pipelines.store.artifacts import Artifact
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
@@ -103,7 +103,6 @@ async def test_the_end_of_a_run_is_no_state_that_it_enters_again(store: Database
         at = START + timedelta(seconds=second)
         await store.write(partial(runs.record_state, id="a", state=RunStatus.FAILED, error="because", at=at))
     assert (await store.read(partial(runs.get, id="a"))).finished_at == START + timedelta(seconds=1)
-    assert await store.read(ends.waiting) == [("team", "a")]
 
 
 async def test_the_end_of_a_run_that_ends_just_then_is_no_wish(store: Database) -> None:

@@ -506,7 +506,7 @@ def test_a_terminated_run_stops_its_pods_starts_nothing_and_ends_failed() -> Non
     executor.send(Succeeded(at=NOW, task=c.id, attempt=1))
     out = executor.send(Failed(at=NOW, task=a.id, attempt=1, message="killed"))
     assert executor.states() == {"root": "CANCELED", "root.a": "CANCELED", "root.b": "OMITTED", "root.c": "SUCCEEDED"}
-    assert RecordRun(state=RunStatus.FAILED, error="Run was terminated") in out
+    assert RecordRun(state=RunStatus.FAILED, error="Run was terminated", finished=True) in out
     assert executor.send(TerminateRequested(at=NOW)) == []
 
 

@@ -99,9 +99,9 @@ class Flow:
         self.root.parameters = self.run.parameters
         self._open_dag(self.root)
 
-    def record_run(self, status: RunStatus) -> None:
+    def record_run(self, status: RunStatus, *, finished: bool = False) -> None:
         self.status = status
-        self.out.append(RecordRun(cause=self.cause, state=status, error=self.error))
+        self.out.append(RecordRun(cause=self.cause, state=status, error=self.error, finished=finished))
 
     def add_deadline(self) -> None:
         if self.deadline_s > 0:
@@ -115,7 +115,7 @@ class Flow:
         failed = self.root is None or self.root.state is not State.SUCCEEDED
         self.error = (self.stopping or (self.root.message if self.root else "")) if failed else ""
         self.timers.clear()
-        self.record_run(RunStatus.FAILED if failed else RunStatus.SUCCEEDED)
+        self.record_run(RunStatus.FAILED if failed else RunStatus.SUCCEEDED, finished=True)
 
     def stop_all(self, why: str) -> None:
         """Nothing starts any more, and what runs is stopped."""

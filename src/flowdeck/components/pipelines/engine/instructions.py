@@ -123,6 +123,7 @@ class RecordRun(_Instruction, frozen=True, tag="record-run"):
 
     state: RunStatus
     error: str = ""
+    finished: bool = False
 
 
 Instruction = (
