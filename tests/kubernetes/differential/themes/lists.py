@@ -58,6 +58,7 @@ SCENARIOS = [
         get("configmaps", continue_="x"),
         get("configmaps", continue_="eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiJhIn0"),
         get("configmaps", continue_="eyJ2IjoieCIsInJ2IjoxLCJzdGFydCI6ImEifQ"),
+        alone=True,  # while the first revision is known still
     ),
     scenario(
         "consistency",
@@ -82,6 +83,7 @@ SCENARIOS = [
         get("configmaps/a", resourceVersion="0"),
         get("configmaps/a", resourceVersion="x"),
         get("configmaps", resourceVersion="1", resourceVersionMatch="Exact"),
+        alone=True,  # while the first revision is known still
     ),
     scenario(
         "selectors of labels",
