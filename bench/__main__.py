@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import Progress
 from tests.kubernetes.rig.binaries import CannotBuild
 
-from bench import api, kubernetes, pipelines, pods, start
+from bench import api, cluster_pipelines, kubernetes, pipelines, pods, start
 from bench.report import Row, show
 from bench.side_by_side import show_both
 from flowdeck.testing.platform import RunningPlatform
@@ -66,7 +66,7 @@ def _own(parts: Sequence[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    choices = (*PARTS, "runs", "pipelines", "kubernetes")
+    choices = (*PARTS, "runs", "pipelines", "kubernetes", "cluster-pipelines")
     parser.add_argument("--only", choices=choices, action="append", help="only this part; may be repeated")
     parser.add_argument(
         "--train-jobs", type=int, action="append", help="how many at once, in the part kubernetes; may be repeated"
@@ -87,6 +87,11 @@ def main() -> None:
     if "kubernetes" in chosen:
         try:
             show_both(kubernetes.measure(given.train_jobs or TRAIN_JOBS), "kube-apiserver + etcd")
+        except CannotBuild as error:
+            sys.exit(f"bench: no real Kubernetes to compare with: {error}")
+    if "cluster-pipelines" in chosen:
+        try:
+            show_both(cluster_pipelines.measure(), "on a real cluster")
         except CannotBuild as error:
             sys.exit(f"bench: no real Kubernetes to compare with: {error}")
 

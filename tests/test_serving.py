@@ -28,11 +28,10 @@ async def test_a_file_that_is_half_written_is_looked_at_again(tmp_path: Path) ->
     address = server.sockets[0].getsockname()
 
     async def served_after(text: str | None) -> str:
+        await clock.until_asleep()
         file.unlink() if text is None else file.write_text(text)
-        await asyncio.sleep(0)
         clock.advance(RELOAD_S)
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await clock.until_asleep()
         return await asyncio.to_thread(ssl.get_server_certificate, address)
 
     old, new = file.read_text(), a_certificate("new")

@@ -45,6 +45,7 @@ class FakeClock:
         self._passed_s = 0.0
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._falls_asleep = asyncio.Event()
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._passed_s)
@@ -58,7 +59,14 @@ class FakeClock:
             return
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._passed_s + seconds, next(self._order), wake))
+        self._falls_asleep.set()
         await wake
+
+    async def until_asleep(self, sleepers: int = 1) -> None:
+        """Returns once so many wait for this clock. Whoever is still on the way there misses what `advance` does."""
+        while sum(not wake.done() for _, _, wake in self._sleepers) < sleepers:
+            self._falls_asleep.clear()
+            await self._falls_asleep.wait()
 
     def set_wall_clock(self, seconds: float) -> None:
         """Somebody sets the wall clock so much forward (or back); no time passes."""

@@ -9,7 +9,7 @@ import pytest
 
 from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.artifacts.settings import ArtifactSettings
-from flowdeck.kube.errors import ApiError, NotFound, ServiceUnavailable
+from flowdeck.kube.errors import ApiError, BadRequest, NotFound, ServiceUnavailable
 from tests.artifacts.s3 import SECRET, make_bucket, options, s3_server
 
 
@@ -71,6 +71,35 @@ async def test_links_of_programs_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         await artifacts.put("minio://b/run/folder/other", b"x")
     assert [path.name for path in secret.iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("bucket", ["..", ".", "%2e%2e", ".hidden", "a\\b", "a b", "b\0", "..\0", "-b"])
+async def test_a_bucket_is_never_what_lies_beside_the_buckets(tmp_path: Path, bucket: str) -> None:
+    (tmp_path / "kubeconfig").write_text("secret")
+    (tmp_path / "artifacts").mkdir()
+    artifacts = Artifacts(ArtifactSettings(), tmp_path / "artifacts")
+    with pytest.raises(BadRequest, match="a bucket that is none"):
+        await artifacts.get(f"minio://{bucket}/kubeconfig")
+    with pytest.raises(BadRequest, match="a bucket that is none"):
+        [info async for info in artifacts.list(f"minio://{bucket}")]
+    with pytest.raises(BadRequest, match="a bucket that is none"):
+        await artifacts.put(f"minio://{bucket}/kubeconfig", b"mine")
+    assert (tmp_path / "kubeconfig").read_text() == "secret"
+
+
+async def test_a_bucket_that_is_a_link_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_text("secret")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "b").symlink_to(tmp_path / "secret")
+    artifacts = Artifacts(ArtifactSettings(), tmp_path / "artifacts")
+    assert await artifacts.find("minio://b/key") is None
+    assert [info async for info in artifacts.list("minio://b")] == []
+    with pytest.raises(NotFound):
+        await artifacts.put("minio://b/key", b"mine")
+    with pytest.raises(BadRequest, match="NUL"):
+        await artifacts.find("minio://c/a\0b")
+    assert (tmp_path / "secret" / "key").read_text() == "secret"
 
 
 async def test_folders_in_folders_without_end_are_told(tmp_path: Path) -> None:

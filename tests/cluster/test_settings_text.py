@@ -3,9 +3,10 @@
 import pytest
 
 from flowdeck.cluster.settings import ClusterSettings, LeaderSettings
-from flowdeck.cluster.settings_text import SettingsError, as_tree, read_settings
+from flowdeck.cluster.settings_text import as_tree, read_settings
 from flowdeck.components.training.settings import TrainingSettings
 from flowdeck.kube import yaml_text
+from flowdeck.settings_tree import SettingsError
 
 
 def test_nothing_means_the_defaults() -> None:
@@ -22,7 +23,9 @@ def test_what_is_left_out_in_a_branch_keeps_the_clusters_default() -> None:
 
 
 def test_settings_survive_being_written() -> None:
-    text = "disabled: [jobset]\nwebhook_port: 1\nleader: {lease_s: 3}\n"
+    text = (
+        "disabled: [jobset]\nwebhook_port: 1\nleader: {lease_s: 3}\npipelines: {webhooks: ['https://a', 'https://b']}\n"
+    )
     assert as_tree(read_settings(text)) == yaml_text.load(text)
 
 
@@ -37,7 +40,7 @@ def test_settings_survive_being_written() -> None:
         ("leader: {lease: 3}", "leader.lease: there is no such setting; there are lease_s"),
         ("leader: 3", "leader: must be a mapping"),
         ("training: {tls_key: /etc/passwd}", "training.tls_key: there is no such setting"),
-        ("disabled: jobset", "disabled: must be a list of names, not 'jobset'"),
+        ("disabled: jobset", "disabled: must be a list of texts, not 'jobset'"),
         ("disabled: [typo]", "disabled: there is no component 'typo'"),
     ],
 )

@@ -131,6 +131,6 @@ async def test_watches_that_were_answered_and_broke_off_do_not_make_the_next_wai
         for number in range(1, 12):
             while unsteady.watches < number:
                 unsteady.opened.clear()
-                await asyncio.wait_for(unsteady.opened.wait(), 5)
-            await asyncio.sleep(0)
+                await asyncio.wait_for(unsteady.opened.wait(), 30)
+            await clock.until_asleep()
             clock.advance(RETRY_S[0] * 1.5)

@@ -297,15 +297,15 @@ async def test_who_has_lost_the_lease_reconciles_nothing_more(world):
     manager, clock = Manager(world.client, world.clock, lambda client: [controller]), FakeClock()
     leading = asyncio.create_task(LeaderElection(world.client, clock, lease, "a").run(manager.run))
     await world.create(a_config_map())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await looked.wait()
     taken = copy_of(await world.client.get(LEASE, lease))
     taken["spec"] |= {"holderIdentity": "b", "leaseDurationSeconds": 3600}
     await world.client.update(LEASE, taken)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not leading.done():
             clock.advance(1)
-            await asyncio.sleep(0)
+            await world.turns(1)
     with pytest.raises(LostLease):
         leading.result()
     controller.seen.clear()

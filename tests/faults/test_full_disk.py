@@ -13,7 +13,7 @@ from flowdeck.kube.kinds import CONFIG_MAP
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.testing.platform import RunningPlatform
 from tests.faults.conftest import Clean
-from tests.faults.proof import prove
+from tests.faults.proof import deeds_of, prove
 from tests.faults.workloads import NAMESPACE, job_with_back_off
 
 SIZE_MIB = 800
@@ -34,7 +34,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def _fill(place: Path) -> Path:
+def fill(place: Path) -> Path:
     """Takes all the room that is left."""
     filler = place / "filler"
     with filler.open("ab", buffering=0) as file:
@@ -52,6 +52,13 @@ def _config_map(name: str, size: int) -> Tree:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"text": "x" * size}}
 
 
+async def _ended(deeds: Path, name: str) -> None:
+    """Returns when every pod that started has said, outside the disk that is full, how it ends."""
+    async with asyncio.timeout(60):
+        while sum((told := deeds_of(deeds, name)).starts.values()) > len(told.ends):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # for another process's file
+
+
 @pytest.mark.parametrize("driver", ["plain", "namespaces"])
 async def test_a_full_disk_is_told_of_and_got_over(
     folder: Path, small_disk: Path, assert_clean: Clean, driver: str
@@ -67,7 +74,7 @@ async def test_a_full_disk_is_told_of_and_got_over(
             await client.create(job.kind, job.obj)
             while not (folder / "deeds" / "deeds_of_job").exists():  # noqa: ASYNC110 - another process's file
                 await asyncio.sleep(0.02)
-            filler = await asyncio.to_thread(_fill, small_disk)
+            filler = await asyncio.to_thread(fill, small_disk)
             made, refusals = 0, []
             while len(refusals) < 5:
                 try:
@@ -77,7 +84,7 @@ async def test_a_full_disk_is_told_of_and_got_over(
                     refusals.append(error)
             assert {error.code for error in refusals} == {500}, refusals
             assert all("full" in str(error) for error in refusals), refusals
-            await asyncio.sleep(3)  # the pods end meanwhile
+            await _ended(folder / "deeds", "job")
             filler.unlink()
             for number in range(made):
                 await client.get(CONFIG_MAP, ObjectKey(NAMESPACE, f"c{number}"))

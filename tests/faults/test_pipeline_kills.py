@@ -1,4 +1,5 @@
-"""`kill -9` at random moments while pipelines run: no task runs twice, and schedules neither miss nor double.
+"""`kill -9` at random moments while pipelines run: no run is lost, no task runs twice, and schedules neither miss nor
+double.
 
 FLOWDECK_FAULT_ROUNDS, FLOWDECK_FAULT_SEED   as for test_kills.py
 """
@@ -29,6 +30,8 @@ CHAINS, LENGTH = 5, 4
 KILLS_A_RUN = 4
 LONGEST_PAUSE_S = 1.5
 RUN_S = 120
+MANY = 100
+MANY_S = 900
 EVERY_S = 5
 WORKER = """
 import os, sys, time
@@ -65,8 +68,31 @@ async def test_no_task_runs_twice_and_no_schedule_misses_when_the_platform_is_ki
     print(f"kills: {victim.kills}")
 
 
+@pytest.mark.timeout(MANY_S + 240)
+async def test_a_hundred_runs_at_once_all_come_to_their_end(folder: Path, assert_clean: Clean) -> None:
+    chance = Random(f"{SEED} many")
+    victim = Victim(folder / "data", "namespaces")
+    try:
+        await victim.start()
+        with rest_of(victim.platform) as rest:
+            async with asyncio.timeout(MANY_S):
+                starts = [_start(rest, f"run-{number}", _workers(chance, 1, 2)) for number in range(MANY)]
+                run_ids = await asyncio.gather(*starts)
+                assert len(set(run_ids)) == MANY
+                for kind in ("api", "both"):
+                    await victim.kill(kind, chance)
+                    await asyncio.sleep(LONGEST_PAUSE_S)
+                for run_id in run_ids:
+                    assert (await _finished(rest, run_id))["state"] == "SUCCEEDED"
+                    _prove_run(victim.data / "artifacts", run_id, 2)
+    finally:
+        await asyncio.to_thread(run_down, victim.data)
+        keep(folder)
+    await asyncio.to_thread(assert_clean)
+
+
 async def _run_and_kill(victim: Victim, rest: Rest, name: str, kills: int, chance: Random) -> None:
-    run_id = await _start(rest, name, chance)
+    run_id = await _start(rest, name, _workers(chance, CHAINS, LENGTH))
 
     async def kill() -> None:
         for _ in range(kills):
@@ -77,13 +103,13 @@ async def _run_and_kill(victim: Victim, rest: Rest, name: str, kills: int, chanc
         tasks.create_task(kill())
         run = await _finished(rest, run_id)
     assert run["state"] == "SUCCEEDED", run
-    _prove_run(victim.data / "artifacts", run_id)
+    _prove_run(victim.data / "artifacts", run_id, CHAINS * LENGTH)
 
 
 # ---- what is run -------------------------------------------------------------------------------------------------
 
 
-def _workers(chance: Random) -> Tree:
+def _workers(chance: Random, chains: int, length: int) -> Tree:
     """Chains of tasks, each of which adds one."""
     worker = a_component(
         WORKER,
@@ -92,8 +118,8 @@ def _workers(chance: Random) -> Tree:
         makes={"deeds": "system.Artifact"},
     )
     tasks = {}
-    for chain in range(CHAINS):
-        for place in range(LENGTH):
+    for chain in range(chains):
+        for place in range(length):
             number = (f"t-{chain}-{place - 1}", "result") if place else 100 * chain
             tasks[f"t-{chain}-{place}"] = a_task("worker", number=number, pause=chance.choice([0.0, 0.1, 0.5]))
     return a_pipeline({"worker": worker}, tasks, name="workers")
@@ -111,9 +137,8 @@ def _schedule() -> Tree:
     }
 
 
-async def _start(rest: Rest, name: str, chance: Random) -> str:
+async def _start(rest: Rest, name: str, document: Tree) -> str:
     """A run that was made though its answer was lost is not made again."""
-    document = _workers(chance)
     chosen = json.dumps({"predicates": [{"key": "display_name", "operation": "EQUALS", "string_value": name}]})
 
     def start() -> str:
@@ -126,10 +151,10 @@ async def _start(rest: Rest, name: str, chance: Random) -> str:
 # ---- what must be ------------------------------------------------------------------------------------------------
 
 
-def _prove_run(artifacts: Path, run_id: str) -> None:
+def _prove_run(artifacts: Path, run_id: str, tasks: int) -> None:
     """Each task has one folder of deeds, and did its work there once."""
     deeds = [path for path in artifacts.rglob("deeds") if run_id in path.parts]
-    assert len(deeds) == CHAINS * LENGTH, deeds
+    assert len(deeds) == tasks, deeds
     for path in deeds:
         words = [line.split() for line in path.read_text().splitlines()]
         assert [word for word, _ in words] == ["start", "end"], (path, words)

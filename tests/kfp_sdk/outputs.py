@@ -1,14 +1,15 @@
 """What a run gave, as `local_run.py` tells the outputs of the same pipeline."""
 
+import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from flowdeck.artifacts.artifacts import Artifacts
+from flowdeck.kube.errors import NotFound
 from flowdeck.kube.objects import Tree
-from flowdeck.testing.platform import RunningPlatform
 
 
-def outputs_of(platform: RunningPlatform, run: Tree, *, of: str = "root") -> Tree:
+def outputs_of(store: Artifacts, run: Tree, *, of: str = "root") -> Tree:
     """Of a task (by its scope path) or the whole run: parameters; lists of artifacts with type, metadata and files.
 
     `run` as the REST surface tells it with `view=FULL`.
@@ -17,11 +18,11 @@ def outputs_of(platform: RunningPlatform, run: Tree, *, of: str = "root") -> Tre
     outputs = task.get("outputs", {})
     found: Tree = {each["parameter_key"]: each.get("value") for each in outputs.get("parameters", ())}
     for each in outputs.get("artifacts", ()):
-        found[each["artifact_key"]] = _artifacts(platform, each["artifacts"])
+        found[each["artifact_key"]] = _artifacts(store, each["artifacts"])
     return found
 
 
-def _artifacts(platform: RunningPlatform, artifacts: Sequence[Tree]) -> list[Tree]:
+def _artifacts(store: Artifacts, artifacts: Sequence[Tree]) -> list[Tree]:
     """The scalars of one set of metrics are artifacts of their own on the wire."""
     metrics = {each["name"]: each.get("number_value", 0) for each in artifacts if "number_value" in each}
     if metrics:
@@ -30,16 +31,19 @@ def _artifacts(platform: RunningPlatform, artifacts: Sequence[Tree]) -> list[Tre
         {
             "type": f"system.{artifact['type'].replace('Metric', 'Metrics')}",
             "metadata": artifact.get("metadata", {}),
-            "files": _files(platform.data / "artifacts" / artifact["uri"].removeprefix("minio://")),
+            "files": asyncio.run(_files(store, artifact["uri"])),
         }
         for artifact in artifacts
     ]
 
 
-def _files(path: Path) -> dict[str, str]:
-    if path.is_dir():
-        return {str(each.relative_to(path)): each.read_text() for each in path.rglob("*") if each.is_file()}
-    return {"": path.read_text()} if path.exists() else {}
+async def _files(store: Artifacts, uri: str) -> dict[str, str]:
+    """By their path below it; of an artifact that is one file: `""`."""
+    found = {info.uri.removeprefix(f"{uri}/"): info.uri async for info in store.list(uri)}
+    try:
+        return {path: (await store.get(at)).decode() for path, at in (found or {"": uri}).items()}
+    except NotFound:
+        return {}
 
 
 def same(local: Any, ours: Any) -> bool:

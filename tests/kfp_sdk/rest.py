@@ -1,4 +1,6 @@
-"""The REST surface of pipelines as its users reach it: through the API server's proxy, as the kubeconfig's user."""
+"""The REST surface of pipelines as its users reach it: embedded through the API server's proxy, as the kubeconfig's
+user; on a cluster through `kubectl port-forward`, with the token of an account that may use it.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,11 +12,15 @@ from typing import Any
 import httpx
 
 from flowdeck.client.kubeconfig import load_kubeconfig
+from flowdeck.cluster.names import NAMESPACE as OPERATOR_NAMESPACE
+from flowdeck.components.pipelines.settings import AUDIENCE, NAMESPACE, SERVICE, SERVICE_PORT
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.yaml_text import load_all
 from flowdeck.testing.platform import RunningPlatform
+from tests.kubectl.kubectl import Kubectl, expect_line
+from tests.kubernetes.rig.control_plane import RealCluster
 
-PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+PROXY = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:http/proxy"
 FINISHED = ("SUCCEEDED", "FAILED")
 PATIENCE_S = 300.0
 
@@ -59,6 +65,24 @@ def document_in(path: Path) -> Tree:
     """A compiled pipeline as `pipeline_spec` of the API."""
     spec, *platform = [part for part in load_all(path.read_text()) if part]
     return {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec
+
+
+@contextmanager
+def rest_on(cluster: RealCluster) -> Iterator[Rest]:
+    """Of the platform that is installed on a cluster."""
+    kubectl = Kubectl(cluster.kubeconfig, NAMESPACE, cluster.env)
+    kubectl("create serviceaccount tester")
+    kubectl(f"create rolebinding tester --clusterrole=kubeflow-pipelines-edit --serviceaccount={NAMESPACE}:tester")
+    token = kubectl(f"create token tester --audience {AUDIENCE} --duration 10h")
+    forward = f"port-forward --namespace {OPERATOR_NAMESPACE} service/{SERVICE} :{SERVICE_PORT}"
+    with kubectl.started(forward) as process:
+        address = expect_line(process.stdout, "Forwarding from 127.0.0.1").split()[2]
+        with httpx.Client(base_url=f"http://{address}", headers=authorized(token), timeout=60) as http:
+            yield Rest(http)
+
+
+def authorized(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.strip()}"}
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.kube.objects import Tree
-from flowdeck.testing.platform import RunningPlatform
 from tests.kfp_sdk.conftest import HERE
 from tests.kfp_sdk.outputs import outputs_of
 from tests.kfp_sdk.rest import Rest, document_in
@@ -67,12 +67,10 @@ def started(start: Start) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_the_outputs_are_what_a_server_gives(
-    started: dict[str, str], rest: Rest, pipelines: RunningPlatform, name: str
-) -> None:
+def test_the_outputs_are_what_a_server_gives(started: dict[str, str], rest: Rest, store: Artifacts, name: str) -> None:
     run = rest.finished(started[name])
     assert run["state"] == "SUCCEEDED", run.get("error")
-    assert outputs_of(pipelines, run) == OUTPUTS[name]
+    assert outputs_of(store, run) == OUTPUTS[name]
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -82,9 +80,9 @@ def test_a_failure_is_told_with_its_task(started: dict[str, str], rest: Rest, na
     assert run["error"]["message"].startswith(FAILURES[name])
 
 
-def test_an_exit_task_is_told_of_the_failure(started: dict[str, str], rest: Rest, pipelines: RunningPlatform) -> None:
+def test_an_exit_task_is_told_of_the_failure(started: dict[str, str], rest: Rest, store: Artifacts) -> None:
     run = rest.finished(started["an_exit_after_a_failure"])
-    told = outputs_of(pipelines, run, of="root.tidy-up")["Output"]
+    told = outputs_of(store, run, of="root.tidy-up")["Output"]
     assert {key: told[key] for key in ("state", "task", "run")} == {
         "state": "FAILED",
         "task": "exit-handler-1",
@@ -93,11 +91,9 @@ def test_an_exit_task_is_told_of_the_failure(started: dict[str, str], rest: Rest
     assert 'task "exit-handler-1.fail" failed' in told["message"] or "exit code 1" in told["message"]
 
 
-def test_who_ignores_a_failure_runs_with_its_defaults(
-    started: dict[str, str], rest: Rest, pipelines: RunningPlatform
-) -> None:
+def test_who_ignores_a_failure_runs_with_its_defaults(started: dict[str, str], rest: Rest, store: Artifacts) -> None:
     run = rest.finished(started["failures_that_do_not_matter"])
-    assert outputs_of(pipelines, run, of="root.hear") == {"Output": "heard nothing"}
+    assert outputs_of(store, run, of="root.hear") == {"Output": "heard nothing"}
 
 
 def test_skipped_and_omitted_tasks_are_told_apart(started: dict[str, str], rest: Rest) -> None:
@@ -111,8 +107,6 @@ def test_skipped_and_omitted_tasks_are_told_apart(started: dict[str, str], rest:
 @pytest.mark.parametrize(
     ("value", "expected"), [(0.95, "high"), (0.9, "middle"), (0.51, "middle"), (0.5, "low"), (-1, "low")]
 )
-def test_reals_decide_as_given(
-    start: Start, rest: Rest, pipelines: RunningPlatform, value: float, expected: str
-) -> None:
+def test_reals_decide_as_given(start: Start, rest: Rest, store: Artifacts, value: float, expected: str) -> None:
     run = rest.finished(start("reals_decide", value=value))
-    assert outputs_of(pipelines, run) == {"Output": expected}
+    assert outputs_of(store, run) == {"Output": expected}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flowdeck.artifacts.artifacts import Artifacts
 from flowdeck.kube.objects import Tree
-from flowdeck.testing.platform import RunningPlatform
 from tests.kfp_sdk.conftest import HERE
 from tests.kfp_sdk.outputs import outputs_of, same
 from tests.kfp_sdk.rest import Rest, document_in
@@ -94,12 +94,12 @@ def both(kfp_python: Path, rest: Rest, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in PIPELINES.items() for name in names])
 def test_the_outputs_are_those_of_the_local_runner(
-    both: Both, rest: Rest, pipelines: RunningPlatform, module: str, name: str
+    both: Both, rest: Rest, store: Artifacts, module: str, name: str
 ) -> None:
     local, started = both(module)
     run = rest.finished(started[f"{module}.{name}"])
     assert run["state"] == "SUCCEEDED", run.get("error")
-    expected, found = local[f"{module}.{name}"], outputs_of(pipelines, run)
+    expected, found = local[f"{module}.{name}"], outputs_of(store, run)
     assert isinstance(expected, dict), expected
     assert expected.keys() == found.keys()
     assert [key for key in expected if not same(expected[key], found[key])] == [], (expected, found)

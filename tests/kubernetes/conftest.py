@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.kfp_sdk.rest import Rest, rest_on
+from tests.kubernetes.installed import InstalledPlatform, installed
 from tests.kubernetes.rig import binaries
 from tests.kubernetes.rig.control_plane import RealCluster, control_plane
 
@@ -40,3 +42,11 @@ def real_cluster() -> Iterator[RealCluster]:
     """A whole control plane: with kube-controller-manager and kube-scheduler. It has no node."""
     with control_plane(binaries.folder(), controllers=True) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def pipelines_on_cluster() -> Iterator[tuple[InstalledPlatform, Rest]]:
+    """The platform on a cluster of its own, with a database and a store of artifacts, and its REST surface; the
+    cluster is strict: requests are audited."""
+    with installed(stores=True, strict=True) as there, rest_on(there.cluster) as rest:
+        yield there, rest

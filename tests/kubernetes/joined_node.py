@@ -10,7 +10,7 @@ from flowdeck.embedded.node.sandbox.stopping import stop_all
 from tests.kubectl.kubectl import Kubectl
 from tests.kubernetes.rig.control_plane import RealCluster
 
-READY_S = 60.0
+READY_S = 120.0
 
 
 @contextmanager

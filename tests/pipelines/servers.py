@@ -39,7 +39,7 @@ _POSTGRESQL = """
 set -e
 export PATH="{programs}:$PATH"
 printf %s "$PASSWORD" > /tmp/password
-initdb -D /tmp/data -U flowdeck --auth=scram-sha-256 --pwfile=/tmp/password -N
+initdb -D /tmp/data -U flowdeck --auth=scram-sha-256 --pwfile=/tmp/password --encoding=UTF8 --no-locale -N
 echo "host all all 0.0.0.0/0 scram-sha-256" >> /tmp/data/pg_hba.conf
 exec postgres -D /tmp/data -p {port} -h 0.0.0.0 -k "" -F
 """

@@ -84,6 +84,15 @@ async def test_connections_that_the_server_has_ended_are_made_anew() -> None:
         await database.close()
 
 
+async def test_a_database_without_an_encoding_gives_texts() -> None:
+    with postgresql() as server:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as other:
+            other.execute("CREATE DATABASE bare TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+        database = Database(server.url("bare"))
+        assert await database.read(lambda connection: connection.execute(text("SELECT 'ä'")).scalar_one()) == "ä"
+        await database.close()
+
+
 async def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     for number in range(60):  # one such race in some dozens was lost
         databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for _ in range(6)]

@@ -25,7 +25,7 @@ from flowdeck.clock import FakeClock
 from flowdeck.components.pipelines.ends.controller import GIVE_UP, RunEndController
 from flowdeck.components.pipelines.engine.records import Artifacts as Io
 from flowdeck.components.pipelines.engine.records import IoType
-from flowdeck.components.pipelines.engine.states import RunStatus
+from flowdeck.components.pipelines.engine.states import RUN_FINISHED, RunStatus
 from flowdeck.components.pipelines.retention.controller import GRACE_S, SWEEP, RetentionController
 from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.settings import RetentionSettings
@@ -111,6 +111,8 @@ class Scene:
     async def end(self, id: str, state: RunStatus, error: str = "") -> None:
         record = partial(runs.record_state, id=id, state=state, error=error, at=self.clock.now())
         await self.database.write(record)
+        if state in RUN_FINISHED:
+            await self.database.write(partial(runs.note_end, id=id, at=self.clock.now()))
 
     async def takes(self, run: str, id: str) -> None:
         """A task of that run has the artifact from the cache."""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from flowdeck.components.pipelines.engine.events import Event, RunStarted, TerminateRequested, TimePassed
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.ir.document import from_wire
-from flowdeck.components.pipelines.store import experiments, runs
+from flowdeck.components.pipelines.store import ends, experiments, runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.store.tables import DOCUMENTS, METADATA
@@ -21,6 +21,7 @@ from flowdeck.kube.errors import AlreadyExists, NotFound
 from flowdeck.sql.database import Database
 from flowdeck.web.listing import ListQuery
 from flowdeck.web.rpc_errors import Aborted, FailedPrecondition
+from tests.sql.overlap import overlap
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = {"pipelineInfo": {"name": "hello"}, "schemaVersion": "2.1.0", "root": {"dag": {"tasks": {}}}}
@@ -90,6 +91,26 @@ async def test_states_are_kept_in_their_order(store: Database) -> None:
     assert [entry["state"] for entry in run.history] == ["PENDING", "RUNNING", "FAILED"]
     assert (run.is_active, run.finished_at, run.error) == (False, START + timedelta(seconds=3), "because")
     assert await store.read(runs.at_work) == {}
+
+
+async def test_the_end_of_a_run_is_no_state_that_it_enters_again(store: Database) -> None:
+    await a_run(store, "a", await an_experiment(store))
+    for second in (1, 2):
+        at = START + timedelta(seconds=second)
+        await store.write(partial(runs.record_state, id="a", state=RunStatus.FAILED, error="because", at=at))
+    assert (await store.read(partial(runs.get, id="a"))).finished_at == START + timedelta(seconds=1)
+    assert await store.read(ends.waiting) == [("team", "a")]
+
+
+async def test_the_end_of_a_run_that_ends_just_then_is_no_wish(store: Database) -> None:
+    await a_run(store, "a", await an_experiment(store))
+    end = partial(runs.record_state, id="a", state=RunStatus.SUCCEEDED, error="", at=START)
+    wish = partial(runs.wish, run_id="a", event=TerminateRequested(at=0.0), at=START)
+    _, found = await overlap(store, end, wish)
+    assert found.state == RunStatus.SUCCEEDED
+    run = await store.read(partial(runs.get, id="a"))
+    assert (run.state, run.is_active) == (RunStatus.SUCCEEDED, False)
+    assert await store.read(partial(runs.wishes, run_id="a")) == []
 
 
 async def test_who_works_on_runs_learns_which_are_wanted(store: Database) -> None:

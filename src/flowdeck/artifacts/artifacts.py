@@ -136,7 +136,7 @@ class Artifacts:
     def _open(self, bucket: str) -> Bucket:
         if self.is_local:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return FolderBucket(self.folder / bucket)
+            return FolderBucket(self.folder, bucket)
         make = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._home.scheme]
         options = dict(self.settings.options)
         store = make(

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flowdeck.artifacts.bucket import CHUNK_BYTES, Found
+from flowdeck.artifacts.no_links import entered, inside
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DRAFT = ".flowdeck-draft-"
 """How names of files begin that are not all there yet."""
@@ -32,7 +32,9 @@ _BATCH = 1000
 class FolderBucket:
     """See `bucket.Bucket`."""
 
-    root: Path
+    folder: Path
+    """That the buckets are in."""
+    name: str
 
     async def put(self, key: str, data: bytes | Path) -> None:
         await asyncio.to_thread(self._put, key, data)
@@ -70,10 +72,9 @@ class FolderBucket:
     # ----------------------------------------------------------------------------------------------------------
 
     def _put(self, key: str, data: bytes | Path) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
         *folders, name = key.split("/")
         draft = f"{_DRAFT}{secrets.token_hex(8)}"
-        with _inside(self.root, folders, make=True) as folder:
+        with inside(self.folder, [self.name, *folders], make=True) as folder:
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
             with contextlib.ExitStack() as on_failure:
                 on_failure.callback(os.unlink, draft, dir_fd=folder)
@@ -88,7 +89,7 @@ class FolderBucket:
 
     def _open(self, key: str) -> BinaryIO:
         *folders, name = key.split("/")
-        with _inside(self.root, folders) as folder:
+        with inside(self.folder, [self.name, *folders]) as folder:
             try:
                 file = os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb")
             except OSError as error:
@@ -101,7 +102,7 @@ class FolderBucket:
     def _walk(self, prefix: str) -> Generator[Found, None, None]:
         folders = prefix.split("/") if prefix else []
         try:
-            with _inside(self.root, folders) as folder:
+            with inside(self.folder, [self.name, *folders]) as folder:
                 yield from _below(folder, prefix, _DEEPEST)
         except FileNotFoundError:
             return
@@ -109,35 +110,15 @@ class FolderBucket:
     def _delete(self, key: str) -> None:
         """With the folders that are empty then."""
         parts = key.split("/")
-        with _inside(self.root, parts[:-1]) as folder:
+        with inside(self.folder, [self.name, *parts[:-1]]) as folder:
             try:
                 os.unlink(parts[-1], dir_fd=folder)
             except IsADirectoryError as error:
                 raise FileNotFoundError(key) from error
         with contextlib.suppress(OSError):
             for depth in range(len(parts) - 1, 0, -1):
-                with _inside(self.root, parts[: depth - 1]) as folder:
+                with inside(self.folder, [self.name, *parts[: depth - 1]]) as folder:
                     os.rmdir(parts[depth - 1], dir_fd=folder)
-
-
-@contextlib.contextmanager
-def _inside(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int]:
-    """The descriptor of a folder below `root`. Raises `FileNotFoundError` also where a link or a file is on the way."""
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in folders:
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=handle)
-            try:
-                inner = os.open(name, _FOLDER, dir_fd=handle)
-            except OSError as error:
-                raise FileNotFoundError(name) from error
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def _below(folder: int, prefix: str, deepest: int) -> Iterator[Found]:
@@ -149,19 +130,10 @@ def _below(folder: int, prefix: str, deepest: int) -> Iterator[Found]:
     for name, is_folder, entry in sorted(known, key=lambda each: f"{each[0]}/" if each[1] else each[0]):
         key = f"{prefix}/{name}" if prefix else name
         if is_folder:
-            with _entered(name, folder) as inner:
+            with entered(name, folder) as inner:
                 yield from _below(inner, key, deepest - 1)
         elif entry.is_file(follow_symlinks=False) and not name.startswith(_DRAFT):
             yield _found(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
-
-
-@contextlib.contextmanager
-def _entered(name: str, folder: int) -> Iterator[int]:
-    handle = os.open(name, _FOLDER, dir_fd=folder)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def _found(key: str, status: os.stat_result) -> Found:

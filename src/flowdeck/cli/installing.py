@@ -47,8 +47,9 @@ def settings_of(
 ) -> "ClusterSettings":
     """The file's settings, else those that are installed, else the defaults; `disable` adds to them."""
     from flowdeck.cluster.settings import ClusterSettings
-    from flowdeck.cluster.settings_text import SettingsError, read_settings
+    from flowdeck.cluster.settings_text import read_settings
     from flowdeck.plugins import registered
+    from flowdeck.settings_tree import SettingsError
 
     for name in disable or ():
         if name not in registered():
@@ -156,7 +157,7 @@ def bringing(objection: Callable[["Found"], str]) -> Callable[..., None]:
 async def _look(client: "HttpClient") -> "Found":
     """What is on the cluster; refuses one where another controller works on the same objects. Raises `Refusal`."""
     from flowdeck.cluster.install import OLDEST, UPSTREAM, look
-    from flowdeck.cluster.settings_text import SettingsError
+    from flowdeck.settings_tree import SettingsError
 
     try:
         found = await look(client)

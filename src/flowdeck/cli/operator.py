@@ -64,7 +64,8 @@ def _cluster(kubeconfig: Path | None) -> "ClusterConfig":
 
 
 def _settings(file: Path | None) -> "ClusterSettings":
-    from flowdeck.cluster.settings_text import SettingsError, read_settings
+    from flowdeck.cluster.settings_text import read_settings
+    from flowdeck.settings_tree import SettingsError
 
     try:
         return read_settings("" if file is None else file.read_text())

@@ -24,6 +24,8 @@ from flowdeck.stores import Stores
 READY_S = 90.0
 """How long a start with --detach may take."""
 STOP_S = 30.0
+IN_FILE = ("jobs", "pipelines", "training")
+"""The branches of the settings that have no options."""
 TOLD_LINES = 15
 """Of a log, when a start has failed."""
 
@@ -53,6 +55,12 @@ def up(
     oidc_groups_claim: Annotated[str, typer.Option(help="Claim that names the user's groups.")] = "",
     database: DatabaseOption = "",
     artifacts: ArtifactsOption = "",
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings", help="YAML with what has no option: `jobs`, `pipelines`, `training` (docs/settings.md)."
+        ),
+    ] = None,
     ready_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Start the platform on this machine and run it until it is interrupted. Pods outlive it."""
@@ -75,6 +83,7 @@ def up(
         artifacts=ArtifactSettings(url=artifacts),
         disabled=_disabled(enable, disable),
     )
+    settings = _with_file(settings, settings_file)
     opened(Stores(settings.database, settings.artifacts, settings.data))
     if detach:
         _start_detached(settings)
@@ -82,6 +91,20 @@ def up(
     from flowdeck.cli.serve import serve
 
     serve(settings, ready_fd)
+
+
+def _with_file(settings: Settings, file: Path | None) -> Settings:
+    """The settings with what a file says of what has no option."""
+    if file is None:
+        return settings
+    from flowdeck.settings_tree import SettingsError, read
+
+    try:
+        return read(file.read_text(), settings, only=IN_FILE)
+    except OSError as error:
+        raise Refusal(f"cannot read {file}: {error.strerror}") from error
+    except SettingsError as error:
+        raise Refusal(f"{file}: {error}") from error
 
 
 def _providers(issuer_url: str, client_id: str, username_claim: str, groups_claim: str) -> tuple[Provider, ...]:

@@ -8,14 +8,14 @@ For schemas' rules (`rules.py`), ValidatingAdmissionPolicy and the matchConditio
     values = program.bind({...})                                  # the conversion of variables, shared by programs
     program.evaluate_bound(values)                                # compiled with the same variables
 
-Differs from upstream: variables are dynamic, so a misspelt field is found when the rule runs, not when it is compiled;
+Types and costs are looked at by `cel_checking`, where expressions are written. Differs from upstream when they run:
 timestamps and durations inside variables are text (`timestamp(self.t)` reads one); no `authorizer`, no `format.named`;
 comprehensions over two variables are unknown; instead of a cost budget, 10,000 comprehension steps an evaluation.
 The C++ library is loaded with the first program.
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -25,6 +25,7 @@ _IDENTIFIER = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _SELECTION = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(?:\s*\.\s*\??\s*([A-Za-z_]\w*)(?!\w*\s*\())?")
 _VALIDATE = re.compile(r"(?<![\w.])format\s*\.\s*(\w+)\s*\(\s*\)\s*\.\s*validate\s*\(")
 _MISSING_KEY = re.compile(r'Key not found in map : "?([^"]*)"?')
+_VARIABLE_NAME = re.compile(r"\w+\(\) variable name must be a simple identifier")
 _RESERVED = frozenset(
     {
         "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
@@ -87,32 +88,17 @@ def compile_program(expression: str, variables: tuple[str, ...]) -> Program:
     return Program(expression, compiled.return_type().name(), identifiers(expression), compiled, env)
 
 
-def problem_with(expression: str, variables: Sequence[str], *, returns: Sequence[str] = ("BOOL",)) -> str:
-    """Why an expression cannot be used, as the API says it; `""` when it can."""
+def parse(expression: str) -> bytes:
+    """The expression as a tree that `cel_checking` reads; raises `CompileError` with `ERROR: ...`."""
     try:
-        program = compile_program(expression, tuple(variables))
-    except CompileError as error:
-        return str(error)
-    if program.returns != "DYN" and program.returns not in returns:
-        return f"must evaluate to {' or '.join(name.lower() for name in returns)}"
-    return ""
+        return bytes(_environment(()).compile(expression, disable_check=True).serialize())
+    except RuntimeError as error:
+        raise CompileError(_VARIABLE_NAME.sub("argument must be a simple name", _cleaned(str(error)))) from error
 
 
 def identifiers(expression: str) -> frozenset[str]:
     """The names at the heads of the selections in an expression, without those in strings."""
     return frozenset(_IDENTIFIER.findall(_STRINGS.sub('""', expression)))
-
-
-def undefined_field(expression: str, variables: Sequence[str], known: Container[str]) -> str:
-    """What the API says of the first field of a variable that is not `known`; `""` when there is none."""
-    masked = _STRINGS.sub(lambda match: " " * len(match[0]), expression)
-    for match in _SELECTION.finditer(masked):
-        name, field = match.groups()
-        if name in variables and field and field not in known and "\n" not in expression:
-            column = masked.index(".", match.end(1)) + 1
-            where = f"\n | {expression}\n | {'.' * (column - 1)}^"
-            return f"compilation failed: ERROR: <input>:1:{column}: undefined field '{field}'{where}"
-    return ""
 
 
 def fields_used(expressions: Iterable[str], variables: Sequence[str]) -> frozenset[str] | None:

@@ -286,8 +286,8 @@ def required(path: str, detail: str = "") -> FieldError:
     return FieldError("FieldValueRequired", path, f"Required value: {detail}" if detail else "Required value")
 
 
-def invalid(path: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueInvalid", path, f"Invalid value: {_shown(value)}: {detail}")
+def invalid(path: str, value: Any, detail: str = "") -> FieldError:
+    return FieldError("FieldValueInvalid", path, f"Invalid value: {_shown(value)}{detail and f': {detail}'}")
 
 
 def type_invalid(path: str, value: Any, detail: str) -> FieldError:
@@ -340,4 +340,7 @@ def invalid_options(kind: str, errors: Sequence[FieldError]) -> Invalid:
 
 def _shown(value: Any) -> str:
     """A value as upstream prints it: text in quotes, trees as compact JSON, booleans lower-case."""
-    return msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
+    if isinstance(value, dict | list):  # Go writes JSON so that it may stand in HTML
+        text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return text

@@ -51,12 +51,10 @@ def too_long_text(limit: int, unit: str = "bytes") -> str:
 
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:
-    return _dns(_masked(name, prefix), 63, _LABEL, _LABEL_TEXT)
-
-
-def dns_label_alone(name: str, prefix: bool = False) -> list[str]:
-    """A label where a name with dots would be taken for a longer domain: namespaces and Services."""
-    return ["must not contain dots"] if "." in name else dns_label(name, prefix)
+    """Of a name that would be a good domain all that is told is what makes it one."""
+    name = _masked(name, prefix)
+    text = "must not contain dots" if "." in name and not dns_subdomain(name) else _LABEL_TEXT
+    return _dns(name, 63, _LABEL, text)
 
 
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from flowdeck.kube.cel import (
     COST_EXCEEDED,
     CompileError,
@@ -20,7 +18,6 @@ from flowdeck.kube.cel import (
     escaped,
     fields_used,
     identifiers,
-    undefined_field,
 )
 from flowdeck.kube.errors import FieldError, duplicate, forbidden, invalid, required
 from flowdeck.kube.objects import Tree
@@ -272,52 +269,3 @@ def _converted(schema: "Schema | None", value: Any) -> Any:
     if schema.type == "number" and type(value) is int:
         return float(value)
     return value
-
-
-def problems(tree: Tree, path: str) -> list[FieldError]:
-    """What is wrong with the rules in a CRD's schema; `path` is that of the schema in the CRD."""
-    return _problems(tree, path, is_root=True) if b'"x-kubernetes-validations"' in orjson.dumps(tree) else []
-
-
-def _problems(tree: Tree, path: str, *, is_root: bool = False) -> list[FieldError]:
-    found: list[FieldError] = []
-    for index, rule in enumerate(tree.get("x-kubernetes-validations") or ()):
-        where = f"{path}.x-kubernetes-validations[{index}]"
-        found += _problems_of_rule(rule, where, _declared(tree, is_root=is_root))
-    for name, child in (tree.get("properties") or {}).items():
-        found += _problems(child, f"{path}.properties[{name}]")
-    for word in ("items", "additionalProperties"):
-        if isinstance(child := tree.get(word), dict):
-            found += _problems(child, f"{path}.{word}")
-    return found
-
-
-def _declared(tree: Tree, *, is_root: bool) -> frozenset[str] | None:
-    """The fields that rules of a node may mention; None where they cannot be known."""
-    if tree.get("type") != "object" or not tree.get("properties") or tree.get("x-kubernetes-preserve-unknown-fields"):
-        return None
-    names = {escaped(name) for name in tree["properties"]} | tree["properties"].keys()
-    if is_root or tree.get("x-kubernetes-embedded-resource"):
-        names |= {"apiVersion", "kind", "metadata"}
-    return frozenset(names)
-
-
-def _problems_of_rule(rule: Tree, where: str, declared: frozenset[str] | None) -> list[FieldError]:
-    found: list[FieldError] = []
-    for word, returns in (("rule", "BOOL"), ("messageExpression", "STRING")):
-        text = (rule.get(word) or "").strip()
-        if not text:
-            if word == "rule":
-                found.append(required(f"{where}.rule", "rule is not specified"))
-            continue
-        try:
-            program = _compiled(text, bool(rule.get("optionalOldSelf")))
-        except CompileError as error:
-            found.append(invalid(f"{where}.{word}", text, str(error)))
-            continue
-        if declared is not None and (undefined := undefined_field(text, ("self",), declared)):
-            found.append(invalid(f"{where}.{word}", text, undefined))
-        if program.returns not in (returns, "DYN"):
-            kind = "a bool" if returns == "BOOL" else "a string"
-            found.append(invalid(f"{where}.{word}", text, f"cel expression must evaluate to {kind}"))
-    return found

@@ -45,7 +45,11 @@ def make_engine(url: URL, connections: int) -> Engine:
             pool_size=connections,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_S, "application_name": "flowdeck"},
+            connect_args={
+                "connect_timeout": CONNECT_S,
+                "application_name": "flowdeck",
+                "client_encoding": "utf8",  # else a database without an encoding gives bytes
+            },
         )
     except ModuleNotFoundError as error:
         raise ServiceUnavailable("PostgreSQL needs a driver: pip install flowdeck[postgresql]") from error

@@ -1,6 +1,5 @@
 """A JobSet from creation to its end, with real Jobs, on the embedded API server."""
 
-import asyncio
 import random
 
 import pytest
@@ -190,8 +189,7 @@ async def test_however_often_the_controllers_die_nothing_is_lost_or_made_twice(s
     chance = random.Random(seed)
     await sets.create(a_job_set(a_replicated_job("a", 2, parallelism=3), a_replicated_job("b", parallelism=1)))
     while not await sets.condition(JOB_SET, "js", "Completed"):
-        for _ in range(chance.randrange(40)):
-            await asyncio.sleep(0)
+        await sets.turns(chance.randrange(40))
         await sets.kill()
         running = [pod for pod in await pods(sets) if pod["status"]["phase"] == "Pending"]
         if running and chance.random() < 0.7:

@@ -3,9 +3,9 @@
 Its pipeline has no tasks, so nothing runs in pods.
 """
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,13 +25,14 @@ from flowdeck.components.pipelines.store.schedules import RecurringRun
 from flowdeck.controller.events import EventRecorder
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
 from flowdeck.kube.objects import ObjectKey
+from flowdeck.sql.database import Database
 from flowdeck.stores import Stores
 from flowdeck.web.listing import ListQuery
 from tests.pipelines.makers import a_pipeline
 from tests.world.world import World
 
 NOTHING = from_wire(a_pipeline({}, {}))
-PATIENCE_S = 60
+RETENTION = RetentionSettings(archive_runs_s=100, remove_archived_runs_s=200, every_s=10)
 
 
 @pytest.fixture
@@ -56,28 +57,47 @@ def hook() -> Iterator[tuple[str, list[Any]]]:
         thread.join()
 
 
+@dataclass
+class Platform:
+    """The component's controllers at work, and a recurring run of two runs, after 10 and 20 seconds."""
+
+    world: World
+    stores: Stores
+    database: Database
+    recurring: RecurringRun
+
+    async def passes(self, seconds: int) -> None:
+        """One by one: everybody comes to rest in between."""
+        for _ in range(seconds):
+            await self.world.advance(seconds=1)
+
+    async def states(self) -> list[tuple[str, str]]:
+        listed = partial(runs.listed, query=ListQuery(20, "id", descending=False), namespace="default")
+        return sorted((run.state, run.storage_state) for run in (await self.database.read(listed)).items)
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await World.open(tmp_path)
+async def platform(tmp_path: Path, hook: tuple[str, list[Any]]) -> AsyncIterator[Platform]:
+    world, stores = await World.open(tmp_path), Stores(folder=tmp_path)
     for crd in definitions():
         await world.client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager="test")
-    yield world
+    settings = PipelinesSettings(webhooks=(hook[0],), retention=RETENTION)
+    await world.start(
+        lambda client, clock: COMPONENT.controllers(
+            Context(client, clock, settings, EventRecorder(client, clock, "test"), stores)
+        )
+    )
+    database = await stores.tables(MIGRATIONS)
+    platform = Platform(world, stores, database, await _two_runs(world, database))
+    stores.news.tell(RECURRING_RUNS, ObjectKey("default", platform.recurring.id))
+    await world.settle()
+    yield platform
     await world.kill()
     await world.close()
+    await stores.close()
 
 
-async def test_runs_of_a_schedule_live_and_go(world: World, tmp_path: Path, hook: tuple[str, list[Any]]) -> None:
-    url, heard = hook
-    stores = Stores(folder=tmp_path)
-    retention = RetentionSettings(archive_runs_s=100, remove_archived_runs_s=200, every_s=10)
-    settings = PipelinesSettings(webhooks=(url,), retention=retention)
-
-    def controllers(client: Any, clock: Any) -> Any:
-        events = EventRecorder(client, clock, "test")
-        return COMPONENT.controllers(Context(client, clock, settings, events, stores))
-
-    world.begin(controllers)
-    database = await stores.tables(MIGRATIONS)
+async def _two_runs(world: World, database: Database) -> RecurringRun:
     recurring = RecurringRun(
         id="every-ten-seconds",
         experiment_id="",
@@ -98,22 +118,31 @@ async def test_runs_of_a_schedule_live_and_go(world: World, tmp_path: Path, hook
         schedules.create(connection, recurring)
 
     await database.write(create)
-    stores.news.tell(RECURRING_RUNS, ObjectKey("default", recurring.id))
+    return recurring
 
-    async def states() -> list[tuple[str, str]]:
-        listed = partial(runs.listed, query=ListQuery(20, "id", descending=False), namespace="default")
-        return sorted((run.state, run.storage_state) for run in (await database.read(listed)).items)
 
-    async def becomes(wanted: list[tuple[str, str]]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while await states() != wanted:
-                world.clock.advance(1)
-                await asyncio.sleep(0.01)
+async def test_the_runs_of_a_schedule_start_and_end(platform: Platform) -> None:
+    await platform.passes(9)
+    assert await platform.states() == []
+    await platform.passes(1)
+    assert await platform.states() == [("SUCCEEDED", "AVAILABLE")]
+    await platform.passes(20)
+    assert await platform.states() == [("SUCCEEDED", "AVAILABLE")] * 2
+    assert (await platform.database.read(partial(schedules.get, id=platform.recurring.id))).made == 2
 
-    await becomes([("SUCCEEDED", "AVAILABLE")] * 2)
-    await becomes([("SUCCEEDED", "ARCHIVED")] * 2)
-    await becomes([])
-    assert [(told["event"], told["run"]["recurring_run_id"]) for told in heard] == [("RUN_FINISHED", recurring.id)] * 2
-    assert (await database.read(partial(schedules.get, id=recurring.id))).made == 2
-    await world.kill()
-    await stores.close()
+
+async def test_web_hooks_hear_of_each_run(platform: Platform, hook: tuple[str, list[Any]]) -> None:
+    await platform.passes(25)
+    told = [(told["event"], told["run"]["recurring_run_id"]) for told in hook[1]]
+    assert told == [("RUN_FINISHED", platform.recurring.id)] * 2
+
+
+async def test_runs_are_archived_when_they_are_old_and_removed_when_they_are_older(platform: Platform) -> None:
+    await platform.passes(100)
+    assert await platform.states() == [("SUCCEEDED", "AVAILABLE")] * 2
+    await platform.passes(20)
+    assert ("SUCCEEDED", "ARCHIVED") in await platform.states()
+    await platform.passes(20)
+    assert await platform.states() == [("SUCCEEDED", "ARCHIVED")] * 2
+    await platform.passes(200)
+    assert await platform.states() == []

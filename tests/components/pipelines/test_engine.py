@@ -14,6 +14,7 @@ from flowdeck.components.pipelines.engine.events import (
     Succeeded,
     TerminateRequested,
     TimePassed,
+    Waits,
 )
 from flowdeck.components.pipelines.engine.instructions import (
     CreatePvc,
@@ -458,6 +459,37 @@ def test_a_lost_pod_starts_again_without_using_up_a_retry() -> None:
     for attempt in range(2, 7):
         executor.send(Lost(at=NOW, task=a.id, attempt=attempt, message="the node is gone"))
     assert (a.state, a.message) == (State.FAILED, "the node is gone")
+
+
+def test_who_waits_too_long_for_its_pod_is_tried_again_as_after_any_failure() -> None:
+    m = Maker()
+    policy = {"maxRetryCount": 1, "backoffDuration": "0s"}
+    executor = begun(m.plan({"a": use(m.leaf("leaf"), retryPolicy=policy)}))
+    a = executor.by_label("root.a")
+    out = executor.send(Waits(at=NOW, task=a.id, attempt=1, message="no image", until=NOW + 60))
+    assert [each.at for each in out if isinstance(each, WakeAt)] == [NOW + 60]
+    assert (a.state, a.message) == (State.STARTING, "no image")
+    executor.send(TimePassed(at=NOW + 59))
+    assert a.attempt == 1
+    out = executor.send(TimePassed(at=NOW + 60))
+    assert [each.attempt for each in out if isinstance(each, StopPod)] == [1]
+    assert [(each.attempt, each.retry_index) for each in out if isinstance(each, StartPod)] == [(2, 1)]
+    executor.send(Waits(at=NOW + 61, task=a.id, attempt=2, message="no room"))
+    executor.send(TimePassed(at=NOW + 500))
+    assert (a.state, a.message) == (State.STARTING, "no room"), "that may take as long as it takes"
+    executor.send(Waits(at=NOW + 501, task=a.id, attempt=2, message="no image", until=NOW + 600))
+    executor.send(TimePassed(at=NOW + 600))
+    assert (a.state, a.message) == (State.FAILED, "no image")
+
+
+def test_a_pod_that_starts_at_last_waits_no_more() -> None:
+    m = Maker()
+    executor = begun(m.plan({"a": use(m.leaf("leaf"))}))
+    a = executor.by_label("root.a")
+    executor.send(Waits(at=NOW, task=a.id, attempt=1, message="no image", until=NOW + 60))
+    executor.send(PodStarted(at=NOW + 1, task=a.id, attempt=1))
+    executor.send(TimePassed(at=NOW + 60))
+    assert (a.state, a.message) == (State.RUNNING, "")
 
 
 # ---- the end of a run --------------------------------------------------------------------------------------------

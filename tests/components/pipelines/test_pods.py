@@ -3,7 +3,7 @@
 `asks_for_everything.yaml` is what kfp-kubernetes 2.17.3 makes of a task that asks for all it knows.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ from flowdeck.components.pipelines.plan.parameters import run_parameters
 from flowdeck.components.pipelines.runner.carrying import Carrying
 from flowdeck.components.pipelines.runner.pods import (
     PACKAGES_ANNOTATION,
+    PULL_PATIENCE_S,
+    Lack,
     Place,
     failure_of,
+    lack_of,
     make,
     root_of,
-    waiting_for,
 )
 from flowdeck.components.pipelines.runner.providers import Provider
 from flowdeck.kube.objects import Tree
-from flowdeck.kube.times import format_time
+from flowdeck.kube.times import format_time, parse_time
 from flowdeck.kube.yaml_text import load_all
 from tests.components.pipelines.executor import Executor
 from tests.components.pipelines.makers import a_run
@@ -279,11 +281,21 @@ def test_why_a_pod_failed_is_told(pod: Tree, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "age_s", "is_hopeless"),
-    [("CreateContainerConfigError", 0, True), ("InvalidImageName", 0, True), ("ContainerCreating", 9999, False),
-     ("ErrImagePull", 10, False), ("ImagePullBackOff", 200, True)],
+    ("reason", "waits_s"),
+    [("CreateContainerConfigError", 0), ("InvalidImageName", 0), ("ErrImageNeverPull", 0),
+     ("ErrImagePull", PULL_PATIENCE_S), ("ImagePullBackOff", PULL_PATIENCE_S)],
 )  # fmt: skip
-def test_a_pod_that_will_not_start_is_given_up(reason: str, age_s: int, is_hopeless: bool) -> None:
+def test_a_pod_that_does_not_start_says_why_and_is_given_up_some_time(reason: str, waits_s: int) -> None:
     pod = a_pod(containerStatuses=[{"name": "main", "state": {"waiting": {"reason": reason, "message": "why"}}}])
-    told = waiting_for(pod, NOW + timedelta(seconds=age_s))
-    assert told == (f"{reason}: why" if is_hopeless else "")
+    made_at = parse_time(pod["metadata"]["creationTimestamp"]).timestamp()
+    assert lack_of(pod) == Lack(f"{reason}: why", made_at + waits_s if waits_s else 0)
+
+
+def test_a_pod_that_is_just_starting_lacks_nothing() -> None:
+    pod = a_pod(containerStatuses=[{"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}])
+    assert lack_of(pod) is None
+
+
+def test_a_pod_that_fits_nowhere_waits_as_long_as_it_takes() -> None:
+    why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
+    assert lack_of(a_pod(conditions=[why])) == Lack("Unschedulable: 0/1 nodes are available")

@@ -4,154 +4,23 @@ Asserted is what becomes of the run. The API server and SQL are real; nothing ru
 """
 
 import inspect
-import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any, TypeVar
+from functools import partial
 
-import msgspec
 import pytest
 
-from flowdeck.artifacts.artifacts import Artifacts
-from flowdeck.artifacts.settings import ArtifactSettings
-from flowdeck.client.base import Client
+from flowdeck.components.pipelines.api.task_details import task_details
 from flowdeck.components.pipelines.engine.events import RetryRequested
-from flowdeck.components.pipelines.engine.run import Run as EngineRun
-from flowdeck.components.pipelines.ir.document import from_wire
-from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.runner import launcher
-from flowdeck.components.pipelines.runner.controller import RunController
-from flowdeck.components.pipelines.runner.folders import OUTPUT
-from flowdeck.components.pipelines.runner.made import acts_with
-from flowdeck.components.pipelines.runner.pods import LAUNCHER, root_in
-from flowdeck.components.pipelines.settings import PipelinesSettings
-from flowdeck.components.pipelines.store import runs
-from flowdeck.components.pipelines.store.migrations import MIGRATIONS
-from flowdeck.components.pipelines.store.runs import Run
-from flowdeck.controller.contract import Controller
-from flowdeck.kube.errors import ServiceUnavailable
+from flowdeck.components.pipelines.runner.pods import LAUNCHER, PULL_PATIENCE_S
+from flowdeck.components.pipelines.store import ends, runs
 from flowdeck.kube.kinds import CONFIG_MAP, POD
-from flowdeck.kube.objects import Kind, Tree, key_of
-from flowdeck.sql.database import Database, Work
+from flowdeck.kube.objects import Tree, key_of
+from tests.components.pipelines.scene import Scene
 from tests.pipelines.functions import a_function
 from tests.pipelines.makers import a_component, a_pipeline, a_task
-from tests.world.world import World
 
-T = TypeVar("T")
 ONE_TASK = a_pipeline({"say": a_component("pass", outputs={"word": "STRING"})}, {"only": a_task("say")})
-
-
-class Sometimes:
-    """Whether a call fails: so many that are yet to come."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-
-    def fail(self) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise ServiceUnavailable("not now")
-
-
-class TroubledDatabase(Database):
-    """Writes fail when they are told to; what was written stays."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.trouble = Sometimes()
-
-    async def write(self, work: Work[T]) -> T:
-        self.trouble.fail()
-        return await super().write(work)
-
-
-class TroubledClient:
-    """A client whose creates fail when they are told to."""
-
-    def __init__(self, client: Client, trouble: Sometimes) -> None:
-        self._client = client
-        self._trouble = trouble
-
-    async def create(self, kind: Kind, obj: Tree) -> Tree:
-        self._trouble.fail()
-        return await self._client.create(kind, obj)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-
-class Scene:
-    """A world with the runs' controller in it."""
-
-    def __init__(self, world: World, database: TroubledDatabase, artifacts: Path) -> None:
-        self.world, self.database, self.artifacts = world, database, artifacts
-        self.api_trouble = Sometimes()
-        self.controller: RunController
-
-    def controllers(self, client: Client, clock: Any) -> list[Controller]:
-        troubled: Any = TroubledClient(client, self.api_trouble)
-        artifacts = Artifacts(ArtifactSettings(), self.artifacts)
-        acts = acts_with(troubled, clock, self.database, artifacts, PipelinesSettings())
-        self.controller = RunController(database=self.database, clock=clock, acts=acts)
-        return [self.controller]
-
-    async def submit(self, document: Tree) -> Run:
-        parsed = from_wire(document)
-        plan, now, run_id = compile_plan(parsed), self.world.clock.now(), str(uuid.uuid4())
-        engine = EngineRun(
-            id=run_id, display_name=plan.name, resource_name=plan.name, pipeline_root="minio://mlpipeline/root",
-            parameters={}, created_at=now.timestamp(),
-        )  # fmt: skip
-
-        def write(connection: Any) -> Run:
-            run = Run(
-                id=run_id, experiment_id="", namespace="default", name=plan.name, created_at=now, scheduled_at=now,
-                service_account="default", document=runs.keep_document(connection, parsed),
-                engine=msgspec.to_builtins(engine),
-            )  # fmt: skip
-            runs.create(connection, run)
-            return run
-
-        return await self.database.write(write)
-
-    async def go(self, run: Run) -> Run:
-        """Lets the controller work, as long as its neighbours let it; the run as it is then."""
-        self.controller.look_at(run)
-        for _ in range(3):
-            await self.settle()
-            await self.world.advance(seconds=5)
-        await self.settle()
-        return await self.database.read(lambda connection: runs.get(connection, run.id))
-
-    async def settle(self) -> None:
-        """SQL works in threads, of which the world knows nothing."""
-        for _ in range(3):
-            await self.database.ping()
-            await self.world.settle()
-
-    async def pod(self) -> Tree:
-        (pod,) = await self.world.list(POD)
-        return pod
-
-    async def end(self, pod: Tree, outputs: bytes | None) -> None:
-        """What the launcher and the node do when the program has ended well."""
-        folder = self.artifacts / root_in(pod).removeprefix("minio://")
-        if outputs is not None:
-            (folder / OUTPUT).write_bytes(outputs)
-        await self.world.client.patch(POD, key_of(pod), {"status": {"phase": "Succeeded"}}, subresource="status")
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    world = await World.open(tmp_path)
-    database = TroubledDatabase(f"sqlite:///{tmp_path}/pipelines.db")
-    await MIGRATIONS.run(database)
-    scene = Scene(world, database, tmp_path / "artifacts")
-    await world.start(scene.controllers)
-    yield scene
-    await world.kill()
-    await database.close()
-    await world.close()
 
 
 async def test_what_could_not_be_written_down_has_not_happened(scene: Scene) -> None:
@@ -259,3 +128,54 @@ async def test_a_run_does_not_wait_for_ever_for_a_wish_that_cannot_be_fulfilled(
     seen = await scene.go(run)
     assert (seen.state, seen.error, seen.is_active) == ("FAILED", failed.error, False)
     assert await scene.database.read(lambda connection: runs.wishes(connection, run.id)) == []
+    told = await scene.database.read(lambda connection: ends.of_run(connection, run.id))
+    assert len(told) == 1, "it did not end again"
+
+
+def pulling(reason: str, message: str) -> Tree:
+    waiting = {"name": "main", "image": "x", "state": {"waiting": {"reason": reason, "message": message}}}
+    return {"status": {"phase": "Pending", "containerStatuses": [waiting]}}
+
+
+async def test_an_image_that_cannot_be_pulled_is_told_at_once_and_fails_after_a_while(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    pod = await scene.pod()
+    for reason, message in (("ErrImagePull", "there is no such image"), ("ImagePullBackOff", "back-off")):
+        await scene.world.client.patch(POD, key_of(pod), pulling(reason, message), subresource="status")
+        assert (await scene.go(run)).state == "RUNNING"
+    why = f"pod {key_of(pod).name} cannot start: ErrImagePull: there is no such image"
+    tasks = await scene.database.read(lambda connection: runs.tasks(connection, run.id))
+    (told,) = [each["error"]["message"] for each in task_details(tasks) if each["display_name"] == "say"]
+    assert told == why
+    await scene.world.advance(seconds=PULL_PATIENCE_S)
+    ended = await scene.go(run)
+    assert (ended.state, ended.error) == ("FAILED", f'task "only" failed: {why}')
+    assert await scene.world.list(POD) == []
+
+
+async def test_an_image_that_comes_at_last_is_no_failure(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    pod = await scene.pod()
+    await scene.world.client.patch(POD, key_of(pod), pulling("ErrImagePull", "not now"), subresource="status")
+    await scene.go(run)
+    running = {"name": "main", "image": "x", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    status = {"status": {"phase": "Running", "containerStatuses": [running]}}
+    await scene.world.client.patch(POD, key_of(pod), status, subresource="status")
+    await scene.go(run)
+    await scene.world.advance(seconds=PULL_PATIENCE_S)
+    assert (await scene.go(run)).state == "RUNNING"
+    tasks = await scene.database.read(lambda connection: runs.tasks(connection, run.id))
+    assert [each.message for each in tasks] == ["", ""]
+
+
+async def test_a_run_whose_row_does_not_know_that_it_is_over_is_told(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    await scene.end(await scene.pod(), b'{"parameterValues": {"word": "hello"}}')
+    assert (await scene.go(run)).state == "SUCCEEDED"
+    cancel = partial(runs.record_state, id=run.id, state=RunStatus.CANCELING, error="", at=scene.world.clock.now())
+    await scene.database.write(cancel)
+    run = await scene.go(run)
+    assert (run.state, run.is_active) == ("SUCCEEDED", False)

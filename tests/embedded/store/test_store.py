@@ -4,13 +4,13 @@ import asyncio
 import random
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 
 import pytest
 
 from flowdeck.embedded.store import store as store_module
-from flowdeck.embedded.store.store import CompactedError, StaleError, Store, StoreKey
+from flowdeck.embedded.store.store import CompactedError, Entry, StaleError, Store, StoreKey
 from flowdeck.kube.objects import Tree
 
 
@@ -20,6 +20,14 @@ def a_key(name: str = "a", namespace: str = "default") -> StoreKey:
 
 def a_tree(name: str = "a", **data: str) -> Tree:
     return {"metadata": {"name": name}, "data": data}
+
+
+async def on_its_way(store: Store, write: Coroutine[None, None, Entry]) -> "asyncio.Task[Entry]":
+    """The write, begun."""
+    writing = asyncio.create_task(write)
+    while not store.is_writing:  # noqa: ASYNC110 - it sets no event when it begins
+        await asyncio.sleep(0)
+    return writing
 
 
 @pytest.fixture
@@ -53,8 +61,7 @@ async def test_of_two_writes_on_one_revision_one_wins(store: Store) -> None:
 
 
 async def test_a_write_goes_on_when_nobody_waits_for_it_any_more(store: Store) -> None:
-    writing = asyncio.ensure_future(store.put(a_key(), a_tree(x="1"), expected=None))
-    await asyncio.sleep(0)
+    writing = await on_its_way(store, store.put(a_key(), a_tree(x="1"), expected=None))
     writing.cancel()
     await store.written()
     found = store.get(a_key())
@@ -94,8 +101,7 @@ async def test_a_revision_that_a_deletion_took_is_not_given_again(tmp_path: Path
 
 
 async def test_a_write_on_its_way_is_seen_by_the_next_write_but_not_by_readers(store: Store) -> None:
-    writing = asyncio.ensure_future(store.put(a_key(), a_tree(x="1"), expected=None))
-    await asyncio.sleep(0)
+    writing = await on_its_way(store, store.put(a_key(), a_tree(x="1"), expected=None))
     head = store.head(a_key())
     assert head is not None
     assert store.get(a_key()) is None

@@ -50,8 +50,7 @@ async def dies_after(folder: Path, steps: int, *objects: Tree) -> None:
 
 
 async def dies(world: World, steps: int) -> None:
-    for _ in range(steps):
-        await asyncio.sleep(0)
+    await world.turns(steps)
     for task in world._tasks:
         task.cancel()
     await asyncio.gather(*world._tasks, return_exceptions=True)

@@ -31,6 +31,8 @@ _PATCHED = re.compile(r'(patch: Invalid value|^Invalid value): ("\{.*\}"): ', re
 """What a patch has made, whose fields upstream shows in the order of Go's structs where it did not touch them."""
 _VERSION = re.compile(r"resource ?version", re.IGNORECASE)
 """Other messages have numbers that are no revisions."""
+_LIMITS = re.compile(r"(?<=is forbidden: \[).* usage per .*(?=\])")
+"""What a LimitRange does not allow: upstream goes through its bounds as Go goes through maps."""
 _POLICY = "Validation failed for ValidatingAdmissionPolicy"
 CUSTOM_GROUP = ".example.com"
 _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
@@ -114,8 +116,9 @@ class Normal:
         text = text.replace(self.namespace, "NS")  # it may hold a number that is a revision, too
         told = self._revisions.items() if _VERSION.search(text) else ()
         for revision, name in told:
-            text = re.sub(rf"\b{revision}\b", name, text)
+            text = re.sub(rf"(?<![\w-]){revision}(?![\w-])", name, text)  # 2026 is also a part of times
         text = _EMPTY_LABELS.sub("Invalid value: null", _SELF_TYPE.sub("selfType", text))
+        text = _LIMITS.sub(lambda match: ", ".join(sorted(re.split(", (?!but )", match[0]))), text)
         text = _PICTURE.sub(r"\1", _NOW.sub("current: REVISION", text))
         return self._text(_PATCHED.sub(_sorted_fields, text))
 
@@ -166,8 +169,9 @@ def _is_mark(event: Tree) -> bool:
 def _is_of_schema(status: Mapping[str, Any]) -> bool:
     """Several mistakes in a custom object."""
     details = status.get("details")
-    is_custom = isinstance(details, dict) and str(details.get("group", "")).endswith(CUSTOM_GROUP)
-    return status.get("reason") == "Invalid" and is_custom and len(details.get("causes") or ()) > 1
+    if status.get("reason") != "Invalid" or not isinstance(details, dict):
+        return False
+    return str(details.get("group", "")).endswith(CUSTOM_GROUP) and len(details.get("causes") or ()) > 1
 
 
 def _in_one_order(status: Tree) -> Tree:
@@ -175,7 +179,8 @@ def _in_one_order(status: Tree) -> Tree:
     causes = sorted(_causes(status["details"]["causes"]), key=_as_text)
     told = ", ".join(f"{cause.get('field')}: {cause['message']}" for cause in causes)
     head, _, _ = status["message"].partition(" is invalid: ")
-    return {**status, "message": f"{head} is invalid: [{told}]", "details": {**status["details"], "causes": causes}}
+    told = f"[{told}]" if len(causes) > 1 else told
+    return {**status, "message": f"{head} is invalid: {told}", "details": {**status["details"], "causes": causes}}
 
 
 def _sorted_fields(match: "re.Match[str]") -> str:

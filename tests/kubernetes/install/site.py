@@ -25,7 +25,7 @@ from flowdeck.kube.conditions import is_true
 from flowdeck.kube.objects import Kind, ObjectKey, Tree
 from tests.kubernetes.rig.control_plane import RealCluster, free_ports
 
-READY_S = 90.0
+READY_S = 180.0
 LOOK_S = 0.1
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:flowdeck"
 LEADER = {"lease_s": 3, "renew_s": 2.0, "retry_s": 0.4}
@@ -155,11 +155,16 @@ class Site:
         return found
 
     def audit(self, *, user: str = "") -> Iterator[Tree]:
-        """What the API server has answered so far, to one user or to all."""
-        for line in self.cluster.audit_log.read_text().splitlines():
-            event = json.loads(line)
-            if not user or event["user"]["username"] == user:
-                yield event
+        """See the function."""
+        return audit(self.cluster, user=user)
+
+
+def audit(cluster: RealCluster, *, user: str = "") -> Iterator[Tree]:
+    """What the API server of a strict cluster has answered so far, to one user or to all."""
+    for line in cluster.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        if not user or event["user"]["username"] == user:
+            yield event
 
 
 def created(events: Iterator[Tree]) -> list[tuple[str, str, str]]:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from flowdeck.cluster.install import JOB_SETS
 from flowdeck.cluster.names import MANAGED_BY
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
@@ -14,6 +16,7 @@ from flowdeck.kube.objects import ObjectKey, Tree, owner_reference
 from tests.kubectl.kubectl import Kubectl
 from tests.kubernetes.install.site import ACCOUNT, IMAGE, Site, a_job, a_train_job, flowdeck, until
 
+pytestmark = pytest.mark.timeout(600)
 UPSTREAM = "trainer"
 """Field manager of upstream's Trainer; ours is the same."""
 
@@ -147,6 +150,7 @@ async def test_job_sets_own_controller_is_used_where_it_is(site: Site) -> None:
     settings = await site.client.get(kinds.CONFIG_MAP, ObjectKey("kubeflow-system", "flowdeck"))
     assert "jobset" in settings["data"]["settings.yaml"]
     brought = (await site.client.list(kinds.MUTATING_WEBHOOK_CONFIGURATION)).items
-    assert [found["metadata"]["name"] for found in brought] == ["defaulter.trainer.kubeflow.org"]
+    names = {found["metadata"]["name"] for found in brought}
+    assert names == {"defaulter.trainer.kubeflow.org", "pipelineversions.pipelines.kubeflow.org"}
     role = await site.client.get(kinds.CLUSTER_ROLE, ObjectKey("", "flowdeck"))
     assert [rule for rule in role["rules"] if "jobs" in rule["resources"]] == []

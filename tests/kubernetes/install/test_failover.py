@@ -17,6 +17,7 @@ from flowdeck.kube.errors import ApiError, InternalError
 from flowdeck.kube.objects import ObjectKey
 from tests.kubernetes.install.site import ACCOUNT, LEADER, Site, a_runtime, a_train_job, created, until
 
+pytestmark = pytest.mark.timeout(600)
 ROUNDS = int(os.environ.get("FLOWDECK_FAULT_ROUNDS", "50"))
 OUTAGE_S = 60.0
 NODES = 2
@@ -37,7 +38,7 @@ async def pods_made_for(site: Site, prefix: str) -> Counter[str]:
     )
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 async def test_the_leader_may_be_killed_at_any_moment(site: Site) -> None:
     chance = random.Random(4)
     names = [f"round-{number}" for number in range(ROUNDS)]
@@ -54,7 +55,6 @@ async def test_the_leader_may_be_killed_at_any_moment(site: Site) -> None:
     assert await pods_made_for(site, "round-") == dict.fromkeys(names, NODES)
 
 
-@pytest.mark.timeout(300)
 async def test_controllers_wait_while_the_api_server_is_away_and_go_on_afterwards(site: Site) -> None:
     before = {name: site.cluster.processes.pid(name) for name in site.ports}
     names = [f"outage-{number}" for number in range(5)]

@@ -17,6 +17,7 @@ from tests.kubernetes.joined_node import joined
 from tests.kubernetes.rig import binaries
 from tests.kubernetes.rig.control_plane import RealCluster, control_plane
 
+pytestmark = pytest.mark.timeout(600)
 EXAMPLE = Path(__file__).parents[3] / "examples" / "training" / "xgboost_digits.yaml"
 BUILD = Path(__file__).parents[3] / "tools" / "build_image.py"
 OURS = f"{MANAGED_BY}=flowdeck"
@@ -54,7 +55,6 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
         yield Admin(cluster, Kubectl(cluster.kubeconfig, "default", cluster.env))
 
 
-@pytest.mark.timeout(400)
 def test_install_waits_until_the_platform_is_ready_and_it_trains(admin: Admin) -> None:
     told = json.loads(flowdeck(admin.cluster, "install", "--timeout", "150", "-o", "json"))
     assert told["ready"] is True
@@ -99,7 +99,6 @@ def test_the_rendered_text_is_what_was_installed(admin: Admin) -> None:
     assert admin.versions() == before
 
 
-@pytest.mark.timeout(400)
 def test_an_upgrade_keeps_settings_and_users_objects_and_takes_old_things_away(admin: Admin) -> None:
     kubectl = admin.kubectl
     kubectl("label -n kubeflow-system deployment/flowdeck --overwrite", "app.kubernetes.io/version=0.0.1")
@@ -129,7 +128,6 @@ def test_what_is_not_ready_is_told_with_its_reason(admin: Admin) -> None:
     assert "may change by itself" in moving
 
 
-@pytest.mark.timeout(300)
 def test_going_away_keeps_users_objects_unless_their_definitions_go_too(admin: Admin) -> None:
     flowdeck(admin.cluster, "uninstall", "--keep-crds")
     left = {name.partition("/")[0] for name in admin.versions()}

@@ -1,10 +1,12 @@
-"""The operator has the rights that it needs, and no others: training is done with them, then the audit log is read.
+"""The operator has the rights that it needs, and no others: training is done with them, and pipelines, then the audit
+log is read.
 
 `OwnerReferencesPermissionEnforcement` is on, so children are refused where `.../finalizers` may not be updated.
 """
 
 import base64
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,20 +14,28 @@ import httpx
 import pytest
 
 from flowdeck.cluster.manifests.render import Manifests
-from flowdeck.cluster.names import CERTIFICATES, NAMESPACE
+from flowdeck.cluster.names import CERTIFICATES
 from flowdeck.cluster.settings import ClusterSettings
+from flowdeck.components.pipelines.kinds import PIPELINE
 from flowdeck.components.training.gang.coscheduling import POD_GROUP as COSCHEDULING
 from flowdeck.components.training.gang.volcano import POD_GROUP as VOLCANO
 from flowdeck.components.training.settings import PROGRESS_NAMES
 from flowdeck.components.training.types import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB, TRAINING_RUNTIME
 from flowdeck.embedded.workloads.definitions import definitions
 from flowdeck.kube import kinds
-from flowdeck.kube.objects import Kind, ObjectKey, Tree, annotations_of, finalizers_of
-from tests.kubernetes.install.site import ACCOUNT, IMAGE, Site, a_job, a_runtime, until
-from tests.kubernetes.rig.control_plane import start_controllers
+from flowdeck.kube.objects import Kind, ObjectKey, Tree, annotations_of, copy_of, finalizers_of
+from tests.kfp_sdk.rest import Rest
+from tests.kubectl.kubectl import Kubectl
+from tests.kubernetes.install.site import ACCOUNT, IMAGE, Site, a_job, a_runtime, audit, until
+from tests.kubernetes.installed import InstalledPlatform
+from tests.kubernetes.rig.control_plane import RealCluster, start_controllers
+from tests.pipelines.functions import a_function
+from tests.pipelines.makers import a_component, a_pipeline, a_task
 
+pytestmark = pytest.mark.timeout(600)
 OLD_FINALIZER = "trainer.kubeflow.org/resource-in-use"
 UNSEEN = {
+    ("pipelines.kubeflow.org", "pipelines/finalizers", "update"),
     ("trainer.kubeflow.org", "trainjobs/finalizers", "update"),
     ("jobset.x-k8s.io", "jobsets/finalizers", "update"),
 }
@@ -41,11 +51,116 @@ async def test_all_of_training_works_with_just_these_rights_and_needs_each_of_th
     await runtimes_of_old_trainers(site)
     await progress_is_reported(site)
     await the_certificate_is_renewed(site)
-    denied = [event for event in site.audit(user=ACCOUNT) if event["responseStatus"].get("code") == 403]
-    assert [(e["verb"], e["requestURI"], e["responseStatus"].get("message")) for e in denied] == []
+    assert all_denied(site.cluster) == []
     granted = {grant for role in roles("pipelines") for grant in grants(role)}
-    used = {(scope, *use) for event in site.audit(user=ACCOUNT) for scope, use in uses(event)}
-    assert sorted(grant for grant in granted - used if grant[1:] not in UNSEEN) == []
+    assert unused(site.cluster, granted) == []
+
+
+def test_all_of_pipelines_works_with_just_these_rights_and_needs_each_of_them(
+    pipelines_on_cluster: tuple[InstalledPlatform, Rest],
+) -> None:
+    there, rest = pipelines_on_cluster
+    pipeline = documents_come_and_go(rest)
+    runs_of_all_sorts(rest, pipeline)
+    applied_by_kubectl(there)
+    assert all_denied(there.cluster) == []
+    others = {grant for role in roles("pipelines") for grant in grants(role)}
+    assert unused(there.cluster, {grant for role in roles() for grant in grants(role)} - others) == []
+
+
+# ---- what pipelines do -----------------------------------------------------------------------------------------------
+
+ADD = a_component(
+    "import os, sys; os.makedirs(os.path.dirname(sys.argv[-1]), exist_ok=True);"
+    "open(sys.argv[-1], 'w').write(str(int(sys.argv[1]) + 1))",
+    inputs={"a": "NUMBER_INTEGER"},
+    outputs={"sum": "NUMBER_INTEGER"},
+)
+SLEEP = a_component("import time; time.sleep(600)")
+A_DOCUMENT = a_pipeline({"add": ADD}, {"one": a_task("add", a=1)})
+
+
+def documents_come_and_go(rest: Rest) -> str:
+    """Uploaded, changed, removed; the id of a pipeline that stays."""
+    ids = []
+    for name in ("stays", "goes"):
+        body = {"pipeline": {"name": name}, "pipeline_version": {"name": "first", "pipeline_spec": A_DOCUMENT}}
+        pipeline = rest.post("pipelines/create", body)["pipeline_id"]
+        second = {"pipeline_id": pipeline, "name": "second", "pipeline_spec": A_DOCUMENT}
+        version = rest.post(f"pipelines/{pipeline}/versions", second)
+        one = f"/apis/v2beta1/pipelines/{pipeline}"
+        for path in (one, f"{one}/versions/{version['pipeline_version_id']}"):
+            assert rest.http.patch(path, json={"display_name": "changed"}).status_code == 200
+        ids.append(pipeline)
+    rest.get("pipelines/names/stays")
+    rest.delete(f"pipelines/{ids[0]}/versions/{version_of(rest, ids[0])}")
+    rest.delete(f"pipelines/{ids[1]}", cascade="true")
+    return str(ids[0])
+
+
+def version_of(rest: Rest, pipeline: str) -> str:
+    return str(rest.get(f"pipelines/{pipeline}/versions")["pipeline_versions"][0]["pipeline_version_id"])
+
+
+def runs_of_all_sorts(rest: Rest, pipeline: str) -> None:
+    """A version's, a function's, one with claims and a workspace; one that is stopped, one that fails, removed ones."""
+    reference = {"pipeline_version_reference": {"pipeline_id": pipeline}}
+    started = [rest.post("runs", {"display_name": "of a version", **reference})["run_id"]]
+    function = a_function("def say() -> str:\n    return 'hello'\n", outputs={"Output": "STRING"})
+    started += [rest.start(a_pipeline({"say": function}, {"say": a_task("say")})), rest.start(with_claims())]
+    sleeping = rest.start(a_pipeline({"sleep": SLEEP}, {"sleep": a_task("sleep")}))
+    for run_id in started:
+        run = rest.finished(run_id)
+        assert run["state"] == "SUCCEEDED", run.get("error")
+    while not any(each.get("pods") for each in rest.get(f"runs/{sleeping}/tasks").get("tasks", ())):
+        time.sleep(0.1)
+    rest.post(f"runs/{sleeping}:terminate")
+    assert rest.finished(sleeping)["state"] == "FAILED"
+    for run_id in (started[0], sleeping):
+        rest.delete(f"runs/{run_id}")
+
+
+def with_claims() -> Tree:
+    """Makes a claim and removes it; both tasks see the run's workspace."""
+    makes = {"access_modes": ["ReadWriteOnce"], "size": "1Mi", "pvc_name_suffix": "-data"}
+    tasks = {"make": a_task("make"), "add": a_task("add", after=("make",), a=1)}
+    tasks["make"]["inputs"] = {"parameters": {name: constant(value) for name, value in makes.items()}}
+    tasks["drop"] = a_task("drop", after=("add",), pvc_name=("make", "name"))
+    document = copy_of(a_pipeline({"add": ADD}, tasks, name="claims"))
+    for name, image, inputs, outputs in (
+        (
+            "make",
+            "argostub/createpvc",
+            {**dict.fromkeys(makes, "STRING"), "access_modes": "LIST"},
+            {"name": {"parameterType": "STRING"}},
+        ),
+        ("drop", "argostub/deletepvc", {"pvc_name": "STRING"}, {}),
+    ):
+        document["deploymentSpec"]["executors"][f"exec-{name}"] = {"container": {"image": image}}
+        document["components"][name] = {
+            "executorLabel": f"exec-{name}",
+            "inputDefinitions": {"parameters": {key: {"parameterType": type} for key, type in inputs.items()}},
+            "outputDefinitions": {"parameters": outputs},
+        }
+    document["components"]["add"]["inputDefinitions"]["parameters"]["place"] = {"parameterType": "STRING"}
+    document["root"]["dag"]["tasks"]["add"]["inputs"]["parameters"]["place"] = constant("{{$.workspace_path}}")
+    config = {"platforms": {"kubernetes": {"pipelineConfig": {"workspace": {"size": "1Mi"}}}}}
+    return {"pipeline_spec": document, "platform_spec": config}
+
+
+def constant(value: Any) -> Tree:
+    return {"runtimeValue": {"constant": value}}
+
+
+def applied_by_kubectl(there: InstalledPlatform) -> None:
+    """Pipelines as objects: the webhooks look for a version's pipeline."""
+    kubectl = Kubectl(there.cluster.kubeconfig, "kubeflow", there.cluster.env)
+    for kind, name, spec in (
+        ("Pipeline", "applied", {}),
+        ("PipelineVersion", "applied-1", {"pipelineName": "applied", "pipelineSpec": A_DOCUMENT}),
+    ):
+        kubectl.apply({"apiVersion": PIPELINE.api_version, "kind": kind, "metadata": {"name": name}, "spec": spec})
+    kubectl("delete pipeline applied")
 
 
 # ---- what training does ---------------------------------------------------------------------------------------------
@@ -194,8 +309,23 @@ async def the_certificate_is_renewed(site: Site) -> None:
 # ---- granted and used -----------------------------------------------------------------------------------------------
 
 
+def all_denied(cluster: RealCluster) -> list[tuple[str, str, str]]:
+    """What the operator was refused so far."""
+    return [
+        (event["verb"], event["requestURI"], event["responseStatus"].get("message"))
+        for event in audit(cluster, user=ACCOUNT)
+        if event["responseStatus"].get("code") == 403
+    ]
+
+
+def unused(cluster: RealCluster, granted: set[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
+    """What of it the operator has not needed so far."""
+    used = {(scope, *use) for event in audit(cluster, user=ACCOUNT) for scope, use in uses(event)}
+    return sorted(grant for grant in granted - used if grant[1:] not in UNSEEN)
+
+
 def roles(*disabled: str) -> list[Tree]:
-    """What the ServiceAccount is bound to, were these components left out (pipelines need a database: none is here)."""
+    """What the ServiceAccount is bound to, were these components left out."""
     objects = Manifests(settings=ClusterSettings(disabled=frozenset(disabled))).all()
     return [o for o in objects if o["kind"] in ("Role", "ClusterRole") and o["metadata"]["name"] == "flowdeck"]
 
@@ -220,8 +350,8 @@ def uses(event: Tree) -> Iterator[tuple[str, tuple[str, str, str]]]:
         verbs.add("create")
     for verb in verbs:
         yield "", (ref.get("apiGroup", ""), resource, verb)
-        if ref.get("namespace") == NAMESPACE:
-            yield NAMESPACE, (ref.get("apiGroup", ""), resource, verb)
+        if ref.get("namespace"):
+            yield ref["namespace"], (ref.get("apiGroup", ""), resource, verb)
 
 
 @pytest.mark.parametrize("role", roles(), ids=lambda role: role["kind"])

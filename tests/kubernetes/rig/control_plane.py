@@ -22,7 +22,7 @@ from flowdeck.clock import SystemClock
 from flowdeck.embedded.apiserver import pki
 from tests.kubernetes.rig.processes import Processes
 
-START_S = 60.0
+START_S = 120.0
 SERVICE_RANGE = "10.96.0.0/16"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 NODES = ("flowdeck", "node-a", "node-b", "node-c")

@@ -13,10 +13,17 @@ from flowdeck.client.base import Reader
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.errors import InvalidPipeline
 from flowdeck.components.pipelines.ir.document import Document, from_wire
-from flowdeck.components.pipelines.kinds import PIPELINE, PIPELINE_ID_LABEL, PIPELINE_LABEL, PIPELINE_VERSION
+from flowdeck.components.pipelines.kinds import (
+    CREATED_ANNOTATION,
+    PIPELINE,
+    PIPELINE_ID_LABEL,
+    PIPELINE_LABEL,
+    PIPELINE_VERSION,
+)
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.controller.admission import AdmissionRule, Review
 from flowdeck.kube.objects import ObjectKey, Tree, get_in, key_of, owner_reference, uid_of
+from flowdeck.kube.times import format_micro_time
 
 MAX_TAGS = 20
 MAX_TAG = 63
@@ -25,13 +32,16 @@ _CHANGEABLE = ("displayName", "tags")
 
 
 class VersionDefaulter:
-    """Ties a version to its pipeline: labels by which it is found, and an owner with which it goes."""
+    """Ties a version to its pipeline: labels by which it is found, and an owner with which it goes. Notes when it was
+    made, so that of two versions of one second the later one is the latest.
+    """
 
     async def __call__(self, obj: Tree, old: Tree | None, *, reader: Reader, clock: Clock) -> Review:
         pipeline = await _pipeline_of(obj, reader)
         if pipeline is None:
             return Review(obj=obj)
         metadata = obj["metadata"]
+        metadata.setdefault("annotations", {})[CREATED_ANNOTATION] = format_micro_time(clock.now())
         labels = metadata.setdefault("labels", {})
         if len(name := pipeline["metadata"]["name"]) <= MAX_LABEL:  # for people: versions are found by the id
             labels[PIPELINE_LABEL] = name

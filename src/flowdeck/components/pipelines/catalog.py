@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from flowdeck.client.base import Client
 from flowdeck.components.pipelines.admission import tag_errors
 from flowdeck.components.pipelines.ir.document import Document
-from flowdeck.components.pipelines.kinds import NAME_ANNOTATION, PIPELINE, PIPELINE_ID_LABEL, PIPELINE_VERSION
+from flowdeck.components.pipelines.kinds import (
+    CREATED_ANNOTATION,
+    NAME_ANNOTATION,
+    PIPELINE,
+    PIPELINE_ID_LABEL,
+    PIPELINE_VERSION,
+)
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.kube.errors import AlreadyExists, ApiError, BadRequest, NotFound
 from flowdeck.kube.names import dns_subdomain
@@ -113,7 +119,7 @@ class Catalog:
         if not found:
             await self.pipeline(pipeline_uid)
             raise NotFound(f"ResourceNotFoundError: Pipeline {pipeline_uid} has no version: not found.")
-        return max(found, key=lambda obj: (obj["metadata"]["creationTimestamp"], uid_of(obj)))
+        return max(found, key=_made_at)
 
     async def version(self, uid: str) -> Tree:
         """By its id."""
@@ -168,6 +174,12 @@ def rest_name(obj: Tree) -> str:
 def pipeline_id_of(version: Tree) -> str:
     """The id of a version's pipeline."""
     return labels_of(version).get(PIPELINE_ID_LABEL, "")
+
+
+def _made_at(version: Tree) -> tuple[str, str, str]:
+    """By what versions are in the order in which they were made."""
+    seconds = version["metadata"]["creationTimestamp"]
+    return seconds, annotations_of(version).get(CREATED_ANNOTATION, ""), uid_of(version)
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

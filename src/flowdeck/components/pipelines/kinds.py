@@ -26,6 +26,8 @@ PIPELINE_ID_LABEL: Final = "pipelines.kubeflow.org/pipeline-id"
 """On a version: the uid of its pipeline."""
 NAME_ANNOTATION: Final = "pipelines.flowdeck.dev/name"
 """The name on the REST wire, where the object's own name cannot be it."""
+CREATED_ANNOTATION: Final = "pipelines.flowdeck.dev/created-at"
+"""On a version: when it was made, to the microsecond; the object itself tells seconds."""
 
 
 class _Wire(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):

@@ -14,17 +14,17 @@ from flowdeck.kube.kinds import (
 )
 
 _CACHED = ("list", "watch")
-_EDITED = ("get", *_CACHED, "create", "patch", "delete")
+_EDITED = ("list", "create", "patch", "delete")
 
 RIGHTS = (
-    Right(PIPELINE, _EDITED),
+    Right(PIPELINE, ("get", *_EDITED)),
     Right(PIPELINE, ("update",), subresource="finalizers"),  # its versions block its deletion
     Right(PIPELINE_VERSION, _EDITED),
-    Right(POD, ("get", *_CACHED, "create", "delete")),
+    Right(POD, (*_CACHED, "create", "delete")),
     Right(POD, ("get",), subresource="log"),
     Right(CONFIG_MAP, ("get", *_CACHED, "create", "patch")),
     Right(SECRET, ("get",), namespace=NAMESPACE),  # those that `kfp-launcher` names, to reach object stores
-    Right(PERSISTENT_VOLUME_CLAIM, ("get", *_CACHED, "create", "delete")),
+    Right(PERSISTENT_VOLUME_CLAIM, ("get", "create", "delete")),
     Right(TOKEN_REVIEW, ("create",)),
     Right(SUBJECT_ACCESS_REVIEW, ("create",)),
     Right(EVENT, ("create", "patch")),

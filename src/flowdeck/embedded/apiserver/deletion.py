@@ -140,8 +140,10 @@ def plan(kind: Kind, obj: Tree, wanted: DeleteOptions, now: datetime) -> Deletio
     is_guarded = _is_guarded(obj)
     shortens = not is_marked or grace_s < (meta.get("deletionGracePeriodSeconds") or 0)
     is_final = not finalizers and grace_s == 0 and not is_guarded
-    if is_final and not _has_grace(kind):
+    if is_final and not (_has_grace(kind) and shortens):
         return DeletionPlan(None, is_final=True)
+    if meta.get("deletionGracePeriodSeconds") and not shortens:
+        return DeletionPlan(None, is_final=False)
     marked = copy_of(obj)
     if shortens:
         marked["metadata"]["deletionTimestamp"] = format_time(now + timedelta(seconds=grace_s))

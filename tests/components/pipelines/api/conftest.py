@@ -1,36 +1,24 @@
 """What goes in: HTTP requests to the surface's application. Its objects are on a whole API server, with the rules."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from flowdeck.artifacts.artifacts import Artifacts
-from flowdeck.artifacts.settings import ArtifactSettings
+from flowdeck.components.base import Context
 from flowdeck.components.pipelines import admission
-from flowdeck.components.pipelines.api.artifacts import ArtifactRoutes
-from flowdeck.components.pipelines.api.cache import CacheRoutes
-from flowdeck.components.pipelines.api.comparisons import Comparisons
-from flowdeck.components.pipelines.api.experiments import Experiments
-from flowdeck.components.pipelines.api.pipelines import Pipelines
-from flowdeck.components.pipelines.api.recurring_runs import RecurringRuns
-from flowdeck.components.pipelines.api.runs import Runs
-from flowdeck.components.pipelines.api.tasks import Tasks
-from flowdeck.components.pipelines.api.tenancy import Tenancy
-from flowdeck.components.pipelines.api.uploads import Uploads
-from flowdeck.components.pipelines.catalog import Catalog
-from flowdeck.components.pipelines.engine.run import Options
-from flowdeck.components.pipelines.ir.package import MAX_SIZE
+from flowdeck.components.pipelines.api.parts import Parts
+from flowdeck.components.pipelines.api.surface import routes
 from flowdeck.components.pipelines.kinds import GROUP, definitions
-from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.settings import RIGHTS_VERSION, PipelinesSettings
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
+from flowdeck.controller.events import EventRecorder
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
 from flowdeck.sql.database import Database
-from flowdeck.stores import News
-from flowdeck.web.downloads import Downloads
+from flowdeck.stores import Stores
 from flowdeck.web.identity import AccessReviews, Authorizer, HeaderIdentity, Identity, SingleUser
-from flowdeck.web.routing import Door, Route, application
+from flowdeck.web.routing import Door, application
 from flowdeck.web.rpc_errors import rpc_error
 from tests.world.world import World
 
@@ -54,51 +42,24 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
-def contents_of(database: Database) -> Artifacts:
-    """The artifacts beside a database."""
-    return Artifacts(ArtifactSettings(), Path(str(database.url.database)).parent / "artifacts")
-
-
-def surface(world: World, database: Database, door: Door, *, multi_user: bool) -> Sequence[Route]:
-    tenancy = Tenancy(multi_user)
-    catalog = Catalog(world.client)
-    recurring = RecurringRuns(
-        database=database, catalog=catalog, tenancy=tenancy, clock=world.clock, news=News(), door=door, zone=""
-    )
-    return [
-        *Uploads(catalog, tenancy).routes(),
-        *Pipelines(catalog, tenancy, Downloads(public=(), limit=MAX_SIZE)).routes(),
-        *Experiments(database, tenancy, world.clock).routes(),
-        *recurring.routes(),
-        *Runs(
-            database=database,
-            catalog=catalog,
-            tenancy=tenancy,
-            clock=world.clock,
-            news=News(),
-            door=door,
-            homes=Homes(client=world.client, artifacts=contents_of(database)),
-            options=Options(),
-        ).routes(),
-        *Tasks(database=database, tenancy=tenancy, clock=world.clock).routes(),
-        *CacheRoutes(database=database, tenancy=tenancy).routes(),
-        *Comparisons(database=database, tenancy=tenancy).routes(),
-        *ArtifactRoutes(
-            database=database,
-            homes=Homes(client=world.client, artifacts=contents_of(database)),
-            tenancy=tenancy,
-            clock=world.clock,
-            door=door,
-        ).routes(),
-    ]
-
-
-def http(world: World, database: Database, *, multi_user: bool = False) -> httpx.AsyncClient:
+def parts_of(world: World, database: Database, *, multi_user: bool = False) -> Parts:
+    """With a door that anybody comes in by who says who he is, and the artifacts beside the database."""
     one = SingleUser()
     identity: Identity = HeaderIdentity("kubeflow-userid") if multi_user else one
     authorizer: Authorizer = AccessReviews(world.client) if multi_user else one
-    door = Door(identity, authorizer, GROUP, "v1beta1")
-    app = application(surface(world, database, door, multi_user=multi_user), door, rpc_error)
+    ctx = Context(
+        world.client,
+        world.clock,
+        PipelinesSettings(multi_user=multi_user, time_zone="UTC"),
+        EventRecorder(world.client, world.clock, "test"),
+        Stores(folder=Path(str(database.url.database)).parent),
+    )
+    return Parts(ctx, database, Door(identity, authorizer, GROUP, RIGHTS_VERSION))
+
+
+def http(world: World, database: Database, *, multi_user: bool = False) -> httpx.AsyncClient:
+    parts = parts_of(world, database, multi_user=multi_user)
+    app = application(routes(parts), parts.door, rpc_error)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pipelines/apis/v2beta1")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from flowdeck.components.base import Context
-from flowdeck.components.pipelines.api.surface import surface
+from flowdeck.components.pipelines.api.parts import Parts
+from flowdeck.components.pipelines.api.surface import door, routes, surface
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.objects import shipped_objects
 from flowdeck.components.pipelines.settings import PipelinesSettings
@@ -19,6 +20,7 @@ from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.database import Database
 from flowdeck.stores import Stores
 from flowdeck.web.identity import User
+from flowdeck.web.routing import Route
 from flowdeck.web.vouchers import HEADER
 from tests.pipelines.makers import a_component, a_pipeline, a_task
 from tests.world.world import World
@@ -36,6 +38,10 @@ class Served:
         self.told: list[ObjectKey] = []
         """Runs that somebody shall look at."""
         ctx.stores.news.listen("pipeline-runs", self.told.append)
+
+    @property
+    def routes(self) -> list[Route]:
+        return routes(Parts(self.ctx, self.database, door(self.ctx)))
 
     def client(self, user: User | None = ADMIN, **headers: str) -> httpx.AsyncClient:
         """As the API server's proxy passes that user's requests on; None: as anybody on the machine."""

@@ -14,7 +14,7 @@ from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.values.artifacts import Artifact as Handed
 from flowdeck.components.pipelines.values.artifacts import ArtifactType
 from flowdeck.sql.database import Database
-from tests.components.pipelines.api.conftest import contents_of, http
+from tests.components.pipelines.api.conftest import http, parts_of
 from tests.components.pipelines.api.records import a_record, a_run
 from tests.world.world import World
 
@@ -23,8 +23,8 @@ URI = "minio://mlpipeline/v2/run-1/train/model"
 
 
 @pytest.fixture
-def contents(database: Database) -> Artifacts:
-    return contents_of(database)
+def contents(world: World, database: Database) -> Artifacts:
+    return parts_of(world, database).homes.artifacts
 
 
 @pytest.fixture

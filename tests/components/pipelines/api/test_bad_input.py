@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowdeck.components.pipelines.api.surface import Parts
 from tests.components.pipelines.api.served import DOCUMENT, Served, serving
 from tests.world.world import World
 
@@ -50,8 +49,7 @@ async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
 
 def calls(served: Served) -> list[tuple[str, str]]:
     """Method and path of every call, a name in each place of its path."""
-    routes = Parts(served.ctx, served.database).routes()
-    return [(route.method, route.path) for route in routes]
+    return [(route.method, route.path) for route in served.routes]
 
 
 def at(path: str, name: str) -> httpx.URL:

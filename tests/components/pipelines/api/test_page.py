@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from flowdeck.components.pipelines.api.surface import Parts
 from tests.components.pipelines.api.served import serving
 from tests.world.world import World
 
@@ -18,5 +17,5 @@ async def test_the_page_lists_the_calls_that_are_served(world: World, tmp_path: 
         for method, path in re.findall(r"`([A-Z]+) (/[^`?]*)`", table)
     }
     async with serving(world, tmp_path) as served:
-        routes = {(route.method, route.path) for route in Parts(served.ctx, served.database).routes()}
+        routes = {(route.method, route.path) for route in served.routes}
     assert sorted(told) == sorted(routes)

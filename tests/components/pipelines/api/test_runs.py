@@ -96,6 +96,16 @@ async def test_a_run_of_a_version_says_which_and_not_what(api: httpx.AsyncClient
         assert "pipeline_spec" not in made
 
 
+async def test_of_versions_of_one_second_the_last_one_is_the_latest(api: httpx.AsyncClient, world: World) -> None:
+    pipeline, _ = await a_version(api)
+    for number in range(12):
+        world.clock.advance(0.001)
+        body = {"pipeline_id": pipeline, "name": f"version-{number}", "pipeline_spec": DOCUMENT}
+        version = await good(await api.post(f"/pipelines/{pipeline}/versions", json=body))
+        made = await create(api, pipeline_version_reference={"pipeline_id": pipeline})
+        assert made["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+
+
 async def test_a_run_keeps_what_it_runs_when_its_version_goes(api: httpx.AsyncClient) -> None:
     pipeline, version = await a_version(api)
     made = await create(api, pipeline_version_reference={"pipeline_id": pipeline, "pipeline_version_id": version})

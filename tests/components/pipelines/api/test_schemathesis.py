@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from flowdeck.clock import SystemClock
-from flowdeck.components.pipelines.kinds import GROUP
+from flowdeck.components.pipelines.api.surface import routes
 from flowdeck.kube.objects import Tree
 from flowdeck.serving import serve
 from flowdeck.sql.database import Database
-from flowdeck.web.identity import SingleUser
-from flowdeck.web.routing import Door, application
+from flowdeck.web.routing import application
 from flowdeck.web.rpc_errors import rpc_error
-from tests.components.pipelines.api.conftest import http, surface
+from tests.components.pipelines.api.conftest import http, parts_of
 from tests.components.pipelines.api.openapi import document
 from tests.pipelines.makers import a_component, a_pipeline, a_task
 from tests.sdk.conftest import environment
@@ -52,14 +51,13 @@ async def known_ids(world: World, database: Database) -> Tree:
 @pytest.mark.timeout(300)
 async def test_no_request_breaks_the_surface(world: World, database: Database, tmp_path: Path) -> None:
     python = await asyncio.to_thread(environment, TOOL)
-    one = SingleUser()
-    door = Door(one, one, GROUP, "v1beta1")
-    routes = surface(world, database, door, multi_user=False)
+    parts = parts_of(world, database)
+    served = routes(parts)
     schema = tmp_path / "openapi.json"
-    schema.write_text(json.dumps(document(routes, await known_ids(world, database))))
+    schema.write_text(json.dumps(document(served, await known_ids(world, database))))
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = asyncio.create_task(serve(application(routes, door, rpc_error), listener, SystemClock()))
+    server = asyncio.create_task(serve(application(served, parts.door, rpc_error), listener, SystemClock()))
     command = [
         python.parent / "schemathesis", "run", schema, "--url", url, "--checks", CHECKS, "--phases", "coverage,fuzzing",
         "--max-examples", EXAMPLES, "--no-shrink", "--continue-on-failure", "--warnings", "off",

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from flowdeck.clock import FakeClock
-from flowdeck.components.pipelines.api.surface import Parts
 from flowdeck.embedded.apiserver import pki
 from flowdeck.kube.kinds import NAMESPACE, SERVICE_ACCOUNT
 from flowdeck.kube.objects import ObjectKey
@@ -35,7 +34,7 @@ async def asks(served: Served, method: str, path: str, user: User | None, body: 
 
 
 async def test_a_stranger_may_ask_for_health_and_for_nothing_else(served: Served) -> None:
-    routes = Parts(served.ctx, served.database).routes()
+    routes = served.routes
     is_open = {route.path for route in routes if isinstance(route.rule, Open)}
     assert is_open == {"/apis/v2beta1/healthz", "/apis/v1beta1/healthz"}
     transport = httpx.ASGITransport(served.app)

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from structlog.testing import capture_logs
+
 from flowdeck.embedded.node.network.proxy import Proxy, dial_from_machine
 
 
@@ -35,13 +37,13 @@ async def test_a_proxy_without_free_files_waits_for_some() -> None:
     target = server.sockets[0].getsockname()[:2]
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
         serving = asyncio.create_task(Proxy(dial_from_machine).serve(listener, lambda *_: target))
-        await asyncio.sleep(0)
         client.setblocking(False)
-        with no_more_files():
+        with no_more_files(), capture_logs() as told:
             await loop.sock_connect(client, listener.getsockname())
-            for _ in range(10):  # it is told of the connection, and cannot take it
-                await asyncio.sleep(0)
-        async with server, asyncio.timeout(5):
+            while not told:  # noqa: ASYNC110 - the log sets no event
+                await asyncio.sleep(0.01)
+        assert told[0]["event"] == "there is no room for another connection of a pod"
+        async with server, asyncio.timeout(30):
             assert await loop.sock_recv(client, 100) == b"hello"
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)

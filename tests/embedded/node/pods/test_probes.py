@@ -144,9 +144,8 @@ async def test_a_probe_waits_first_then_asks_every_period() -> None:
             stop_at=True,
         )
     )
-    for _ in range(30):
-        for _ in range(5):
-            await asyncio.sleep(0)
+    for _ in range(25):
+        await clock.until_asleep()
         clock.advance(1)
     await task
     assert asked == [5, 15, 25]

@@ -121,6 +121,19 @@ SCENARIOS = [
         delete("configmaps/c", {"orphanDependents": False}),
     ),
     scenario(
+        "pods whose dependents are decided on again",
+        create("pods", pod("waiting")).unseen(),
+        create("pods", pod("bound", nodeName="{ns}-n")).unseen(),
+        [
+            delete(f"pods/{name}", {"propagationPolicy": policy})
+            for name in ("waiting", "bound")
+            for policy in ("Orphan", "Foreground", "Background")
+        ],
+        get("pods/waiting"),
+        delete("pods/bound", {"propagationPolicy": "Background", "gracePeriodSeconds": 0}),
+        get("pods/bound"),
+    ),
+    scenario(
         "pods and their grace",
         create("pods", pod("waiting")).unseen(),
         delete("pods/waiting"),

@@ -1,6 +1,17 @@
 """Create, get, update of simple objects, their options, and what is wrong with requests."""
 
-from tests.kubernetes.differential.makers import config_map, deployment, namespace, pod, secret, service
+from tests.kubernetes.differential.makers import (
+    a_container,
+    config_map,
+    daemon_set,
+    deployment,
+    namespace,
+    pod,
+    replica_set,
+    secret,
+    service,
+    stateful_set,
+)
 from tests.kubernetes.differential.scenario import (
     YAML,
     create,
@@ -268,6 +279,27 @@ SCENARIOS = [
         create("configmaps", config_map(binaryData={"k": "eA=="})),
         create("configmaps", config_map(data={"bad key": "x"})),
         create("configmaps", config_map(data={"big": "x" * 1048577})),
+    ),
+    scenario(
+        "selectors that are wrong",
+        [
+            create(path, make(selector={"matchLabels": labels}, replicas=-1))
+            for path, make in (
+                ("deployments", deployment),
+                ("replicasets", replica_set),
+                ("statefulsets", stateful_set),
+            )
+            for labels in ({}, {"app": "25%"}, {"bad key!": "x"}, {"app": "other"})
+        ],
+        [
+            create("daemonsets", daemon_set(selector={"matchLabels": labels}))
+            for labels in ({}, {"app": "25%"}, {"app": "other"})
+        ],
+    ),
+    scenario(
+        "names with dots",
+        create("services", service(ports=[{"name": name, "port": 80} for name in ("a.b", "10.0.0.1", "a..b", "A.b")])),
+        create("pods", pod("a", a_container("a.b"), volumes=[{"name": "c.d", "emptyDir": {}}], hostname="e.f")),
     ),
     scenario(
         "a namespace",

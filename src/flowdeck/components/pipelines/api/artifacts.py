@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api import artifact_messages
 from flowdeck.components.pipelines.api.artifact_messages import (
     ArtifactTask,
@@ -32,18 +31,17 @@ from flowdeck.components.pipelines.api.artifact_messages import (
     small,
 )
 from flowdeck.components.pipelines.api.messages import listed, message_in, reply
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.api.pipelines import checked_name
-from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
+from flowdeck.components.pipelines.api.tenancy import asked_of, in_query
 from flowdeck.components.pipelines.contents import download, remove_content
-from flowdeck.components.pipelines.runner.homes import Homes
 from flowdeck.components.pipelines.store import artifacts, runs
 from flowdeck.components.pipelines.store.artifacts import Artifact, Link, LinkFilter
 from flowdeck.kube.errors import BadRequest, Forbidden, NotFound
 from flowdeck.kube.objects import Tree
-from flowdeck.sql.database import Database
 from flowdeck.web.listing import list_query
 from flowdeck.web.predicates import predicates_of
-from flowdeck.web.routing import Door, Namespace, Needs, Route
+from flowdeck.web.routing import Namespace, Needs, Route
 
 KEYS = tuple(artifacts.LISTED.columns)
 LINK_KEYS = tuple(artifacts.LINKS_LISTED.columns)
@@ -53,22 +51,18 @@ MAX_BATCH = 1000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ArtifactRoutes:
     """The handlers; see `routes`."""
 
-    database: Database
-    homes: Homes
-    tenancy: Tenancy
-    clock: Clock
-    door: Door
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/artifacts"
         one, links = f"{base}/{{artifact_id}}", "/apis/v2beta1/artifact_tasks"
 
         def needs(verb: str, find: Namespace) -> Needs:
-            return Needs(verb, "runs", self.tenancy.owned_by(find))
+            return Needs(verb, "runs", self.parts.tenancy.owned_by(find))
 
         of_one = self._namespace_of
         return [
@@ -87,8 +81,8 @@ class ArtifactRoutes:
 
     async def list(self, request: Request) -> Response:
         query = list_query(request.query_params, sort_keys=KEYS, parse=lambda text: predicates_of(text, KEYS))
-        namespace = self.tenancy.own(asked_of(request))
-        found = await self.database.read(partial(artifacts.listed, namespace=namespace, query=query))
+        namespace = self.parts.tenancy.own(asked_of(request))
+        found = await self.parts.database.read(partial(artifacts.listed, namespace=namespace, query=query))
         return reply(listed("artifacts", self._told(found.items), found.total, query.token(found.next)))
 
     async def get(self, request: Request) -> Response:
@@ -103,25 +97,27 @@ class ArtifactRoutes:
         return reply({"artifacts": await self._create(await _new(request))})
 
     async def _create(self, asked: Sequence[CreateArtifact]) -> Sequence[Tree]:
-        now, namespace = self.clock.now(), await self._namespace_of_asked(asked)
-        made = await self.database.write(lambda connection: [_made(connection, namespace, each, now) for each in asked])
+        now, namespace = self.parts.clock.now(), await self._namespace_of_asked(asked)
+        made = await self.parts.database.write(
+            lambda connection: [_made(connection, namespace, each, now) for each in asked]
+        )
         return self._told(made)
 
     async def download(self, request: Request) -> Response:
         """Its content, or with `Range` a part of it; a folder comes as a `.tar.gz`."""
         found = await self._found(request)
-        if not found.is_ours and self.tenancy.multi_user:
+        if not found.is_ours and self.parts.tenancy.multi_user:
             raise Forbidden(f"artifact {found.id} was not made by a task, so whose its content is nobody knows")
         if not found.uri:
             raise NotFound(f"ResourceNotFoundError: content of artifact {found.id} not found.")
-        store, uri = await self.homes.contents(found.namespace, found.uri)
+        store, uri = await self.parts.homes.contents(found.namespace, found.uri)
         return await download(store, uri, request.headers.get("range", ""))
 
     async def delete(self, request: Request) -> Response:
         """With its content, where a task made it: what was imported is somebody else's."""
         found = await self._found(request)
-        await remove_content(self.homes, found)
-        await self.database.write(partial(artifacts.remove, id=found.id))
+        await remove_content(self.parts.homes, found)
+        await self.parts.database.write(partial(artifacts.remove, id=found.id))
         return reply()
 
     # ---- links -------------------------------------------------------------------------------------------------
@@ -137,8 +133,10 @@ class ArtifactRoutes:
             artifact_ids=params.getlist("artifact_ids"),
             type=_io_type(params.get("type", "")),
         )
-        namespace = self.tenancy.own(await self._namespace_of_links(request))
-        found = await self.database.read(partial(artifacts.links, namespace=namespace, wanted=wanted, query=query))
+        namespace = self.parts.tenancy.own(await self._namespace_of_links(request))
+        found = await self.parts.database.read(
+            partial(artifacts.links, namespace=namespace, wanted=wanted, query=query)
+        )
         items = [link_message(link) for link in found.items]
         return reply(listed("artifact_tasks", items, found.total, query.token(found.next)))
 
@@ -151,16 +149,18 @@ class ArtifactRoutes:
 
     async def _create_links(self, asked: Sequence[ArtifactTask]) -> Sequence[Tree]:
         namespace = await self._namespace_of_runs([each.run_id for each in asked])
-        made = await self.database.write(lambda connection: [_linked(connection, namespace, each) for each in asked])
+        made = await self.parts.database.write(
+            lambda connection: [_linked(connection, namespace, each) for each in asked]
+        )
         return [link_message(link) for link in made]
 
     # ---- whose they are ----------------------------------------------------------------------------------------
 
     def _told(self, found: Sequence[Artifact]) -> Sequence[Tree]:
-        return [artifact_message(artifact, shows_namespace=self.tenancy.multi_user) for artifact in found]
+        return [artifact_message(artifact, shows_namespace=self.parts.tenancy.multi_user) for artifact in found]
 
     async def _found(self, request: Request) -> Artifact:
-        return await self.database.read(partial(artifacts.get, id=request.path_params["artifact_id"]))
+        return await self.parts.database.read(partial(artifacts.get, id=request.path_params["artifact_id"]))
 
     async def _namespace_of(self, request: Request) -> str:
         return (await self._found(request)).namespace
@@ -172,7 +172,7 @@ class ArtifactRoutes:
         return await self._namespace_of_runs([each.run_id for each in await _new_links(request)])
 
     async def _namespace_of_asked(self, asked: Sequence[CreateArtifact]) -> str:
-        named = {self.tenancy.own(_artifact_in(each).namespace) for each in asked if not each.run_id}
+        named = {self.parts.tenancy.own(_artifact_in(each).namespace) for each in asked if not each.run_id}
         run_ids = [each.run_id for each in asked if each.run_id]
         return _only(named | ({await self._namespace_of_runs(run_ids)} if run_ids else set()))
 
@@ -182,11 +182,11 @@ class ArtifactRoutes:
         def read(connection: Connection) -> set[str]:
             return {runs.get(connection, id).namespace for id in dict.fromkeys(run_ids)}
 
-        return _only(await self.database.read(read))
+        return _only(await self.parts.database.read(read))
 
     async def _namespace_of_links(self, request: Request) -> str:
         run_ids = request.query_params.getlist("run_ids")
-        if self.tenancy.multi_user and run_ids and not asked_of(request):
+        if self.parts.tenancy.multi_user and run_ids and not asked_of(request):
             return await self._namespace_of_runs(run_ids)
         return asked_of(request)
 

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import listed, reply, without_zeros
-from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
+from flowdeck.components.pipelines.api.parts import Parts
+from flowdeck.components.pipelines.api.tenancy import asked_of, in_query
 from flowdeck.components.pipelines.caching import told_differences
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.states import State
@@ -22,7 +23,6 @@ from flowdeck.components.pipelines.store import cache, runs
 from flowdeck.components.pipelines.store.cache import Entry
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import format_time
-from flowdeck.sql.database import Database
 from flowdeck.web.listing import list_query
 from flowdeck.web.predicates import predicates_of
 from flowdeck.web.routing import Needs, Route
@@ -30,17 +30,16 @@ from flowdeck.web.routing import Needs, Route
 KEYS = tuple(cache.LISTED.columns)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class CacheRoutes:
     """The handlers; see the module's text. Rights are those on runs."""
 
-    database: Database
-    tenancy: Tenancy
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/cache"
-        asked, of_entry = self.tenancy.owned_by(in_query), self.tenancy.owned_by(self._namespace_of_entry)
-        of_run = self.tenancy.owned_by(self._namespace_of_run)
+        asked, of_entry = self.parts.tenancy.owned_by(in_query), self.parts.tenancy.owned_by(self._namespace_of_entry)
+        of_run = self.parts.tenancy.owned_by(self._namespace_of_run)
         explained = "/apis/v2beta1/runs/{run_id}/tasks/{task_id}:explainCache"
         return [
             Route("GET", base, self.list, Needs("list", "runs", asked)),
@@ -56,8 +55,8 @@ class CacheRoutes:
             parse=lambda text: predicates_of(text, KEYS),
             default_sort="end_time asc",
         )
-        namespace = self.tenancy.own(asked_of(request))
-        found = await self.database.read(partial(cache.listed, namespace=namespace, query=query))
+        namespace = self.parts.tenancy.own(asked_of(request))
+        found = await self.parts.database.read(partial(cache.listed, namespace=namespace, query=query))
         items = [_told(entry) for entry in found.items]
         return reply(listed("entries", items, found.total, query.token(found.next)))
 
@@ -65,15 +64,15 @@ class CacheRoutes:
         params = request.query_params
         clear = partial(
             cache.clear,
-            namespace=self.tenancy.own(asked_of(request)),
+            namespace=self.parts.tenancy.own(asked_of(request)),
             pipeline=params.get("pipeline_name", ""),
             fingerprint=params.get("cache_fingerprint", ""),
         )
-        return reply({"cleared": await self.database.write(clear)})
+        return reply({"cleared": await self.parts.database.write(clear)})
 
     async def drop(self, request: Request) -> Response:
         entry = await self._entry(request)
-        await self.database.write(partial(cache.forget, run_id=entry.run_id, task_ids=[entry.task_id]))
+        await self.parts.database.write(partial(cache.forget, run_id=entry.run_id, task_ids=[entry.task_id]))
         return reply()
 
     async def explain(self, request: Request) -> Response:
@@ -85,16 +84,16 @@ class CacheRoutes:
             similar = cache.similar(connection, run.namespace, run.pipeline_name, record)
             return _explained(record, similar if record.fingerprint else None)
 
-        return reply(await self.database.read(read))
+        return reply(await self.parts.database.read(read))
 
     async def _entry(self, request: Request) -> Entry:
-        return await self.database.read(partial(cache.get, task_id=request.path_params["task_id"]))
+        return await self.parts.database.read(partial(cache.get, task_id=request.path_params["task_id"]))
 
     async def _namespace_of_entry(self, request: Request) -> str:
         return (await self._entry(request)).namespace
 
     async def _namespace_of_run(self, request: Request) -> str:
-        return (await self.database.read(partial(runs.get, id=request.path_params["run_id"]))).namespace
+        return (await self.parts.database.read(partial(runs.get, id=request.path_params["run_id"]))).namespace
 
 
 def _told(entry: Entry) -> Tree:

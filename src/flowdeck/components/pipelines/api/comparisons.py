@@ -8,25 +8,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import reply
-from flowdeck.components.pipelines.api.tenancy import Tenancy
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.comparison import Compared, compare
 from flowdeck.components.pipelines.store import runs
 from flowdeck.kube.errors import BadRequest
-from flowdeck.sql.database import Database
 from flowdeck.web.routing import Needs, Route
 
 FEWEST, MOST = 2, 10
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Comparisons:
     """The handler; see `comparison.py` for what it tells."""
 
-    database: Database
-    tenancy: Tenancy
+    parts: Parts
 
     def routes(self) -> list[Route]:
-        rule = Needs("get", "runs", self.tenancy.owned_by(self._namespace_of))
+        rule = Needs("get", "runs", self.parts.tenancy.owned_by(self._namespace_of))
         return [Route("GET", "/apis/v2beta1/runs:compare", self.compare, rule)]
 
     async def compare(self, request: Request) -> Response:
@@ -36,7 +34,7 @@ class Comparisons:
         def read(connection: Connection) -> Sequence[Compared]:
             return [_compared(connection, id) for id in ids]
 
-        return reply(compare(await self.database.read(read)))
+        return reply(compare(await self.parts.database.read(read)))
 
     async def _namespace_of(self, request: Request) -> str:
         ids = _ids(request)
@@ -44,7 +42,7 @@ class Comparisons:
         def read(connection: Connection) -> set[str]:
             return {runs.get(connection, id).namespace for id in ids}
 
-        found = await self.database.read(read)
+        found = await self.parts.database.read(read)
         if len(found) > 1:
             raise BadRequest("Invalid input error: the runs must be of one namespace")
         return found.pop()

@@ -9,9 +9,9 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.messages import listed, message_in, reply, without_zeros
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
 from flowdeck.components.pipelines.store import experiments
@@ -33,18 +33,16 @@ MAX_NAME = 128
 class Experiments:
     """The handlers; see `routes`."""
 
-    database: Database
-    tenancy: Tenancy
-    clock: Clock
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/experiments"
         one = f"{base}/{{experiment_id}}"
-        of_one = self.tenancy.owned_by(self._namespace_of)
-        new = self.tenancy.owned_by(_namespace_in_body)
+        of_one = self.parts.tenancy.owned_by(self._namespace_of)
+        new = self.parts.tenancy.owned_by(_namespace_in_body)
         return [
             Route("POST", base, self.create, Needs("create", "experiments", new)),
-            Route("GET", base, self.list, Needs("list", "experiments", self.tenancy.owned_by(in_query))),
+            Route("GET", base, self.list, Needs("list", "experiments", self.parts.tenancy.owned_by(in_query))),
             Route("GET", one, self.get, Needs("get", "experiments", of_one)),
             Route("DELETE", one, self.delete, Needs("delete", "experiments", of_one)),
             Route("POST", f"{one}:archive", self.archive, Needs("archive", "experiments", of_one)),
@@ -54,18 +52,18 @@ class Experiments:
     async def create(self, request: Request) -> Response:
         asked: messages.Experiment = await message_in(request, messages.Experiment)
         name = checked_name(asked.display_name, MAX_NAME, "experiment")
-        namespace = self.tenancy.own(asked.namespace)
-        made = await self.database.write(
+        namespace = self.parts.tenancy.own(asked.namespace)
+        made = await self.parts.database.write(
             lambda connection: experiments.create(
-                connection, name=name, namespace=namespace, description=asked.description, now=self.clock.now()
+                connection, name=name, namespace=namespace, description=asked.description, now=self.parts.clock.now()
             )
         )
         return reply(self._told(made))
 
     async def list(self, request: Request) -> Response:
-        namespace = self.tenancy.own(asked_of(request))
+        namespace = self.parts.tenancy.own(asked_of(request))
         query = list_query(request.query_params, sort_keys=KEYS, parse=lambda text: predicates_of(text, KEYS))
-        found = await self.database.read(lambda connection: experiments.listed(connection, namespace, query))
+        found = await self.parts.database.read(lambda connection: experiments.listed(connection, namespace, query))
         items = [self._told(experiment) for experiment in found.items]
         return reply(listed("experiments", items, found.total, query.token(found.next)))
 
@@ -73,20 +71,20 @@ class Experiments:
         return reply(self._told(await self._found(request)))
 
     async def delete(self, request: Request) -> Response:
-        await self.database.write(lambda connection: experiments.remove(connection, _id(request)))
+        await self.parts.database.write(lambda connection: experiments.remove(connection, _id(request)))
         return reply()
 
     async def archive(self, request: Request) -> Response:
-        now = self.clock.now()
-        await self.database.write(lambda connection: experiments.archive(connection, _id(request), now))
+        now = self.parts.clock.now()
+        await self.parts.database.write(lambda connection: experiments.archive(connection, _id(request), now))
         return reply()
 
     async def unarchive(self, request: Request) -> Response:
-        await self.database.write(lambda connection: experiments.unarchive(connection, _id(request)))
+        await self.parts.database.write(lambda connection: experiments.unarchive(connection, _id(request)))
         return reply()
 
     async def _found(self, request: Request) -> Experiment:
-        return await self.database.read(lambda connection: experiments.get(connection, _id(request)))
+        return await self.parts.database.read(lambda connection: experiments.get(connection, _id(request)))
 
     async def _namespace_of(self, request: Request) -> str:
         return (await self._found(request)).namespace
@@ -98,7 +96,7 @@ class Experiments:
                 "display_name": experiment.name,
                 "description": experiment.description,
                 "created_at": format_time(experiment.created_at),
-                "namespace": experiment.namespace if self.tenancy.multi_user else "",
+                "namespace": experiment.namespace if self.parts.tenancy.multi_user else "",
                 "storage_state": experiment.storage_state,
             }
         )

@@ -7,8 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import reply
-from flowdeck.components.pipelines.api.tenancy import Tenancy
-from flowdeck.sql.database import Database
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.version import VERSION
 from flowdeck.web.routing import Open, Route, SignedIn
 
@@ -17,8 +16,7 @@ from flowdeck.web.routing import Open, Route, SignedIn
 class Health:
     """The handlers; see `routes`."""
 
-    database: Database
-    tenancy: Tenancy
+    parts: Parts
 
     def routes(self) -> list[Route]:
         health = [Route("GET", f"/apis/{version}/healthz", self.get, Open()) for version in ("v2beta1", "v1beta1")]
@@ -26,12 +24,12 @@ class Health:
 
     async def get(self, request: Request) -> Response:
         """The store is the Kubernetes API in fact; `database` is what clients expect of one that keeps any name."""
-        await self.database.ping()
+        await self.parts.database.ping()
         return reply(
             {
                 "commit_sha": "unknown",
                 "tag_name": VERSION,
-                "multi_user": self.tenancy.multi_user,
+                "multi_user": self.parts.tenancy.multi_user,
                 "pipeline_store": "database",
             }
         )

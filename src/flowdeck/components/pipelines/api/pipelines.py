@@ -15,14 +15,14 @@ from starlette.responses import Response
 
 from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.messages import listed, message_in, pipeline_message, reply, version_message
-from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
-from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion, rest_name
+from flowdeck.components.pipelines.api.parts import Parts
+from flowdeck.components.pipelines.api.tenancy import asked_of, in_query
+from flowdeck.components.pipelines.catalog import NewPipeline, NewVersion, rest_name
 from flowdeck.components.pipelines.ir.document import Document, from_wire, parse
 from flowdeck.components.pipelines.ir.package import text_of
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import Tree, get_in, key_of, uid_of
 from flowdeck.kube.times import parse_time
-from flowdeck.web.downloads import Downloads
 from flowdeck.web.in_memory import page
 from flowdeck.web.listing import ListQuery, list_query
 from flowdeck.web.predicates import predicates_of
@@ -40,15 +40,13 @@ MAX_VERSION_NAME = 127
 class Pipelines:
     """The handlers; see `routes`."""
 
-    catalog: Catalog
-    tenancy: Tenancy
-    downloads: Downloads
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/pipelines"
         one, versions = f"{base}/{{pipeline_id}}", f"{base}/{{pipeline_id}}/versions"
         version = f"{versions}/{{pipeline_version_id}}"
-        tenancy = self.tenancy
+        tenancy = self.parts.tenancy
         shared = tenancy.shared_by(in_query)
         of_pipeline = tenancy.shared_by(self._namespace_of_pipeline)
         of_version = tenancy.shared_by(self._namespace_of_version)
@@ -72,7 +70,7 @@ class Pipelines:
 
     async def create(self, request: Request) -> Response:
         asked: messages.Pipeline = await message_in(request, messages.Pipeline)
-        return reply(self._told(await self.catalog.create_pipeline(self._new(asked))))
+        return reply(self._told(await self.parts.catalog.create_pipeline(self._new(asked))))
 
     async def create_with_version(self, request: Request) -> Response:
         asked: messages.CreatePipelineAndVersion = await message_in(request, messages.CreatePipelineAndVersion)
@@ -80,30 +78,34 @@ class Pipelines:
             raise BadRequest("Invalid input error: both pipeline and pipeline_version must be given")
         new = self._new(asked.pipeline)
         version = await self._new_version(asked.pipeline_version, default_name=new.name)
-        pipeline, _ = await self.catalog.create_with_version(new, version)
+        pipeline, _ = await self.parts.catalog.create_with_version(new, version)
         return reply(self._told(pipeline))
 
     async def list(self, request: Request) -> Response:
         query = _query(request, PIPELINE_KEYS, tags=True)
-        found = page(await self.catalog.pipelines(self.tenancy.shared(asked_of(request))), _row, query, id_key="id")
+        found = page(
+            await self.parts.catalog.pipelines(self.parts.tenancy.shared(asked_of(request))), _row, query, id_key="id"
+        )
         items = [self._told(obj) for obj in found.items]
         return reply(listed("pipelines", items, found.total, query.token(found.next)))
 
     async def by_name(self, request: Request) -> Response:
-        namespace = self.tenancy.shared(asked_of(request))
-        return reply(self._told(await self.catalog.pipeline_called(request.path_params["name"], namespace)))
+        namespace = self.parts.tenancy.shared(asked_of(request))
+        return reply(self._told(await self.parts.catalog.pipeline_called(request.path_params["name"], namespace)))
 
     async def get(self, request: Request) -> Response:
-        return reply(self._told(await self.catalog.pipeline(request.path_params["pipeline_id"])))
+        return reply(self._told(await self.parts.catalog.pipeline(request.path_params["pipeline_id"])))
 
     async def change(self, request: Request) -> Response:
         asked: messages.Pipeline = await message_in(request, messages.Pipeline)
-        pipeline = await self.catalog.pipeline(request.path_params["pipeline_id"])
-        return reply(self._told(await self.catalog.change(pipeline, display_name=asked.display_name, tags=asked.tags)))
+        pipeline = await self.parts.catalog.pipeline(request.path_params["pipeline_id"])
+        return reply(
+            self._told(await self.parts.catalog.change(pipeline, display_name=asked.display_name, tags=asked.tags))
+        )
 
     async def delete(self, request: Request) -> Response:
         cascade = request.query_params.get("cascade", "") == "true"
-        await self.catalog.delete_pipeline(request.path_params["pipeline_id"], cascade=cascade)
+        await self.parts.catalog.delete_pipeline(request.path_params["pipeline_id"], cascade=cascade)
         return reply()
 
     # ---- versions ----------------------------------------------------------------------------------------------
@@ -115,38 +117,38 @@ class Pipelines:
             raise BadRequest(
                 f"Invalid input error: pipeline_id in the body must be the one of the path: {asked.pipeline_id!r}"
             )
-        pipeline = await self.catalog.pipeline(pipeline_id)
-        version = await self.catalog.create_version(pipeline, await self._new_version(asked, default_name=""))
+        pipeline = await self.parts.catalog.pipeline(pipeline_id)
+        version = await self.parts.catalog.create_version(pipeline, await self._new_version(asked, default_name=""))
         return reply(version_message(version))
 
     async def list_versions(self, request: Request) -> Response:
         query = _query(request, VERSION_KEYS, tags=True)
-        found = page(await self.catalog.versions(request.path_params["pipeline_id"]), _row, query, id_key="id")
+        found = page(await self.parts.catalog.versions(request.path_params["pipeline_id"]), _row, query, id_key="id")
         items = [version_message(obj) for obj in found.items]
         return reply(listed("pipeline_versions", items, found.total, query.token(found.next)))
 
     async def get_version(self, request: Request) -> Response:
-        return reply(version_message(await self.catalog.version(request.path_params["pipeline_version_id"])))
+        return reply(version_message(await self.parts.catalog.version(request.path_params["pipeline_version_id"])))
 
     async def change_version(self, request: Request) -> Response:
         asked: messages.PipelineVersion = await message_in(request, messages.PipelineVersion)
-        version = await self.catalog.version(request.path_params["pipeline_version_id"])
-        changed = await self.catalog.change(version, display_name=asked.display_name, tags=asked.tags)
+        version = await self.parts.catalog.version(request.path_params["pipeline_version_id"])
+        changed = await self.parts.catalog.change(version, display_name=asked.display_name, tags=asked.tags)
         return reply(version_message(changed))
 
     async def delete_version(self, request: Request) -> Response:
-        await self.catalog.delete_version(request.path_params["pipeline_version_id"])
+        await self.parts.catalog.delete_version(request.path_params["pipeline_version_id"])
         return reply()
 
     # ----------------------------------------------------------------------------------------------------------
 
     def _told(self, obj: Tree) -> Tree:
-        return pipeline_message(obj, shows_namespace=self.tenancy.multi_user)
+        return pipeline_message(obj, shows_namespace=self.parts.tenancy.multi_user)
 
     def _new(self, asked: messages.Pipeline) -> NewPipeline:
         return NewPipeline(
             name=checked_name(asked.name or asked.display_name, MAX_NAME, "pipeline"),
-            namespace=self.tenancy.shared(asked.namespace),
+            namespace=self.parts.tenancy.shared(asked.namespace),
             display_name=asked.display_name,
             description=asked.description,
             tags=asked.tags or {},
@@ -169,14 +171,14 @@ class Pipelines:
         url = asked.package_url.pipeline_url if asked.package_url is not None else ""
         if not url:
             raise BadRequest("Invalid input error: package_url.pipeline_url or pipeline_spec must be given")
-        data = await self.downloads.get(url)
+        data = await self.parts.downloads.get(url)
         return await asyncio.to_thread(document_of, data, PurePosixPath(urlsplit(url).path).name)
 
     async def _namespace_of_pipeline(self, request: Request) -> str:
-        return key_of(await self.catalog.pipeline(request.path_params["pipeline_id"])).namespace
+        return key_of(await self.parts.catalog.pipeline(request.path_params["pipeline_id"])).namespace
 
     async def _namespace_of_version(self, request: Request) -> str:
-        return key_of(await self.catalog.version(request.path_params["pipeline_version_id"])).namespace
+        return key_of(await self.parts.catalog.version(request.path_params["pipeline_version_id"])).namespace
 
 
 def checked_name(name: str, longest: int, what: str) -> str:

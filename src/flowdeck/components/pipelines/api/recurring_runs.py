@@ -15,16 +15,15 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api import messages
 from flowdeck.components.pipelines.api.experiments import experiment_for
 from flowdeck.components.pipelines.api.messages import RuntimeConfig, listed, message_in, reply
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.api.pipelines import checked_name
 from flowdeck.components.pipelines.api.plugins import checked_plugins
 from flowdeck.components.pipelines.api.recurring_run_message import recurring_run_message, trigger_of
 from flowdeck.components.pipelines.api.sources import Source, source_for
-from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
-from flowdeck.components.pipelines.catalog import Catalog
+from flowdeck.components.pipelines.api.tenancy import asked_of
 from flowdeck.components.pipelines.late import RECURRING_RUNS
 from flowdeck.components.pipelines.plan.compiler import compile_plan
 from flowdeck.components.pipelines.plan.parameters import run_parameters
@@ -35,11 +34,9 @@ from flowdeck.components.pipelines.store.schedules import RecurringRun
 from flowdeck.components.pipelines.submission import check_wishes
 from flowdeck.kube.errors import BadRequest
 from flowdeck.kube.objects import ObjectKey, Tree
-from flowdeck.sql.database import Database
-from flowdeck.stores import News
 from flowdeck.web.listing import list_query
 from flowdeck.web.predicates import predicates_of
-from flowdeck.web.routing import Door, Needs, Route
+from flowdeck.web.routing import Needs, Route
 
 KEYS = tuple(schedules.LISTED.columns)
 MAX_NAME = 128
@@ -49,30 +46,25 @@ _LONGEST_PREFIX = 25
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RecurringRuns:
     """The handlers; see `routes`. Rights are asked for as `jobs`, upstream's old word."""
 
-    database: Database
-    catalog: Catalog
-    tenancy: Tenancy
-    clock: Clock
-    news: News
-    door: Door
-    zone: str
-    """Where lines of cron are read; empty: UTC."""
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/recurringruns"
         one = f"{base}/{{recurring_run_id}}"
-        of_one = self.tenancy.owned_by(self._namespace_of)
+        of_one = self.parts.tenancy.owned_by(self._namespace_of)
 
         def needs(verb: str) -> Needs:
             return Needs(verb, "jobs", of_one)
 
         return [
-            Route("POST", base, self.create, Needs("create", "jobs", self.tenancy.owned_by(self._namespace_of_new))),
-            Route("GET", base, self.list, Needs("list", "jobs", self.tenancy.owned_by(self._namespace_of_list))),
+            Route(
+                "POST", base, self.create, Needs("create", "jobs", self.parts.tenancy.owned_by(self._namespace_of_new))
+            ),
+            Route("GET", base, self.list, Needs("list", "jobs", self.parts.tenancy.owned_by(self._namespace_of_list))),
             Route("GET", one, self.get, needs("get")),
             Route("DELETE", one, self.delete, needs("delete")),
             Route("POST", f"{one}:enable", self.enable, needs("enable")),
@@ -90,17 +82,19 @@ class RecurringRuns:
                 "Invalid input error: The max concurrency of the recurring run is out of range. "
                 f"Support 1-10. Received {asked.max_concurrency}."
             )
-        read_trigger(trigger_of(asked), self.zone)
+        read_trigger(trigger_of(asked), self.parts.zone)
         experiment = await self._experiment(asked)
-        source = await source_for(request, asked, catalog=self.catalog, tenancy=self.tenancy, door=self.door)
+        source = await source_for(
+            request, asked, catalog=self.parts.catalog, tenancy=self.parts.tenancy, door=self.parts.door
+        )
         await asyncio.to_thread(_check, asked, source)
         recurring = self._row(asked, name, experiment, source)
-        await self.database.write(partial(_keep, recurring=recurring, source=source))
+        await self.parts.database.write(partial(_keep, recurring=recurring, source=source))
         self._tell(recurring)
         return reply(self._told(recurring, source.document.wire))
 
     def _row(self, asked: messages.RecurringRun, name: str, experiment: Experiment, source: Source) -> RecurringRun:
-        config, now, id = asked.runtime_config or RuntimeConfig(), self.clock.now(), str(uuid.uuid4())
+        config, now, id = asked.runtime_config or RuntimeConfig(), self.parts.clock.now(), str(uuid.uuid4())
         reference = asked.pipeline_version_reference
         takes_newest = reference is not None and not reference.pipeline_version_id
         return RecurringRun(
@@ -115,7 +109,7 @@ class RecurringRuns:
             document="" if takes_newest else runs.hash_of(source.document),
             parameters=config.parameters or {},
             pipeline_root=config.pipeline_root,
-            service_account=asked.service_account or self.tenancy.service_account,
+            service_account=asked.service_account or self.parts.tenancy.service_account,
             plugins_input=checked_plugins(asked.plugins_input),
             trigger=trigger_of(asked),
             max_concurrency=asked.max_concurrency,
@@ -133,12 +127,12 @@ class RecurringRuns:
             wires = runs.documents(connection, [recurring.document])
             return self._told(recurring, wires.get(recurring.document))
 
-        return reply(await self.database.read(read))
+        return reply(await self.parts.database.read(read))
 
     async def list(self, request: Request) -> Response:
         query = list_query(request.query_params, sort_keys=KEYS, parse=lambda text: predicates_of(text, KEYS))
         experiment_id = request.query_params.get("experiment_id", "")
-        namespace = self.tenancy.own(await self._namespace_of_list(request))
+        namespace = self.parts.tenancy.own(await self._namespace_of_list(request))
 
         def read(connection: Connection) -> Tree:
             found = schedules.listed(connection, query, namespace=namespace, experiment_id=experiment_id)
@@ -146,7 +140,7 @@ class RecurringRuns:
             items = [self._told(each, wires.get(each.document)) for each in found.items]
             return listed("recurringRuns", items, found.total, query.token(found.next))
 
-        return reply(await self.database.read(read))
+        return reply(await self.parts.database.read(read))
 
     # ---- what is done to them ----------------------------------------------------------------------------------
 
@@ -157,13 +151,13 @@ class RecurringRuns:
         return await self._switch(request, enabled=False)
 
     async def _switch(self, request: Request, *, enabled: bool) -> Response:
-        switch = partial(schedules.enable, id=_id(request), enabled=enabled, now=self.clock.now())
-        self._tell(await self.database.write(switch))
+        switch = partial(schedules.enable, id=_id(request), enabled=enabled, now=self.parts.clock.now())
+        self._tell(await self.parts.database.write(switch))
         return reply()
 
     async def delete(self, request: Request) -> Response:
         """The runs that it made stay."""
-        await self.database.write(partial(schedules.remove, id=_id(request)))
+        await self.parts.database.write(partial(schedules.remove, id=_id(request)))
         return reply()
 
     async def backfill(self, request: Request) -> Response:
@@ -173,41 +167,43 @@ class RecurringRuns:
         `max_concurrency` says, whether the recurring run is enabled or not.
         """
         asked: messages.Backfill = await message_in(request, messages.Backfill)
-        begin, end = _range(asked, self.clock.now())
-        recurring = await self.database.read(partial(schedules.get, id=_id(request)))
-        trigger = read_trigger(recurring.trigger, self.zone)
+        begin, end = _range(asked, self.parts.clock.now())
+        recurring = await self.parts.database.read(partial(schedules.get, id=_id(request)))
+        trigger = read_trigger(recurring.trigger, self.parts.zone)
         points = sum(1 for _ in islice(trigger.points(recurring.created_at, begin, end), MAX_BACKFILL + 1))
         if not 1 <= points <= MAX_BACKFILL:
             raise BadRequest(
                 f"Invalid input error: recurring run {recurring.id} is due "
                 f"{'never' if not points else f'more than {MAX_BACKFILL} times'} in that range of time"
             )
-        await self.database.write(partial(schedules.backfill, id=recurring.id, begin=begin, end=end))
+        await self.parts.database.write(partial(schedules.backfill, id=recurring.id, begin=begin, end=end))
         self._tell(recurring)
         return reply({"points": points})
 
     # ----------------------------------------------------------------------------------------------------------
 
     def _tell(self, recurring: RecurringRun) -> None:
-        self.news.tell(RECURRING_RUNS, ObjectKey(recurring.namespace, recurring.id))
+        self.parts.news.tell(RECURRING_RUNS, ObjectKey(recurring.namespace, recurring.id))
 
     def _told(self, recurring: RecurringRun, document: Tree | None) -> Tree:
-        return recurring_run_message(recurring, document, shows_namespace=self.tenancy.multi_user)
+        return recurring_run_message(recurring, document, shows_namespace=self.parts.tenancy.multi_user)
 
     async def _experiment(self, asked: messages.RecurringRun) -> Experiment:
-        return await experiment_for(self.database, self.tenancy, asked.experiment_id, self.clock.now())
+        return await experiment_for(
+            self.parts.database, self.parts.tenancy, asked.experiment_id, self.parts.clock.now()
+        )
 
     async def _namespace_of_new(self, request: Request) -> str:
         return (await self._experiment(await _asked(request))).namespace
 
     async def _namespace_of_list(self, request: Request) -> str:
         experiment_id = request.query_params.get("experiment_id", "")
-        if not self.tenancy.multi_user or not experiment_id:
+        if not self.parts.tenancy.multi_user or not experiment_id:
             return asked_of(request)
-        return (await self.database.read(partial(experiments.get, id=experiment_id))).namespace
+        return (await self.parts.database.read(partial(experiments.get, id=experiment_id))).namespace
 
     async def _namespace_of(self, request: Request) -> str:
-        return (await self.database.read(partial(schedules.get, id=_id(request)))).namespace
+        return (await self.parts.database.read(partial(schedules.get, id=_id(request)))).namespace
 
 
 async def _asked(request: Request) -> messages.RecurringRun:

@@ -49,7 +49,7 @@ def _entries(record: TaskRecord, children: Sequence[Tree]) -> Iterator[Tree]:
             "executor_detail": _executor(record),
             "state": record.wire_a,
             "execution_id": number_of(record.id),
-            "error": failure(record.message) if record.state in _TELLS_WHY else None,
+            "error": failure(why) if (why := _why(record)) else None,
             "inputs": _artifacts(record.artifacts),
             "outputs": _artifacts(record.output_artifacts),
             "parent_task_id": record.parent,
@@ -81,6 +81,13 @@ def _attempt(record: TaskRecord, attempt: Attempt) -> Tree:
             "pod_name": attempt.pod,
         }
     )
+
+
+def _why(record: TaskRecord) -> str:
+    """Why it ended as it did, or why its pod does not start."""
+    if record.state is State.STARTING and record.attempts:
+        return record.attempts[-1].message
+    return record.message if record.state in _TELLS_WHY else ""
 
 
 def _executor(record: TaskRecord) -> Tree | None:

@@ -11,17 +11,15 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowdeck.clock import Clock
 from flowdeck.components.pipelines.api.messages import listed, message_in, reply
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.api.reported_tasks import BatchUpdate, ReportedTask, changed, new_record
 from flowdeck.components.pipelines.api.task_messages import task_message
-from flowdeck.components.pipelines.api.tenancy import Tenancy
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.ir.proto_json import Message
 from flowdeck.components.pipelines.store import cache, runs, task_lists
 from flowdeck.kube.errors import BadRequest, NotFound
 from flowdeck.kube.objects import Tree
-from flowdeck.sql.database import Database
 from flowdeck.web.listing import list_query
 from flowdeck.web.predicates import predicates_of
 from flowdeck.web.routing import Needs, Route
@@ -35,18 +33,16 @@ class FindCached(Message):
     cache_fingerprint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tasks:
     """The handlers; see `routes`."""
 
-    database: Database
-    tenancy: Tenancy
-    clock: Clock
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v2beta1/runs/{run_id}/tasks"
-        of_run = self.tenancy.owned_by(self._namespace_of)
-        asked = self.tenancy.owned_by(_namespace_in_body)
+        of_run = self.parts.tenancy.owned_by(self._namespace_of)
+        asked = self.parts.tenancy.owned_by(_namespace_in_body)
         return [
             Route("GET", base, self.list, Needs("list", "runs", of_run)),
             Route("POST", base, self.create, Needs("update", "runs", of_run)),
@@ -70,7 +66,7 @@ class Tasks:
             found = task_lists.listed(connection, query, run_id=run_id, parent_id=parent_id)
             return listed("tasks", _told(connection, run_id, found.items), found.total, query.token(found.next))
 
-        return reply(await self.database.read(read))
+        return reply(await self.parts.database.read(read))
 
     async def get(self, request: Request) -> Response:
         run_id, task_id = request.path_params["run_id"], request.path_params["task_id"]
@@ -78,13 +74,13 @@ class Tasks:
         def read(connection: Connection) -> Tree:
             return _told(connection, run_id, [runs.task(connection, run_id, task_id)])[0]
 
-        return reply(await self.database.read(read))
+        return reply(await self.parts.database.read(read))
 
     # ---- tasks that others report ------------------------------------------------------------------------------
 
     async def create(self, request: Request) -> Response:
         asked: ReportedTask = await message_in(request, ReportedTask)
-        record = new_record(request.path_params["run_id"], asked, self.clock.now())
+        record = new_record(request.path_params["run_id"], asked, self.parts.clock.now())
 
         def keep(connection: Connection) -> Tree:
             if record.parent:
@@ -92,7 +88,7 @@ class Tasks:
             runs.keep_tasks(connection, [record])
             return task_message(record, ())
 
-        return reply(await self.database.write(keep))
+        return reply(await self.parts.database.write(keep))
 
     async def change(self, request: Request) -> Response:
         asked: ReportedTask = await message_in(request, ReportedTask)
@@ -107,14 +103,14 @@ class Tasks:
 
     async def _changed(self, request: Request, asked: Mapping[str, ReportedTask]) -> Mapping[str, Tree]:
         """All of them or none."""
-        run_id, now = request.path_params["run_id"], self.clock.now()
+        run_id, now = request.path_params["run_id"], self.parts.clock.now()
 
         def keep(connection: Connection) -> Mapping[str, Tree]:
             records = [changed(runs.task(connection, run_id, id), each, now) for id, each in asked.items()]
             runs.keep_tasks(connection, records)
             return dict(zip(asked, _told(connection, run_id, records), strict=True))
 
-        return await self.database.write(keep)
+        return await self.parts.database.write(keep)
 
     # ----------------------------------------------------------------------------------------------------------
 
@@ -123,15 +119,15 @@ class Tasks:
         asked: FindCached = await message_in(request, FindCached)
         if not asked.cache_fingerprint:
             raise BadRequest("Invalid input error: cache_fingerprint must be given")
-        namespace = self.tenancy.own(asked.namespace)
+        namespace = self.parts.tenancy.own(asked.namespace)
         find = partial(cache.candidates, namespace=namespace, fingerprint=asked.cache_fingerprint)
-        found = await self.database.read(find)
+        found = await self.parts.database.read(find)
         if not found:
             raise NotFound(f"ResourceNotFoundError: cached task {asked.cache_fingerprint} not found.")
         return reply(task_message(found[0], ()))
 
     async def _namespace_of(self, request: Request) -> str:
-        return (await self.database.read(partial(runs.get, id=request.path_params["run_id"]))).namespace
+        return (await self.parts.database.read(partial(runs.get, id=request.path_params["run_id"]))).namespace
 
 
 def _told(connection: Connection, run_id: str, records: Sequence[TaskRecord]) -> Sequence[Tree]:

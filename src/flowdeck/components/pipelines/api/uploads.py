@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import pipeline_message, reply, version_message
+from flowdeck.components.pipelines.api.parts import Parts
 from flowdeck.components.pipelines.api.pipelines import MAX_NAME, MAX_VERSION_NAME, checked_name, document_of
 from flowdeck.components.pipelines.api.plain_errors import plain_error
-from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of, in_query
-from flowdeck.components.pipelines.catalog import Catalog, NewPipeline, NewVersion
+from flowdeck.components.pipelines.api.tenancy import asked_of, in_query
+from flowdeck.components.pipelines.catalog import NewPipeline, NewVersion
 from flowdeck.components.pipelines.ir.document import Document
 from flowdeck.components.pipelines.ir.package import MAX_SIZE
 from flowdeck.kube.errors import BadRequest
@@ -32,23 +33,22 @@ PART = "uploadfile"
 class Uploads:
     """The handlers; see `routes`."""
 
-    catalog: Catalog
-    tenancy: Tenancy
+    parts: Parts
 
     def routes(self) -> list[Route]:
         return self.routes_at("/apis/v2beta1/pipelines", self.upload, self.upload_version)
 
     def routes_at(self, base: str, upload: Handler, upload_version: Handler) -> list[Route]:
         """Both, told by these handlers."""
-        pipeline = Needs("create", "pipelines", self.tenancy.shared_by(in_query))
-        version = Needs("create", "pipelines", self.tenancy.shared_by(self._namespace_of_pipeline))
+        pipeline = Needs("create", "pipelines", self.parts.tenancy.shared_by(in_query))
+        version = Needs("create", "pipelines", self.parts.tenancy.shared_by(self._namespace_of_pipeline))
         return [
             Route("POST", f"{base}/upload", upload, pipeline, plain_error),
             Route("POST", f"{base}/upload_version", upload_version, version, plain_error),
         ]
 
     async def upload(self, request: Request) -> Response:
-        return reply(pipeline_message(await self.pipeline_of(request), shows_namespace=self.tenancy.multi_user))
+        return reply(pipeline_message(await self.pipeline_of(request), shows_namespace=self.parts.tenancy.multi_user))
 
     async def upload_version(self, request: Request) -> Response:
         return reply(version_message(await self.version_of(request)))
@@ -60,13 +60,13 @@ class Uploads:
         name = checked_name(query.get("name") or query.get("display_name") or file_name, MAX_NAME, "pipeline")
         new = NewPipeline(
             name=name,
-            namespace=self.tenancy.shared(asked_of(request)),
+            namespace=self.parts.tenancy.shared(asked_of(request)),
             display_name=query.get("display_name") or name,
             description=query.get("description", ""),
             tags=_tags(query),
         )
         version = _version(query, name=name[:MAX_VERSION_NAME], document=document)
-        pipeline, _ = await self.catalog.create_with_version(new, version)
+        pipeline, _ = await self.parts.catalog.create_with_version(new, version)
         return pipeline
 
     async def version_of(self, request: Request) -> Tree:
@@ -76,12 +76,12 @@ class Uploads:
         name = checked_name(
             query.get("name") or query.get("display_name") or file_name, MAX_VERSION_NAME, "pipeline version"
         )
-        pipeline = await self.catalog.pipeline(_pipeline_id(request))
+        pipeline = await self.parts.catalog.pipeline(_pipeline_id(request))
         version = _version(query, name=name, document=document)
-        return await self.catalog.create_version(pipeline, version)
+        return await self.parts.catalog.create_version(pipeline, version)
 
     async def _namespace_of_pipeline(self, request: Request) -> str:
-        return key_of(await self.catalog.pipeline(_pipeline_id(request))).namespace
+        return key_of(await self.parts.catalog.pipeline(_pipeline_id(request))).namespace
 
 
 def _version(query: Mapping[str, str], *, name: str, document: Document) -> NewVersion:

@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowdeck.components.pipelines.api.messages import reply, without_zeros
-from flowdeck.components.pipelines.api.tenancy import Tenancy, asked_of
+from flowdeck.components.pipelines.api.parts import Parts
+from flowdeck.components.pipelines.api.tenancy import asked_of
 from flowdeck.components.pipelines.api.uploads import Uploads
 from flowdeck.components.pipelines.catalog import pipeline_id_of, rest_name
 from flowdeck.kube.errors import BadRequest, ServiceUnavailable
 from flowdeck.kube.objects import Tree, get_in, uid_of
-from flowdeck.web.routing import Door, Needs, Route, SignedIn
+from flowdeck.web.routing import Needs, Route, SignedIn
 
 _RESOURCES = {"VIEWERS": "viewers", "1": "viewers"}
 _VERBS = {"CREATE": "create", "1": "create", "GET": "get", "2": "get", "DELETE": "delete", "3": "delete"}
@@ -24,24 +25,22 @@ _VERBS = {"CREATE": "create", "1": "create", "GET": "get", "2": "get", "DELETE":
 class FirstVersion:
     """The handlers; see `routes`."""
 
-    uploads: Uploads
-    tenancy: Tenancy
-    door: Door
+    parts: Parts
 
     def routes(self) -> list[Route]:
         base = "/apis/v1beta1"
-        draws = Needs("create", "visualizations", self.tenancy.owned_by(_namespace_in_path))
+        draws = Needs("create", "visualizations", self.parts.tenancy.owned_by(_namespace_in_path))
         return [
-            *self.uploads.routes_at(f"{base}/pipelines", self.upload, self.upload_version),
+            *Uploads(self.parts).routes_at(f"{base}/pipelines", self.upload, self.upload_version),
             Route("GET", f"{base}/auth", self.auth, SignedIn()),
             Route("POST", f"{base}/visualizations/{{namespace}}", self.draw, draws),
         ]
 
     async def upload(self, request: Request) -> Response:
-        return reply(_message(await self.uploads.pipeline_of(request)))
+        return reply(_message(await Uploads(self.parts).pipeline_of(request)))
 
     async def upload_version(self, request: Request) -> Response:
-        version = await self.uploads.version_of(request)
+        version = await Uploads(self.parts).version_of(request)
         key = {"type": "PIPELINE", "id": pipeline_id_of(version)}
         return reply({**_message(version), "resource_references": [{"key": key, "relationship": "OWNER"}]})
 
@@ -51,7 +50,7 @@ class FirstVersion:
         resource, verb = _RESOURCES.get(query.get("resources", "")), _VERBS.get(query.get("verb", ""))
         if resource is None or verb is None:
             raise BadRequest("Invalid input error: resources must be VIEWERS, and verb CREATE, GET or DELETE")
-        await self.door.check(request, verb, resource, self.tenancy.own(asked_of(request)))
+        await self.parts.door.check(request, verb, resource, self.parts.tenancy.own(asked_of(request)))
         return reply()
 
     async def draw(self, request: Request) -> Response:

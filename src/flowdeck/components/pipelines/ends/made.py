@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.ends.controller import RunEndController
-from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.homes import homes_in
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 from flowdeck.web.webhooks import Webhooks
@@ -15,7 +15,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
     return RunEndController(
         database=database,
         clock=ctx.clock,
-        homes=Homes(client=ctx.client, artifacts=ctx.stores.artifacts),
+        homes=homes_in(ctx),
         urls=ctx.settings.webhooks,
         webhooks=Webhooks(ctx.settings.webhook_secret),
         pokes=[poke],

@@ -43,6 +43,16 @@ class CacheAnswered(_Event, frozen=True, tag="cache-answered"):
     """The explanation for people: whose outputs they are, or what differs."""
 
 
+class Waits(_Event, frozen=True, tag="waits"):
+    """The program of an attempt does not start, and why."""
+
+    task: str
+    attempt: int
+    message: str
+    until: float | None = None
+    """When it has failed if it still has not, in seconds since 1970; None: it may wait as long as it takes."""
+
+
 class PodStarted(_Event, frozen=True, tag="pod-started"):
     """The program of an attempt runs."""
 
@@ -97,6 +107,7 @@ class RetryRequested(_Event, frozen=True, tag="retry-requested"):
 Event = (
     RunStarted
     | CacheAnswered
+    | Waits
     | PodStarted
     | Succeeded
     | Failed
@@ -105,7 +116,7 @@ Event = (
     | TerminateRequested
     | RetryRequested
 )
-Report = CacheAnswered | PodStarted | Succeeded | Failed | Lost
+Report = CacheAnswered | Waits | PodStarted | Succeeded | Failed | Lost
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -180,6 +180,14 @@ class Flow:
         self.active[task.id] = task
         self.out.append(instruction)
 
+    def wait(self, task: TaskRun, why: str, until: float | None) -> None:
+        """Its program does not start, or does at last: then there is no reason any more."""
+        task.message = self.attempts[task.id][-1].message = why
+        task.wake_at = until
+        if until is not None:
+            self.timers.add(until, task.id)
+        self.changed(task)
+
     def execute_again(self, task: TaskRun) -> None:
         """Another attempt."""
         if task.is_dag:
@@ -244,11 +252,14 @@ class Flow:
         if task.state in (State.STARTING, State.RUNNING) and isinstance(task.task.component.body, Container):
             task.message = why
             self.move(task, State.STOPPING)
-            name = launch.pod_name(self.run, task)
-            self.out.append(StopPod(cause=self.cause, task=task.id, attempt=task.attempt, pod_name=name))
+            self.stop_pod(task)
         elif task.state is not State.STOPPING:
             self.end_attempt(task, State.CANCELED, why)
             self.end(task, State.CANCELED, why)
+
+    def stop_pod(self, task: TaskRun) -> None:
+        name = launch.pod_name(self.run, task.id, task.attempt)
+        self.out.append(StopPod(cause=self.cause, task=task.id, attempt=task.attempt, pod_name=name))
 
     def move(self, task: TaskRun, state: State) -> None:
         task.move(state, self.now, self.cause)
@@ -412,7 +423,7 @@ class Flow:
 
     def _new_attempt(self, task: TaskRun) -> None:
         attempts = self.attempts.setdefault(task.id, [])
-        task.attempt = len(attempts) + 1
+        task.attempt, task.wake_at = len(attempts) + 1, None
         attempts.append(Attempt(task.attempt, task.failures, self.now))
 
 

@@ -73,7 +73,7 @@ def start_pod(run: Run, plan: Plan, task: TaskRun, constants: Mapping[str, str],
         task=task.id,
         attempt=task.attempt,
         retry_index=task.failures,
-        pod_name=pod_name(run, task),
+        pod_name=pod_name(run, task.id, task.attempt),
         image=image_of(task, body, constants),
         command=list(body.command),
         args=list(body.args),
@@ -88,9 +88,9 @@ def start_pod(run: Run, plan: Plan, task: TaskRun, constants: Mapping[str, str],
     )
 
 
-def pod_name(run: Run, task: TaskRun) -> str:
+def pod_name(run: Run, task_id: str, attempt: int) -> str:
     """At most 63 characters; the same for the same attempt."""
-    return f"{run.resource_name[:40].rstrip('-')}-{task.id.replace('-', '')[:12]}-{task.attempt}"
+    return f"{run.resource_name[:40].rstrip('-')}-{task_id.replace('-', '')[:12]}-{attempt}"
 
 
 def announced(run: Run, plan: Plan, task: TaskRun) -> dict[str, list[Artifact]]:

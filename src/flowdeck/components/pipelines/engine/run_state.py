@@ -23,6 +23,7 @@ from flowdeck.components.pipelines.engine.events import (
     Succeeded,
     TerminateRequested,
     TimePassed,
+    Waits,
 )
 from flowdeck.components.pipelines.engine.flow import OF_THE_RUN, Flow
 from flowdeck.components.pipelines.engine.instructions import AdoptPod, Instruction, StopPod, WakeAt
@@ -102,7 +103,7 @@ class RunState:
         flow = self._flow
         if task.state is State.CACHING:
             return flow.prepare.look_up(task, task.cause)
-        name = pod_name(self.run, task)
+        name = pod_name(self.run, task.id, task.attempt)
         if task.state is State.STOPPING:
             return StopPod(cause=task.cause, task=task.id, attempt=task.attempt, pod_name=name)
         if task.state is State.RUNNING and isinstance(task.task.component.body, Container):
@@ -149,11 +150,15 @@ class RunState:
                     self._cache_answered(task, event)
             case _ if asks_cache or task.state is State.BACKING_OFF:
                 return
+            case Waits():
+                if task.state is State.STARTING:
+                    flow.wait(task, event.message, event.until)
             case PodStarted():
                 attempt = flow.attempts[task.id][-1]
                 attempt.pod, attempt.uid = event.pod, event.uid
                 flow.changed(task)
                 if task.state is State.STARTING:
+                    flow.wait(task, "", None)
                     flow.move(task, State.RUNNING)
             case Succeeded():
                 self._succeeded(task, event.outputs)
@@ -223,7 +228,12 @@ class RunState:
             task = flow.active.get(task_id)
             if task_id == OF_THE_RUN and not flow.stopping:
                 flow.stop_all(f"Run exceeded its time limit of {flow.deadline_s} seconds")
-            elif task is not None and task.wake_at == at:
+            elif task is None or task.wake_at != at:
+                continue
+            elif task.state is State.STARTING:
+                flow.stop_pod(task)
+                self._failed(task, task.message)
+            else:
                 flow.resume(task)
 
     def _retry(self, event: RetryRequested) -> list[Instruction]:

@@ -67,7 +67,7 @@ class TaskRun:
     losses: int = 0
     """Attempts that were lost since the last one that was not."""
     wake_at: float | None = None
-    """When its next attempt starts, while it is BACKING_OFF."""
+    """When its next attempt starts, while it is BACKING_OFF; when it has waited long enough, while it is STARTING."""
     attempt: int = 0
     """The number of the latest attempt."""
     fingerprint: str = ""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.retention.controller import RetentionController
-from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.homes import homes_in
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 
@@ -14,7 +14,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
     return RetentionController(
         database=database,
         clock=ctx.clock,
-        homes=Homes(client=ctx.client, artifacts=ctx.stores.artifacts),
+        homes=homes_in(ctx),
         settings=ctx.settings.retention,
         pokes=[poke],
     )

@@ -9,27 +9,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flowdeck.artifacts.uris import Uri, parse_uri
-from flowdeck.components.pipelines.runner import folders
 from flowdeck.components.pipelines.runner.carrying import PROVIDERS, READY, secret_variable
+from flowdeck.components.pipelines.runner.folders import LAUNCH, PARAMETERS, Folder
 from flowdeck.components.pipelines.runner.homes import OUTPUTS, opened
 from flowdeck.components.pipelines.runner.outputs import BadOutput
 from flowdeck.components.pipelines.runner.providers import store_of
 from flowdeck.components.pipelines.values.paths import local_path
-from flowdeck.kube.errors import ApiError
+from flowdeck.kube.errors import ApiError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from flowdeck.artifacts.artifacts import Artifacts
 
 AT_ONCE = 8
 """Objects that are carried at the same time."""
-_OWN = (folders.LAUNCH, OUTPUTS)
+PATIENCE_S = 120.0
+"""How long a store that does not answer is asked again: as long as an image that cannot be pulled."""
+PAUSE_S = 2.0
+_OWN = (LAUNCH, OUTPUTS, PARAMETERS)
 
 
 class Stores:
@@ -55,11 +58,11 @@ async def stage(root: str, stores: Stores, carried: Path, mounted: Path | None) 
     """Fetches all inputs; makes the task's folder, unless that is mounted."""
     os.umask(0)
     if mounted is not None:
-        launch = json.loads(folders.kept(mounted, folders.LAUNCH))
+        launch = json.loads(Folder(mounted, "").kept(LAUNCH))
     else:
-        store, at = stores.of(f"{root}/{folders.LAUNCH}")
+        store, at = stores.of(f"{root}/{LAUNCH}")
         launch = json.loads(await store.get(str(at)))
-        folders.lay_out(_inside(carried, root), launch)
+        _folder(carried, root).lay_out(launch)
     await _all(_fetch(uri, stores, carried) for uri in launch["carried"])
 
 
@@ -79,12 +82,12 @@ async def _fetch(uri: str, stores: Stores, carried: Path) -> None:
 
 async def bring(root: str, stores: Stores, carried: Path) -> None:
     """Brings the task's folder to the store, and last of all what it says of its parameters."""
-    folder = _inside(carried, root)
-    launch = json.loads(folders.kept(folder, folders.LAUNCH))
+    made, folder = _folder(carried, root), _inside(carried, root)
+    launch = json.loads(made.kept(LAUNCH))
     store, at = stores.of(root)
-    files = [file for file in _files(folder) if file.relative_to(folder).parts[0] not in (*_OWN, folders.PARAMETERS)]
+    files = [file for file in _files(folder) if file.relative_to(folder).parts[0] not in _OWN]
     await _all(store.put(f"{at}/{file.relative_to(folder)}", file) for file in files)
-    left = folders.collected(folder, launch["parameters"])
+    left = made.collected(launch["parameters"])
     await store.put(f"{at}/{OUTPUTS}", msgspec.json.encode(left))
 
 
@@ -102,6 +105,10 @@ def _inside(carried: Path, uri: str) -> Path:
     return carried / local_path(uri).lstrip("/")
 
 
+def _folder(carried: Path, root: str) -> Folder:
+    return Folder(carried, str(_inside(carried, root).relative_to(carried)))
+
+
 async def _all(works: Iterable[Awaitable[Any]]) -> None:
     turn = asyncio.Semaphore(AT_ONCE)
 
@@ -114,11 +121,28 @@ async def _all(works: Iterable[Awaitable[Any]]) -> None:
             tasks.create_task(one(work))
 
 
+async def patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Does it, and all of it again while the store does not answer: what is there of an object is always the whole."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    while True:
+        silent: list[Exception] = []
+        try:
+            await work()
+        except* ServiceUnavailable as errors:
+            silent += errors.exceptions
+        if not silent:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise silent[0]
+        print(silent[0], file=sys.stderr)
+        await asyncio.sleep(PAUSE_S)
+
+
 async def _told_to_end(carried: Path) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    folders.keep(carried, READY, b"")
+    Folder(carried, "").keep(READY, b"")
     await ended.wait()
 
 
@@ -127,10 +151,10 @@ def main(verb: str, root: str, carried: Path, mounted: Path | None) -> int:
 
     async def work() -> None:
         if verb == "stage":
-            await stage(root, stores, carried, mounted)
+            await patiently(lambda: stage(root, stores, carried, mounted))
         else:
             await _told_to_end(carried)
-            await bring(root, stores, carried)
+            await patiently(lambda: bring(root, stores, carried))
 
     failures: list[BaseException] = []
     try:

@@ -134,11 +134,14 @@ class RunController:
 
     async def _go_on(self, key: ObjectKey) -> Result:
         opened = self.opened.get(key)
+        was_over = False
         if opened is None:
             opened = await self._open(key)
             if opened is None:
                 return DONE
+            was_over = opened.state.is_finished
             self.wanted.add(key)
+            await self._advance(opened, await self._begin(opened))
         try:
             if key in self.wanted:
                 self.wanted.remove(key)
@@ -147,6 +150,8 @@ class RunController:
             del self.opened[key]
             await self.acts.pods.remove_all(key)
             return DONE
+        if was_over and opened.state.is_finished:  # by its events, but not by its row
+            await self.database.write(partial(self._show, opened=opened))
         await self._advance(opened, self._due(opened))
         while opened.changed:
             await self._look_at_pods(opened)
@@ -208,11 +213,13 @@ class RunController:
             state.apply(event)
         opened = Opened(row, state, len(happened))
         self.opened[key] = opened
-        if happened:
-            await self._advance(opened, await self._do(opened, state.outstanding()))
-        else:
-            await self._advance(opened, [RunStarted(at=self._now(), cause="created")])
         return opened
+
+    async def _begin(self, opened: Opened) -> list[Event]:
+        """Where a run that was just opened goes on from."""
+        if opened.number == 0:
+            return [RunStarted(at=self._now(), cause="created")]
+        return await self._do(opened, opened.state.outstanding())
 
     async def _take_wishes(self, opened: Opened) -> None:
         found = await self.database.read(lambda connection: runs.wishes(connection, opened.row.id))
@@ -225,8 +232,13 @@ class RunController:
                 await self._advance(opened, await self._note(opened, [wish], told, wishes=[number]))
 
     def _refuse(self, connection: Connection, opened: Opened, number: int) -> None:
-        """A wish that cannot be fulfilled is forgotten; the run is shown as it is, not as it was wished."""
+        """A wish that cannot be fulfilled is forgotten; the run is shown as it is, not as it was wished. One that had
+        ended does not end again.
+        """
         runs.take_wishes(connection, [number])
+        self._show(connection, opened)
+
+    def _show(self, connection: Connection, opened: Opened) -> None:
         state = opened.state
         runs.record_state(connection, opened.row.id, state.status, state.error, self.clock.now())
 
@@ -281,6 +293,8 @@ class RunController:
         for each in told:
             if isinstance(each, RecordRun):
                 runs.record_state(connection, run_id, each.state, each.error, self.clock.now())
+                if each.finished:
+                    runs.note_end(connection, run_id, self.clock.now())
 
     async def _do(self, opened: Opened, told: Sequence[Instruction]) -> list[Event]:
         """Carries instructions out; gives what is known to have happened already."""

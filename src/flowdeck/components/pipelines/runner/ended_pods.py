@@ -2,26 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Final
+
+import structlog
+from sqlalchemy import Connection
 
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
-from flowdeck.components.pipelines.runner.pods import (
-    ATTEMPT_ANNOTATION,
-    KEEP_ANNOTATION,
-    MAIN,
-    ROOT_ANNOTATION,
-    RUN_LABEL,
-    TASK_ANNOTATION,
-)
-from flowdeck.components.pipelines.runner.task_pods import TaskPods
+from flowdeck.components.pipelines.engine.launch import pod_name
+from flowdeck.components.pipelines.runner.pods import KEEP_ANNOTATION, MAIN, RUN_LABEL, TASK_ANNOTATION
+from flowdeck.components.pipelines.runner.task_pods import PASSING, TaskPods, root_of_attempt
 from flowdeck.components.pipelines.store import runs
 from flowdeck.controller.contract import DONE, Result, look_again_in
+from flowdeck.kube.errors import ApiError, NotFound
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import ObjectKey, Tree, annotations_of, get_in, is_being_deleted, labels_of
+from flowdeck.kube.objects import ObjectKey, Tree, annotations_of, get_in, is_being_deleted, key_of, labels_of
 from flowdeck.kube.times import parse_time
 from flowdeck.sql.database import Database
+
+log = structlog.get_logger()
 
 PREFIX: Final = "pod/"
 """Of the name in a key that is a pod's: keys without it are runs'."""
@@ -48,30 +47,64 @@ class EndedPods:
         """Only when it is written down how it ended; whoever does that asks again."""
         key = ObjectKey(key.namespace, key.name.removeprefix(PREFIX))
         pod = await self.client.find(POD, key)
-        if pod is None or is_being_deleted(pod) or not has_ended(pod) or not await self._is_noted(pod):
+        if pod is None or is_being_deleted(pod) or not has_ended(pod):
             return DONE
-        if get_in(pod, "status", "reason") != "NodeLost":
-            await self.pods.keep_log(pod)
-        left_s = _keep_s(pod) - (self.clock.now() - _ended_at(pod)).total_seconds()
+        ended = await self._written(pod)
+        if ended is None:
+            return DONE
+        if ended.root and get_in(pod, "status", "reason") != "NodeLost":
+            await self._keep_log(pod, ended.root)
+        left_s = self._keep_s(pod) - (self.clock.now() - _ended_at(pod)).total_seconds()
         if left_s > 0:
             return look_again_in(left_s)
         await self.client.delete(POD, key, missing_ok=True)
         return DONE
 
-    async def _is_noted(self, pod: Tree) -> bool:
-        told = annotations_of(pod)
-        if ROOT_ANNOTATION not in told:
-            return False
-        attempt = int(told[ATTEMPT_ANNOTATION])
-        return await self.database.read(
-            partial(runs.is_over, run_id=labels_of(pod)[RUN_LABEL], task_id=told[TASK_ANNOTATION], attempt=attempt)
-        )
+    async def _written(self, pod: Tree) -> "Ended | None":
+        """What is written down of it; None: it is not, or the pod is none that was made here."""
+        task = annotations_of(pod).get(TASK_ANNOTATION)
+        if task is None:
+            return None
+        run, key = labels_of(pod)[RUN_LABEL], key_of(pod)
+        return await self.database.read(lambda connection: _ended(connection, run, task, key))
+
+    async def _keep_log(self, pod: Tree, root: str) -> None:
+        """Whoever may not, or cannot, write where the run puts its artifacts does not keep the pod for that."""
+        try:
+            await self.pods.keep_log(pod, root)
+        except PASSING:
+            raise
+        except ApiError as error:
+            log.warning("the log of a task was not kept", pod=str(key_of(pod)), error=str(error))
+
+    def _keep_s(self, pod: Tree) -> float:
+        """How long it stays, as it was said when it was made: seconds after success, and after failure."""
+        told = annotations_of(pod).get(KEEP_ANNOTATION, "").split(",")
+        good, bad = map(float, told) if all(map(str.isdigit, told)) and len(told) == 2 else self.pods.keep_s
+        return good if get_in(pod, "status", "phase") == "Succeeded" else bad
 
 
-def _keep_s(pod: Tree) -> float:
-    """How long it stays, as it was said when it was made: seconds after success, and after failure."""
-    good, bad = annotations_of(pod)[KEEP_ANNOTATION].split(",")
-    return float(good if get_in(pod, "status", "phase") == "Succeeded" else bad)
+@dataclass(frozen=True)
+class Ended:
+    """A pod of an attempt whose end is written down, or whose task nobody knows any more."""
+
+    root: str
+    """Where its log is kept; empty: nowhere, nobody would find it."""
+
+
+def _ended(connection: Connection, run_id: str, task_id: str, key: ObjectKey) -> Ended | None:
+    try:
+        run, record = runs.get(connection, run_id), runs.task(connection, run_id, task_id)
+    except NotFound:
+        return Ended("")
+    tries = {pod_name(run.for_engine, record.id, each.number): each for each in record.attempts}
+    attempt = tries.get(key.name)
+    if run.namespace != key.namespace or attempt is None:
+        return Ended("")
+    if run.is_active and attempt.ended_at is None:
+        return None
+    pipeline = runs.document(connection, run.document).name
+    return Ended(root_of_attempt(run, pipeline, record.name, record.label, attempt.number))
 
 
 def _ended_at(pod: Tree) -> datetime:

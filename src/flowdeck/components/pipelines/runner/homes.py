@@ -11,15 +11,16 @@ import msgspec
 
 from flowdeck.artifacts.uris import Uri, parse_uri
 from flowdeck.client.base import Client
-from flowdeck.components.pipelines.runner import folders
+from flowdeck.components.pipelines.runner.folders import LAUNCH, Folder
 from flowdeck.components.pipelines.runner.outputs import BadOutput, Collected
 from flowdeck.components.pipelines.runner.providers import CONFIG, LauncherConfig, Provider, launcher_config, store_of
-from flowdeck.kube.errors import BadRequest, NotFound
+from flowdeck.kube.errors import BadRequest, Forbidden, NotFound
 from flowdeck.kube.kinds import CONFIG_MAP, SECRET
 from flowdeck.kube.objects import ObjectKey, Tree, get_in
 
 if TYPE_CHECKING:
     from flowdeck.artifacts.artifacts import Artifacts
+    from flowdeck.components.base import Context
 
 OUTPUTS = ".outputs.json"
 """What the bringer leaves last, in an object store: a `Collected`."""
@@ -49,19 +50,19 @@ class Home(Protocol):
 class InFiles:
     """A folder of this machine."""
 
-    folder: Path
+    folder: Folder
 
     async def lay_out(self, launch: Tree) -> None:
-        await asyncio.to_thread(folders.lay_out, self.folder, launch)
+        await asyncio.to_thread(self.folder.lay_out, launch)
 
     async def collected(self, parameters: Collection[str]) -> Collected | None:
-        return await asyncio.to_thread(folders.collected, self.folder, parameters)
+        return await asyncio.to_thread(self.folder.collected, parameters)
 
     async def put(self, name: str, data: bytes) -> None:
-        await asyncio.to_thread(folders.keep, self.folder, name, data)
+        await asyncio.to_thread(self.folder.keep, name, data)
 
     async def get(self, name: str) -> bytes:
-        return await asyncio.to_thread(folders.kept, self.folder, name)
+        return await asyncio.to_thread(self.folder.kept, name)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class InStore:
     root: str
 
     async def lay_out(self, launch: Tree) -> None:
-        await self.put(folders.LAUNCH, msgspec.json.encode(launch))
+        await self.put(LAUNCH, msgspec.json.encode(launch))
 
     async def collected(self, parameters: Collection[str]) -> Collected | None:
         try:
@@ -98,6 +99,8 @@ class Homes:
     client: Client
     artifacts: "Artifacts"
     """The platform's own."""
+    multi_user: bool = False
+    """Each namespace has a part of the platform's own store, and reaches no other. Raises `Forbidden` for those."""
 
     async def config(self, namespace: str) -> LauncherConfig:
         found = await self.client.find(CONFIG_MAP, ObjectKey(namespace, CONFIG))
@@ -106,9 +109,17 @@ class Homes:
     async def default_root(self, namespace: str) -> str:
         """Below which URI runs put their artifacts that do not say where."""
         config = await self.config(namespace)
-        return config.default_root or f"{self.artifacts.home}/v2/artifacts"
+        return config.default_root or f"{self._part_of(namespace)}/v2/artifacts"
 
-    def file(self, config: LauncherConfig, uri: str) -> Path | None:
+    def _part_of(self, namespace: str) -> str:
+        return f"{self.artifacts.home}/private-artifacts/{namespace}" if self.multi_user else self.artifacts.home
+
+    def _check(self, namespace: str, at: Uri) -> None:
+        part = self._part_of(namespace)
+        if self.multi_user and not str(at).startswith(f"{part}/"):
+            raise Forbidden(f"{at} is not the namespace {namespace}'s: its artifacts lie below {part}")
+
+    def file(self, namespace: str, config: LauncherConfig, uri: str) -> Path | None:
         """The file or folder that an artifact is on this machine; None: it is elsewhere."""
         try:
             at = parse_uri(uri)
@@ -116,22 +127,23 @@ class Homes:
             return None
         if not self.artifacts.is_local or at.scheme != "minio" or config.has("minio"):
             return None
+        self._check(namespace, at)
         return self.artifacts.folder / at.bucket / at.key
 
     async def home(self, namespace: str, root: str, config: LauncherConfig | None = None) -> Home:
         """Of a task's root, with the query of the pipeline root."""
         root, _, query = root.partition("?")
         config = config or await self.config(namespace)
-        if (folder := self.file(config, root)) is not None:
-            return InFiles(folder)
         at = parse_uri(root)
+        if self.file(namespace, config, root) is not None:
+            return InFiles(Folder(self.artifacts.folder, f"{at.bucket}/{at.key}"))
         artifacts = await self.store(namespace, at, config.provider(at, query))
         return InStore(artifacts, str(replace(at, scheme=store_of(at.scheme))))
 
     async def contents(self, namespace: str, uri: str) -> "tuple[Artifacts, str]":
         """What reaches an artifact, or a folder of them, and its URI there."""
         config = await self.config(namespace)
-        if self.file(config, uri) is not None:
+        if self.file(namespace, config, uri) is not None:
             return self.artifacts, uri
         at = parse_uri(uri)
         store = await self.store(namespace, at, config.provider(at))
@@ -144,8 +156,13 @@ class Homes:
             secret = await self.client.get(SECRET, ObjectKey(namespace, provider.secret))
             options |= _secrets(provider, secret.get("data") or {})
         if not options and not self.artifacts.is_local and self.artifacts.scheme == store_of(at.scheme):
+            self._check(namespace, at)
             return self.artifacts
         return opened(store_of(at.scheme), at.bucket, options)
+
+
+def homes_in(ctx: "Context") -> Homes:
+    return Homes(client=ctx.client, artifacts=ctx.stores.artifacts, multi_user=ctx.settings.multi_user)
 
 
 def opened(scheme: str, bucket: str, options: Mapping[str, str]) -> "Artifacts":

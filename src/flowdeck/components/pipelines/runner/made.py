@@ -33,7 +33,7 @@ def acts_with(
     client: Client, clock: Clock, database: Database, artifacts: Artifacts, settings: PipelinesSettings
 ) -> Acts:
     """What the controller does its work with."""
-    homes = Homes(client=client, artifacts=artifacts)
+    homes = Homes(client=client, artifacts=artifacts, multi_user=settings.multi_user)
     keep_s = (settings.succeeded_pods_s, settings.failed_pods_s)
     pods = TaskPods(client=client, clock=clock, homes=homes, image=settings.image, keep_s=keep_s)
     cache = Cache(

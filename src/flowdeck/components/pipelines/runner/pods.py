@@ -14,7 +14,6 @@ told of an executor input, have the launcher around them; it comes as a ConfigMa
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from flowdeck.components.pipelines.engine.instructions import StartPod
@@ -47,7 +46,9 @@ LAUNCHER: Final = "kfp-launcher-program"
 LAUNCHER_FOLDER: Final = "/kfp-launcher"
 OUTPUTS_FOLDER: Final = "/tmp/kfp/outputs"
 PULL_PATIENCE_S: Final = 120
-"""How old a pod is whose image could not be pulled when that counts as a failure."""
+"""How old a pod is whose image could not be pulled when that counts as a failure; until then it is tried again."""
+_HOPELESS: Final = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+_PULLING: Final = ("ErrImagePull", "ImagePullBackOff")
 _ARTIFACTS: Final = "kfp-artifacts"
 _WORKSPACE: Final = "kfp-workspace"
 _ASKS_FOR_INPUT: Final = ("{{$}}", "{{$.outputs.output_file}}")
@@ -266,17 +267,32 @@ def _ended(terminated: Tree) -> str:
     return f"failed with exit code {terminated.get('exitCode')} ({reason}){f': {told}' if told else ''}"
 
 
-def waiting_for(pod: Tree, now: datetime) -> str:
-    """What a pod that does not start lacks, when waiting will not mend it, or has not for long; else nothing."""
-    young = (now - parse_time(pod["metadata"]["creationTimestamp"])).total_seconds() < PULL_PATIENCE_S
-    hopeless = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
-    statuses = [*(get_in(pod, "status", "initContainerStatuses") or []), _main_status(pod)]
-    for status in statuses:
+@dataclass(frozen=True)
+class Lack:
+    """What a pod that does not start lacks."""
+
+    message: str
+    until: float | None = None
+    """Until when it is worth to wait, in seconds since 1970; None: as long as it takes."""
+
+
+def lack_of(pod: Tree) -> Lack | None:
+    """What a pod waits for, when that is no matter of course."""
+    for status in [*(get_in(pod, "status", "initContainerStatuses") or []), _main_status(pod)]:
         waiting = get_in(status, "state", "waiting") or {}
-        reason = waiting.get("reason")
-        if reason in hopeless or (reason in ("ErrImagePull", "ImagePullBackOff") and not young):
-            return f"{waiting['reason']}: {waiting.get('message', '')}"
-    return ""
+        told = f"{waiting.get('reason')}: {waiting.get('message', '')}"
+        if waiting.get("reason") in _HOPELESS:
+            return Lack(told, until=0)
+        if waiting.get("reason") in _PULLING:
+            return Lack(told, _made_at(pod) + PULL_PATIENCE_S)
+    for condition in get_in(pod, "status", "conditions") or []:
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return Lack(f"Unschedulable: {condition.get('message', '')}")
+    return None
+
+
+def _made_at(pod: Tree) -> float:
+    return parse_time(pod["metadata"]["creationTimestamp"]).timestamp()
 
 
 def has_started(pod: Tree) -> bool:

@@ -7,11 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from flowdeck.artifacts.uris import parse_uri
 from flowdeck.client.base import Client
 from flowdeck.clock import Clock
-from flowdeck.components.pipelines.engine.events import Event, Failed, Lost, PodStarted, Succeeded
+from flowdeck.components.pipelines.engine.events import Event, Failed, Lost, PodStarted, Succeeded, Waits
 from flowdeck.components.pipelines.engine.instructions import StartPod, StopPod
+from flowdeck.components.pipelines.engine.launch import attempt_root
 from flowdeck.components.pipelines.engine.launch import pod_name as name_of_pod
 from flowdeck.components.pipelines.engine.run_state import RunState
 from flowdeck.components.pipelines.engine.states import HAS_POD, State
@@ -48,6 +51,10 @@ LOG: Final = "executor-logs"
 """What a program wrote, beside what it made."""
 LOG_BYTES: Final = 16 * 1024 * 1024
 """Of a log, that are kept."""
+LOG_S: Final = 10
+"""For the log of a pod that is stopped."""
+
+log = structlog.get_logger()
 
 
 @cache
@@ -93,14 +100,16 @@ class TaskPods:
         key = ObjectKey(run.namespace, stop.pod_name)
         pod = await self.client.find(POD, key)
         if pod is not None and not is_being_deleted(pod):
-            await self.keep_log(pod)
+            task = state.active.get(stop.task)
+            if task is not None and name_of_pod(state.run, task.id, task.attempt) == stop.pod_name:
+                await self._try_to_keep_log(pod, _root(run, state, task))
             await self.client.delete(POD, key, grace_period_s=STOP_S, missing_ok=True)
         return await self.seen(run, state, stop.task, stop.pod_name)
 
     async def seen(self, run: Run, state: RunState, task_id: str, pod_name: str) -> Sequence[Event]:
         """What a pod says of its task's current attempt, as it is now."""
         task = state.active.get(task_id)
-        if task is None or task.state not in HAS_POD or pod_name != name_of_pod(state.run, task):
+        if task is None or task.state not in HAS_POD or pod_name != name_of_pod(state.run, task.id, task.attempt):
             return []  # it is the pod of an earlier attempt
         pod = await self.client.find(POD, ObjectKey(run.namespace, pod_name))
         if pod is None:
@@ -114,10 +123,20 @@ class TaskPods:
                 return [self._lost(task, f"the node of pod {pod_name} is gone")]
             case "Failed":
                 return [*began, self._failed(task, pods.failure_of(pod), cause)]
-        if hopeless := pods.waiting_for(pod, self.clock.now()):
-            await self.client.delete(POD, ObjectKey(run.namespace, pod_name), missing_ok=True)
-            return [self._failed(task, f"pod {pod_name} cannot start: {hopeless}", cause)]
-        return began
+        return began or await self._waits(run, task, pod, cause)
+
+    async def _waits(self, run: Run, task: TaskRun, pod: Tree, cause: str) -> Sequence[Event]:
+        """That its program does not start, if that is news."""
+        lack, key = pods.lack_of(pod), key_of(pod)
+        if lack is None or task.state is not State.STARTING or is_being_deleted(pod):
+            return []
+        why = f"pod {key.name} cannot start: {lack.message}"
+        if lack.until is not None and lack.until <= self._now():
+            await self.client.delete(POD, ObjectKey(run.namespace, key.name), missing_ok=True)
+            return [self._failed(task, why, cause)]
+        if task.wake_at is not None or task.message == why:
+            return []  # an image that is pulled again and again says why at first
+        return [Waits(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, message=why, until=lack.until)]
 
     def _began(self, task: TaskRun, pod: Tree, cause: str) -> list[Event]:
         """That its program runs or has run, if that is news."""
@@ -132,21 +151,31 @@ class TaskPods:
             await self.client.delete(POD, key_of(pod), missing_ok=True)
         await self.remove_workspace(run)
 
-    async def keep_log(self, pod: Tree) -> None:
-        """Beside what the pod makes. A pod that wrote nothing has no log."""
+    async def _try_to_keep_log(self, pod: Tree, root: str) -> None:
+        """Nothing keeps a pod from being stopped: neither its node nor the artifact store."""
+        try:
+            async with asyncio.timeout(LOG_S):
+                await self.keep_log(pod, root)
+        except (ApiError, OSError) as error:
+            log.warning("the log of a task that is stopped was not kept", pod=str(key_of(pod)), error=str(error))
+
+    async def keep_log(self, pod: Tree, root: str) -> None:
+        """Beside what the pod makes, below `root`. A pod that wrote nothing has no log."""
         key = key_of(pod)
         path = f"/api/v1/namespaces/{key.namespace}/pods/{key.name}/log"
         query = {"container": pods.MAIN, "limitBytes": str(LOG_BYTES)}
         try:
-            log = await self.client.raw("GET", path, query=query)
+            text = await self.client.raw("GET", path, query=query)
         except (BadRequest, NotFound):
             return
-        home = await self.homes.home(key.namespace, pods.root_in(pod))
-        await home.put(LOG, log)
+        home = await self.homes.home(key.namespace, root)
+        await home.put(LOG, text)
 
     async def _place(self, run: Run, state: RunState, start: StartPod, config: LauncherConfig) -> Place:
         root, inputs = pods.root_of(start), pods.inputs_of(start)
-        files = {uri: path for uri in (root, *inputs) if (path := self.homes.file(config, uri)) is not None}
+        files = {
+            uri: path for uri in (root, *inputs) if (path := self.homes.file(run.namespace, config, uri)) is not None
+        }
         there = await asyncio.to_thread(lambda: {uri for uri, path in files.items() if uri == root or path.exists()})
         workspace = ""
         if start.uses_workspace:
@@ -215,7 +244,7 @@ class TaskPods:
     async def _ended_well(self, run: Run, state: RunState, task: TaskRun, pod: Tree, cause: str) -> Sequence[Event]:
         component = task.task.component
         try:
-            home = await self.homes.home(run.namespace, pods.root_in(pod))
+            home = await self.homes.home(run.namespace, _root(run, state, task))
             left = await home.collected(component.output_parameters)
             if left is None and (why := pods.brought_badly(pod)):
                 left = await home.collected(component.output_parameters)
@@ -226,6 +255,10 @@ class TaskPods:
             outputs = outputs_of(component, state.announced(task), left)
         except BadOutput as error:
             return [self._failed(task, str(error), cause)]
+        except PASSING:
+            raise
+        except ApiError as error:
+            return [self._failed(task, f"failed to read the outputs: {error.message}", cause)]
         return [Succeeded(at=self._now(), cause=cause, task=task.id, attempt=task.attempt, outputs=outputs)]
 
     def _failed(self, task: TaskRun, message: str, cause: str) -> Event:
@@ -236,6 +269,16 @@ class TaskPods:
 
     def _now(self) -> float:
         return self.clock.now().timestamp()
+
+
+def root_of_attempt(run: Run, pipeline: str, name: str, label: str, number: int) -> str:
+    """The URI below which an attempt's outputs lie, with the query of the pipeline root."""
+    root, query = attempt_root(run.for_engine, pipeline, name, label, number), _query(run)
+    return f"{root}?{query}" if query else root
+
+
+def _root(run: Run, state: RunState, task: TaskRun) -> str:
+    return root_of_attempt(run, state.plan.name, task.task.name, task.label, task.attempt)
 
 
 def _query(run: Run) -> str:

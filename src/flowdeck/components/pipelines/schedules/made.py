@@ -6,7 +6,7 @@ from pathlib import Path
 from flowdeck.components.base import Context
 from flowdeck.components.pipelines.catalog import Catalog
 from flowdeck.components.pipelines.late import RUNS
-from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.homes import homes_in
 from flowdeck.components.pipelines.schedules.controller import RecurringRunController
 from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store.runs import Run
@@ -28,7 +28,7 @@ def controller(ctx: Context, database: Database, poke: Callable[[ObjectKey], Non
         database=database,
         clock=ctx.clock,
         catalog=Catalog(ctx.client),
-        homes=Homes(client=ctx.client, artifacts=ctx.stores.artifacts),
+        homes=homes_in(ctx),
         zone=zone_of(ctx.settings),
         options=default_options(ctx.settings),
         begin=begin,

@@ -154,12 +154,17 @@ def _made_by(namespace: str, record: TaskRecord) -> Iterator[Artifact]:
                 type=TYPES.get(handed.type.schema_title, "Artifact"),
                 uri=handed.uri,
                 metadata=handed.metadata,
-                is_ours=record.type is TaskType.RUNTIME and record.run in handed.uri.split("/"),
+                is_ours=is_made_by(record, handed.uri),
                 created_at=at,
                 last_update=at,
             )
             yield whole
             yield from _scalars(whole, handed)
+
+
+def is_made_by(record: TaskRecord, uri: str) -> bool:
+    """Whether a task wrote what is behind the URI of its output: it lies in a folder of its run."""
+    return record.type is TaskType.RUNTIME and record.run in uri.split("/")
 
 
 def _scalars(whole: Artifact, handed: Handed) -> Iterator[Artifact]:

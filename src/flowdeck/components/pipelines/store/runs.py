@@ -154,10 +154,12 @@ def create(connection: Connection, run: Run) -> None:
 
 def get(connection: Connection, id: str) -> Run:
     """Raises `NotFound`."""
-    row = connection.execute(select(RUNS).where(_C.id == id)).mappings().first()
-    if row is None:
-        raise NotFound(f"ResourceNotFoundError: Run {id} not found.")
-    return made(row)
+    return _one(connection, select(RUNS).where(_C.id == id), id)
+
+
+def held(connection: Connection, id: str) -> Run:
+    """As `get`, for who decides on what he reads: nobody else changes it until this unit of work is over."""
+    return _one(connection, select(RUNS).where(_C.id == id).with_for_update(key_share=True), id)
 
 
 def listed(connection: Connection, query: ListQuery, *, namespace: str, experiment_id: str = "") -> Page[Run]:
@@ -205,7 +207,7 @@ def remove(connection: Connection, id: str, *, leaves_at: datetime | None = None
 
     `leaves_at`: its folder is to be emptied, and this is now.
     """
-    run = get(connection, id)
+    run = held(connection, id)
     if leaves_at is not None:
         left = {"run_id": id, "namespace": run.namespace, "prefix": run.folder, "removed_at": leaves_at}
         connection.execute(insert(LEFTOVERS).values(left))
@@ -218,15 +220,20 @@ def remove(connection: Connection, id: str, *, leaves_at: datetime | None = None
 
 
 def record_state(connection: Connection, id: str, state: RunStatus, error: str, at: datetime) -> None:
-    """Where the run is from now on. Raises `NotFound`."""
-    run = get(connection, id)
+    """Where the run is from now on; nothing, when it has ended like that already. Raises `NotFound`."""
+    run = held(connection, id)
+    if not run.is_active and (run.state, run.error) == (state, error):
+        return
     history = [*run.history, _entered(state, at)] if run.state != state else list(run.history)
     is_finished = state in RUN_FINISHED
     values = {"state": state, "error": error, "history": history, "is_active": not is_finished}
     values["finished_at"] = at if is_finished else NEVER
     connection.execute(update(RUNS).where(_C.id == id).values(values))
-    if is_finished:
-        connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
+
+
+def note_end(connection: Connection, id: str, at: datetime) -> None:
+    """It has ended, and what follows from that is to be done (`ends`)."""
+    connection.execute(insert(ENDS).values(run_id=id, ended_at=at, told=[]))
 
 
 # ---- events and tasks --------------------------------------------------------------------------------------------
@@ -250,11 +257,17 @@ def append(connection: Connection, run_id: str, first: int, happened: Sequence[E
     connection.execute(insert(EVENTS), rows)
 
 
-def wish(connection: Connection, run_id: str, event: TerminateRequested | RetryRequested, at: datetime) -> None:
-    """Leaves what a user wants for whoever works on the run, and shows it in the run's state already."""
-    connection.execute(insert(WISHES).values(run_id=run_id, event=encode(event)))
-    state = RunStatus.CANCELING if isinstance(event, TerminateRequested) else RunStatus.PENDING
-    record_state(connection, run_id, state, "", at)
+def wish(connection: Connection, run_id: str, event: TerminateRequested | RetryRequested, at: datetime) -> Run:
+    """Leaves what a user wants for whoever works on the run, and shows it in the run's state already.
+
+    Gives the run as it was. The end of one that is over, or ends already, is nothing to wish for. Raises `NotFound`.
+    """
+    run = held(connection, run_id)
+    ends = isinstance(event, TerminateRequested)
+    if not ends or run.state not in (*RUN_FINISHED, RunStatus.CANCELING):
+        connection.execute(insert(WISHES).values(run_id=run_id, event=encode(event)))
+        record_state(connection, run_id, RunStatus.CANCELING if ends else RunStatus.PENDING, "", at)
+    return run
 
 
 def wishes(connection: Connection, run_id: str) -> list[tuple[int, Event]]:
@@ -303,17 +316,6 @@ def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> Non
     connection.execute(delete(TASKS).where(TASKS.c.run_id == run_id, TASKS.c.id.in_(ids)))
 
 
-def is_over(connection: Connection, run_id: str, task_id: str, attempt: int) -> bool:
-    """Whether it is written down how an attempt ended; or nobody wants to know any more."""
-    active = connection.execute(select(_C.is_active).where(_C.id == run_id)).scalar_one_or_none()
-    here = select(TASKS.c.record).where(TASKS.c.run_id == run_id, TASKS.c.id == task_id)
-    found = connection.execute(here).scalar_one_or_none()
-    if not active or found is None:
-        return True
-    record = msgspec.convert(found, TaskRecord)
-    return all(each.ended_at is not None for each in record.attempts if each.number == attempt)
-
-
 def tasks(connection: Connection, run_id: str) -> list[TaskRecord]:
     """The tasks of a run, from the first that began."""
     rows = select(TASKS.c.record).where(TASKS.c.run_id == run_id).order_by(TASKS.c.began_at, TASKS.c.id)
@@ -333,6 +335,13 @@ def tasks_of(connection: Connection, run_ids: Collection[str]) -> list[TaskRecor
     """The tasks of several runs, each run's from the first that began."""
     rows = select(TASKS.c.record).where(TASKS.c.run_id.in_(run_ids)).order_by(TASKS.c.began_at, TASKS.c.id)
     return [msgspec.convert(record, TaskRecord) for record in connection.execute(rows).scalars()]
+
+
+def _one(connection: Connection, there: Select[Any], id: str) -> Run:
+    row = connection.execute(there).mappings().first()
+    if row is None:
+        raise NotFound(f"ResourceNotFoundError: Run {id} not found.")
+    return made(row)
 
 
 def _check(connection: Connection, there: Select[Any], run_id: str) -> None:

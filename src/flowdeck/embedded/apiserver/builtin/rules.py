@@ -32,7 +32,7 @@ from flowdeck.embedded.apiserver.builtin.validation import storage as storage_ru
 from flowdeck.embedded.apiserver.builtin.validation import workloads
 from flowdeck.embedded.apiserver.contract import Storage
 from flowdeck.kube.kinds import CUSTOM_RESOURCE_DEFINITION
-from flowdeck.kube.names import NameRule, dns_label_alone, dns_subdomain, path_segment
+from flowdeck.kube.names import NameRule, dns_label, dns_subdomain, path_segment
 from flowdeck.kube.objects import Kind, Tree
 
 
@@ -90,7 +90,7 @@ def _workload(
 
 _CORE = {
     "namespaces": Rules(
-        name=dns_label_alone,
+        name=dns_label,
         default=core.default_namespace,
         on_create=core.set_namespace_finalizer,
         on_update=core.keep_namespace_spec,
@@ -112,7 +112,7 @@ _CORE = {
         apps.default_replication_controller, workloads.validate_replication_controller, zero=("replicas",)
     ),
     "services": Rules(
-        name=dns_label_alone,
+        name=dns_label,
         default=services.default_service,
         validate=service_rules.validate_service,
         validate_update=service_rules.validate_service_update,

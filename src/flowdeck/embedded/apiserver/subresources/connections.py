@@ -34,9 +34,7 @@ _CONNECT_S = 5.0
 class Connections:
     """Connections to servers of one sort; `tls` makes what they are believed by, and what we show them."""
 
-    def __init__(
-        self, tls: Callable[[], ssl.SSLContext], to_pod: ToPod = reached_directly, *, kept: int = 0
-    ) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext], to_pod: ToPod = reached_directly, *, kept: int = 0) -> None:
         """`kept` is how many idle connections are kept for the next request; who keeps some must `close`."""
         self._tls = tls
         self._to_pod = to_pod

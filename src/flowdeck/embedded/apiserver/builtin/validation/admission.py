@@ -5,17 +5,19 @@ Source: k8s.io/kubernetes (pkg/apis/admissionregistration/validation/validation.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flowdeck.embedded.apiserver.builtin.validation.single_values import Errors, label_selector, one_of
-from flowdeck.kube.cel import problem_with
+from flowdeck.kube.cel import escaped
 from flowdeck.kube.errors import duplicate, forbidden, invalid, not_supported, required
 from flowdeck.kube.names import dns_1035_label, dns_subdomain, qualified_name
 from flowdeck.kube.objects import Tree, get_in
 
+if TYPE_CHECKING:
+    from flowdeck.kube.cel_checking.admission_problems import Scope
+
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
-_VARIABLES = ("object", "oldObject", "request")
-"""What the conditions of webhooks see; `authorizer` is found missing when they are asked."""
 
 
 def validate_webhooks(configuration: Tree) -> Errors:
@@ -74,15 +76,20 @@ def _review_versions(versions: Sequence[str], path: str) -> Errors:
     return errors
 
 
-def _conditions(conditions: Sequence[Tree], path: str) -> Errors:
+def _conditions(conditions: Sequence[Tree], path: str, *, has_params: bool = False) -> Errors:
+    if not conditions:
+        return []
+    from flowdeck.kube.cel_checking.admission_problems import Scope  # with CEL's library
+
+    scope = Scope(has_params=has_params)
     errors: Errors = []
     names: set[str] = set()
     for index, condition in enumerate(conditions):
         at, name, expression = f"{path}[{index}]", condition.get("name") or "", condition.get("expression") or ""
         if not expression.strip():
             errors.append(required(f"{at}.expression"))
-        elif "authorizer" not in expression and (problem := problem_with(expression, _VARIABLES)):
-            errors.append(invalid(f"{at}.expression", expression, problem))
+        elif problem := scope.problem(expression.strip(), ("bool",)):
+            errors.append(invalid(f"{at}.expression", expression.strip(), problem))
         if not name:
             errors.append(required(f"{at}.name"))
         else:
@@ -140,10 +147,10 @@ def _service(service: Tree, path: str) -> Errors:
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 
 
-def _webhook_rules(webhook: Tree, path: str) -> Errors:
+def _webhook_rules(webhook: Tree, path: str, field: str = "rules") -> Errors:
     errors: Errors = []
     for index, rule in enumerate(webhook.get("rules") or ()):
-        at = f"{path}.rules[{index}]"
+        at = f"{path}.{field}[{index}]"
         errors += [
             required(f"{at}.{name}")
             for name in ("operations", "apiGroups", "apiVersions", "resources")
@@ -174,30 +181,111 @@ def _stars(rule: Tree, path: str) -> Errors:
 
 
 def validate_policy(policy: Tree) -> Errors:
+    from flowdeck.kube.cel_checking.admission_problems import Scope  # with CEL's library
+
     spec = policy.get("spec") or {}
-    errors: Errors = []
-    if not spec.get("validations") and not spec.get("auditAnnotations"):
-        text = "validations or auditAnnotations must be non-empty; at least one required"
-        errors += [required("spec.validations", text), required("spec.auditAnnotations", text)]
+    scope = Scope(has_params="paramKind" in spec, has_variables=bool(spec.get("variables")))
+    errors = one_of(spec.get("failurePolicy"), "spec.failurePolicy", ("Fail", "Ignore"))
+    if scope.has_params:
+        errors += _param_kind(spec["paramKind"] or {}, "spec.paramKind")
     if spec.get("matchConstraints") is None:
         errors.append(required("spec.matchConstraints"))
-    elif not get_in(spec, "matchConstraints", "resourceRules"):
-        errors.append(required("spec.matchConstraints.resourceRules"))
+    else:
+        errors += _constraints(spec["matchConstraints"], "spec.matchConstraints")
+        if not spec["matchConstraints"].get("resourceRules"):
+            errors.append(required("spec.matchConstraints.resourceRules"))
+    errors += _conditions(spec.get("matchConditions") or (), "spec.matchConditions", has_params=scope.has_params)
+    for index, variable in enumerate(spec.get("variables") or ()):
+        errors += _variable(scope, variable, f"spec.variables[{index}]")
+    if not spec.get("validations") and not spec.get("auditAnnotations"):
+        text = "validations or auditAnnotations must contain at least one item"
+        return [*errors, required("spec.validations", text), required("spec.auditAnnotations", text)]
     for index, validation in enumerate(spec.get("validations") or ()):
-        errors += _validation(validation, f"spec.validations[{index}]", has_params="paramKind" in spec)
+        errors += _validation(scope, validation, f"spec.validations[{index}]")
+    return errors + _annotations(scope, policy)
+
+
+def _param_kind(kind: Tree, path: str) -> Errors:
+    version, name = kind.get("apiVersion") or "", kind.get("kind") or ""
+    errors: Errors = []
+    if not version:
+        errors.append(required(f"{path}.apiVersion"))
+    elif version.count("/") > 1:
+        errors.append(invalid(f"{path}.apiVersion", version, f"unexpected GroupVersion string: {version}"))
+    else:
+        group, _, version_name = version.rpartition("/")
+        for part, texts in (
+            (group, dns_subdomain(group) if group else ()),
+            (version_name, dns_1035_label(version_name)),
+        ):
+            errors += [invalid(f"{path}.apiVersion", part, ",".join(texts))] if texts else []
+    if not name:
+        errors.append(required(f"{path}.kind"))
+    elif texts := dns_1035_label(name.lower()):
+        told = "may have mixed case, but should otherwise match: " + ",".join(texts)
+        errors.append(invalid(f"{path}.kind", name, told))
     return errors
 
 
-def _validation(validation: Tree, path: str, *, has_params: bool) -> Errors:
-    expression, reason = (validation.get("expression") or "").strip(), validation.get("reason")
-    names = (*_VARIABLES, "namespaceObject", "variables", *(("params",) if has_params else ()))
+def _constraints(constraints: Tree, path: str) -> Errors:
+    errors = one_of(constraints.get("matchPolicy"), f"{path}.matchPolicy", ("Equivalent", "Exact"))
+    for name in ("namespaceSelector", "objectSelector"):
+        errors += label_selector(constraints.get(name), f"{path}.{name}")
+    for field in ("resourceRules", "excludeResourceRules"):
+        errors += _webhook_rules({"rules": constraints.get(field)}, path, field)
+    return errors
+
+
+def _variable(scope: "Scope", variable: Tree, path: str) -> Errors:
+    name, expression = variable.get("name") or "", variable.get("expression") or ""
     errors: Errors = []
-    if not expression:
+    if not name.strip():
+        errors.append(required(f"{path}.name", "name is not specified"))
+    elif not name.isidentifier() or escaped(name).startswith("__"):
+        errors.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
+    if not expression.strip():
         errors.append(required(f"{path}.expression", "expression is not specified"))
-    elif "authorizer" not in expression and (problem := problem_with(expression, names)):
+    elif problem := scope.declare(name, expression):
         errors.append(invalid(f"{path}.expression", expression, problem))
+    return errors
+
+
+def _validation(scope: "Scope", validation: Tree, path: str) -> Errors:
+    expression, reason = validation.get("expression") or "", validation.get("reason")
+    message, told = validation.get("message") or "", validation.get("messageExpression") or ""
+    errors: Errors = []
+    if not expression.strip():
+        errors.append(required(f"{path}.expression", "expression is not specified"))
+    elif problem := scope.problem(expression, ("bool",)):
+        errors.append(invalid(f"{path}.expression", expression, problem))
+    if told and not told.strip():
+        errors.append(invalid(f"{path}.messageExpression", told, "must be non-empty if specified"))
+    elif told and (problem := scope.problem(told, ("string",), has_authorizer=False)):
+        errors.append(invalid(f"{path}.messageExpression", told, problem))
+    if message and not message.strip():
+        errors.append(invalid(f"{path}.message", message, "must be non-empty if specified"))
+    elif "\n" in message.strip():
+        errors.append(invalid(f"{path}.message", message, "must not contain line breaks"))
     if reason is not None and reason not in _REASONS:
         errors.append(not_supported(f"{path}.reason", reason, _REASONS))
+    return errors
+
+
+def _annotations(scope: "Scope", policy: Tree) -> Errors:
+    errors: Errors = []
+    keys: set[str] = set()
+    name = get_in(policy, "metadata", "name", default="")
+    for index, annotation in enumerate(get_in(policy, "spec", "auditAnnotations", default=())):
+        path, key = f"spec.auditAnnotations[{index}]", annotation.get("key") or ""
+        expression = annotation.get("valueExpression") or ""
+        errors += [invalid(f"{path}.key", f"{name}/{key}", text) for text in qualified_name(f"{name}/{key}")]
+        if not expression.strip():
+            errors.append(required(f"{path}.valueExpression", "valueExpression is not specified"))
+        elif problem := scope.problem(expression.strip(), ("string", "null_type")):
+            errors.append(invalid(f"{path}.valueExpression", expression, problem))
+        if key in keys:
+            errors.append(duplicate(f"{path}.key", key))
+        keys.add(key)
     return errors
 
 

@@ -6,7 +6,8 @@ Source: k8s.io/apiextensions-apiserver (pkg/apis/apiextensions/validation, pkg/a
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from flowdeck.kube import rules
+import orjson
+
 from flowdeck.kube.errors import FieldError, forbidden, invalid, not_supported, required
 from flowdeck.kube.objects import Tree, get_in
 from flowdeck.kube.schema import SchemaSet
@@ -34,8 +35,12 @@ def _root(schema: Tree, path: str) -> Iterator[FieldError]:
         yield required(f"{path}.type", "must not be empty at the root")
     elif type_ != "object":
         yield invalid(f"{path}.type", type_, "must be object at the root")
-    yield from _structural(schema, path, "")
-    yield from rules.problems(schema, path)
+    wrong = list(_structural(schema, path, ""))
+    yield from wrong
+    if not wrong and b'"x-kubernetes-validations"' in orjson.dumps(schema):
+        from flowdeck.kube.cel_checking.rule_problems import Rules  # with CEL's library: for who has rules
+
+        yield from Rules().problems(schema, path)
 
 
 _WHERE = {

@@ -36,8 +36,9 @@ def _common(spec: Tree, *numbers: str) -> Errors:
     return errors
 
 
-def _selector(spec: Tree) -> Errors:
-    """A selector that is there, selects something, and selects the template's pods."""
+def _selector(spec: Tree, kind: str = "deployment") -> Errors:
+    """A selector that is there, selects something, and selects the template's pods. Sets of replicas are told of as
+    deployments."""
     selector, template = spec.get("selector"), spec.get("template") or {}
     text = "`selector` does not match template `labels`"
     if selector is None:
@@ -45,10 +46,17 @@ def _selector(spec: Tree) -> Errors:
         return [required("spec.selector"), wrong]
     errors = label_selector(selector, "spec.selector")
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        errors.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
+        errors.append(invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
     elif not errors and not label_selector_of(selector).matches(labels_of(template)):
         errors.append(invalid("spec.template.metadata.labels", get_in(template, "metadata", "labels"), text))
     return errors
+
+
+def _selector_and_template(spec: Tree) -> Errors:
+    """The template of a selector that is wrong is not looked at."""
+    if label_selector(spec.get("selector"), "spec.selector"):
+        return [*_selector(spec), invalid("spec.selector", spec["selector"], "invalid label selector")]
+    return _selector(spec) + _template(spec)
 
 
 def _template(spec: Tree) -> Errors:
@@ -64,7 +72,7 @@ def _template(spec: Tree) -> Errors:
 
 def validate_deployment(deployment: Tree) -> Errors:
     spec = deployment["spec"]
-    errors = _common(spec, "replicas") + _selector(spec) + _template(spec)
+    errors = _common(spec, "replicas") + _selector_and_template(spec)
     errors += _deployment_strategy(spec.get("strategy") or {})
     errors += _common(spec, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     deadline = spec.get("progressDeadlineSeconds")
@@ -105,7 +113,7 @@ def _rolling(rolling: Tree, path: str) -> Errors:
 
 def validate_replica_set(replica_set: Tree) -> Errors:
     spec = replica_set["spec"]
-    return _common(spec, "replicas", "minReadySeconds") + _selector(spec) + _template(spec)
+    return _common(spec, "replicas", "minReadySeconds") + _selector_and_template(spec)
 
 
 def validate_replication_controller(controller: Tree) -> Errors:
@@ -145,7 +153,10 @@ def validate_stateful_set(stateful_set: Tree) -> Errors:
     own = {claim["name"] for claim in claims}
     volumes = [volume for volume in pod_spec.get("volumes") or () if volume.get("name") not in own] + claims
     filled = {**spec, "template": {**template, "spec": {**pod_spec, "volumes": volumes}}}
-    return errors + _selector(spec) + _template(filled)
+    errors += _selector(spec, "statefulset")
+    if label_selector(spec.get("selector"), "spec.selector"):  # then the template is not looked at
+        return [*errors, invalid("spec.selector", spec["selector"])]
+    return errors + _template(filled)
 
 
 def validate_stateful_set_update(new: Tree, old: Tree) -> Errors:
@@ -157,7 +168,8 @@ def validate_stateful_set_update(new: Tree, old: Tree) -> Errors:
 
 def validate_daemon_set(daemon_set: Tree) -> Errors:
     spec = daemon_set["spec"]
-    errors = _common(spec, "minReadySeconds", "revisionHistoryLimit") + _selector(spec) + _template(spec)
+    errors = _common(spec, "minReadySeconds", "revisionHistoryLimit")
+    errors += _selector(spec, "daemonset") + _template(spec)
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") not in (types := ("RollingUpdate", "OnDelete")):
         errors.append(not_supported("spec.updateStrategy", _as_struct(strategy), types))
