@@ -108,6 +108,18 @@ def test_every_room_has_a_readme_or_stands_in_its_parents() -> None:
     assert without == []
 
 
+TABLED = [
+    readme for readme in sorted(SOURCE.rglob("README.md")) if re.search(r"(?m)^\| (module|file) \|", readme.read_text())
+]
+
+
+@pytest.mark.parametrize("readme", TABLED, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_a_table_of_modules_has_each_of_the_folders_modules(readme: Path) -> None:
+    told = set(re.findall(r"`(\w+\.py)`", "".join(re.findall(r"(?m)^\|[^|]*", readme.read_text()))))
+    there = {path.name for path in readme.parent.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert (sorted(there - told), sorted(told - there)) == ([], [])
+
+
 # ---- hops, links, files -----------------------------------------------------------------------------------------
 
 

@@ -111,6 +111,11 @@ def test_a_component_that_nobody_brings_is_refused_with_those_there_are(site: Pa
     assert "greetings" in told
 
 
+def test_a_component_that_others_need_is_not_left_out_alone(tmp_path: Path) -> None:
+    told = flowdeck("up", "--data", str(tmp_path), "--disable", "jobset", site=tmp_path, code=1)
+    assert "component training needs jobset: disable training as well, or leave jobset on" in told
+
+
 def flowdeck(*arguments: str, site: Path, code: int = 0) -> str:
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "flowdeck.cli.main", *arguments]

@@ -130,9 +130,7 @@ async def _install(platform: Platform) -> None:
     """What must exist: namespaces and roles, the components' kinds and objects."""
     await platform.api.bootstrap()
     client = platform.client
-    await boot_objects.ensure(
-        client, address=platform.settings.server.host, port=platform.foundation.listener.getsockname()[1]
-    )
+    await boot_objects.ensure(client, address=platform.settings.server.host, port=_port(platform))
     for crd in definitions():
         await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
     for part in platform.components:
@@ -140,6 +138,12 @@ async def _install(platform: Platform) -> None:
             await client.apply(CUSTOM_RESOURCE_DEFINITION, crd, manager=MANAGER)
         for obj in part.objects():
             await client.apply(platform.api.kind_of(obj), obj, manager=MANAGER)
+
+
+def _port(platform: Platform) -> int:
+    """The one that the API server listens on."""
+    port: int = platform.foundation.listener.getsockname()[1]
+    return port
 
 
 def _manager(platform: Platform) -> Manager:
@@ -156,6 +160,7 @@ def _manager(platform: Platform) -> Manager:
                 job_back_off=BackOff(platform.settings.jobs.back_off_start_s, platform.settings.jobs.back_off_max_s),
             )
         )
+        made.append(boot_objects.ApiServiceController(client=client, port=_port(platform)))
         for part in platform.components:
             made += part.controllers(_context(platform, part, client))
         return made

@@ -190,6 +190,7 @@ def test_without_a_platform_commands_say_how_to_get_one(tmp_path: Path) -> None:
     assert "not running" in run("status", *nothing, code=1)
     assert json.loads(run("status", "-o", "json", *nothing, code=1))["ready"] is False
     assert "no platform is running" in run("down", *nothing, code=1)
+    assert "no platform is running" in run("down", "--pods", *nothing, code=1), "a wrong folder is no success"
 
 
 def test_images_are_added_listed_and_removed(tmp_path: Path) -> None:

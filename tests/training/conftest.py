@@ -1,8 +1,8 @@
 """Training for real: jobs of several nodes in a platform of its own, once in each sandbox driver.
 
-Environments are built once per machine, where all platforms of the user find them, with wheels from `FLOWDECK_WHEELS`
-(else from `shared/wheels` beside the repository, where that is) and the package index. Where one cannot be built, the
-tests that need it are skipped and say why.
+Environments are built once per machine, where all platforms of the user find them, with the package index and wheels
+from `FLOWDECK_WHEELS`, else from a folder beside the repository. Where one cannot be built, the tests that need it are
+skipped and say why.
 """
 
 import os

@@ -26,7 +26,8 @@ def down(
 ) -> None:
     """Stop the platform of a data folder. Pods go on running and are found again, unless --pods is given."""
     folder = data_folder(data)
-    if holder(folder / "lock") is None and not pods:
+    is_up = holder(folder / "lock") is not None
+    if not is_up and not (pods and folder.is_dir()):
         raise Refusal(f"no platform is running on {folder}")
     _stop(folder / "lock")
     _stop(folder / "node" / "lock")
@@ -35,11 +36,17 @@ def down(
     left = len(list(running(folder / "node")))
     if pods or not left:
         stop_all(folder / "node")
-    typer.echo(f"the platform on {folder} is stopped")
+    typer.echo(_told(folder, is_up=is_up, left=left))
     if left and not pods:
         typer.echo(
             f"its pods go on ({left} running containers); `flowdeck down --pods --data {folder}` ends them", err=True
         )
+
+
+def _told(folder: Path, *, is_up: bool, left: int) -> str:
+    if is_up:
+        return f"the platform on {folder} is stopped"
+    return f"the pods that were left on {folder} are stopped" if left else f"nothing was running on {folder}"
 
 
 def _stop(lock: Path) -> None:

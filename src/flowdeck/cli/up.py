@@ -132,7 +132,12 @@ def _disabled(enable: Sequence[str] | None, disable: Sequence[str] | None) -> fr
     for name in [*(enable or ()), *(disable or ())]:
         if name not in known:
             raise Refusal(f"there is no component {name!r}: there are {', '.join(known)}")
-    return frozenset((known.keys() - wanted) | set(disable or ()))
+    left_out = frozenset((known.keys() - wanted) | set(disable or ()))
+    for name in known.keys() - left_out:
+        if missing := with_needs([name]) & left_out:
+            needed = ", ".join(sorted(missing))
+            raise Refusal(f"component {name} needs {needed}: disable {name} as well, or leave {needed} on")
+    return left_out
 
 
 def _start_detached(settings: Settings) -> None:

@@ -57,6 +57,11 @@ def prune_object(schema: "Schema", obj: Tree, path: Path, found: list[str], old:
             obj[name] = orjson.loads(zero)
 
 
+def metadata_last(path: str) -> tuple[bool, str]:
+    """Upstream reads metadata when the rest is done."""
+    return path.startswith("metadata.") or ".metadata." in path, path
+
+
 def _prune(schema: "Schema", value: Any, path: Path, found: list[str]) -> None:
     if type(value) is dict:
         prune_object(schema, value, path, found, _NOTHING)

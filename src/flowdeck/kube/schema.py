@@ -1,8 +1,8 @@
 """Structural schemas, compiled once: unknown fields, defaults, types and bounds, CEL, merge keys.
 
 Nodes are made when they are first looked at, so a schema costs what is used of it. How values are checked stands in
-`validation.py` and `checks.py`, how unknown fields go in `pruning.py`, how Go would fail to decode in `decoding.py`,
-CEL in `rules.py`.
+`validation.py` and `checks.py`, how unknown fields go in `pruning.py`, what is filled in in `defaulting.py`, how
+Go would fail to decode in `decoding.py`, CEL in `rules.py`.
 """
 
 import builtins
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from flowdeck.kube import checks, decoding, pruning, rules, validation, zero_values
+from flowdeck.kube import checks, decoding, defaulting, pruning, rules, validation, zero_values
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.object_meta import OBJECT_META
 from flowdeck.kube.objects import Tree
@@ -30,7 +30,6 @@ _UNTYPED = frozenset(
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
     }
 )
-_ZEROS: tuple[object, ...] = ("", 0, False, {})
 _PLAIN_TYPES: Mapping[str, type] = {"string": str, "boolean": bool}
 
 
@@ -230,7 +229,7 @@ class Schema:
         """
         found: list[str] = []
         pruning.prune_object(self, obj, None, found, old or {})
-        return found if self.is_openapi or len(found) < 2 else sorted(found, key=_metadata_last)
+        return found if self.is_openapi or len(found) < 2 else sorted(found, key=pruning.metadata_last)
 
     def unknown(self, obj: Tree) -> str:
         """The path of the first field that the schema does not know; `""` when it knows all. Changes nothing."""
@@ -266,45 +265,14 @@ class Schema:
 
         Defaults of built-in kinds that are Go's zero values ("", 0, false, {}) are not written, as upstream.
         """
-        self._default(obj)
+        defaulting.fill(self, obj)
 
-    def _default(self, value: Any) -> None:
-        if type(value) is dict:
-            self._default_object(value)
-        elif type(value) is list and (items := self.items) is not None and items.is_deep:
-            for item in value:
-                items._default(item)
-
-    def _default_object(self, obj: Tree) -> None:
-        known = self._deep if self._deep is not None else self._learn_fields()
-        defaults = self._defaults if self._defaults is not None else self._learn_defaults()
-        for name, text, is_nullable in defaults:
-            if name not in obj or (obj[name] is None and not is_nullable):
-                obj[name] = orjson.loads(text)
-        values = self._additional
-        nulls: list[str] | None = None
-        for name, value in obj.items():
-            if value is None:
-                child = self.property(name)
-                if child is not None and not child.is_nullable and not (child.keeps_unknown and self.is_openapi):
-                    nulls = [*(nulls or ()), name]
-            elif type(value) is dict or type(value) is list:
-                child = known.get(name, values)
-                if child is not None:
-                    child._default(value)
-            elif type(value) is float and value.is_integer() and not self.is_openapi:
-                obj[name] = int(value)  # Go writes it so
-        for name in nulls or ():
-            del obj[name]
-
-    def _learn_defaults(self) -> list[tuple[str, bytes, bool]]:
-        found = []
-        for name, tree in self.tree.get("properties", {}).items():
-            if "default" not in tree or (self.is_openapi and tree["default"] in _ZEROS):
-                continue
-            found.append((name, orjson.dumps(tree["default"]), bool(tree.get("nullable"))))
-        self._defaults = found
-        return found
+    @builtins.property
+    def defaults(self) -> Sequence[tuple[str, bytes, bool]]:
+        """Each field that has a default, with the default's JSON, and whether null may stand there."""
+        if self._defaults is None:
+            self._defaults = defaulting.defaults_of(self)
+        return self._defaults
 
     # -- validation
 
@@ -386,11 +354,6 @@ class Schema:
             return decoding.type_errors(self, obj)
         meta = self.property("metadata") if self.is_root else None
         return decoding.type_errors(meta, obj.get("metadata"), "ObjectMeta") if meta else []
-
-
-def _metadata_last(path: str) -> tuple[bool, str]:
-    """Upstream reads metadata when the rest is done."""
-    return path.startswith("metadata.") or ".metadata." in path, path
 
 
 class SchemaSet:

@@ -23,6 +23,7 @@ from flowdeck.embedded.apiserver.builtin.validation import (
     storage,
     workloads,
 )
+from flowdeck.embedded.apiserver.builtin.validation.resources import validate_requirements
 from flowdeck.kube.errors import FieldError
 from flowdeck.kube.names import dns_subdomain
 from flowdeck.kube.objects import Tree, copy_of
@@ -457,3 +458,10 @@ def test_a_webhooks_url_must_be_one() -> None:
     configuration = {"metadata": {"name": "a"}, "webhooks": [hook | {"admissionReviewVersions": ["v1"]}]}
     told = "webhooks[0].clientConfig.url: Required value: url must be a valid URL: "
     assert [error for error in admission.validate_webhooks(configuration) if str(error).startswith(told)]
+
+
+def test_a_limit_of_a_gpu_needs_no_request_and_a_request_needs_its_limit() -> None:
+    """Templates have no defaults for requests: it is the usual way to ask for a GPU in a Job or a Deployment."""
+    assert validate_requirements({"limits": {"nvidia.com/gpu": "1"}}, "resources") == []
+    (error,) = validate_requirements({"requests": {"nvidia.com/gpu": "1"}}, "resources")
+    assert str(error) == "resources.limits: Required value: Limit must be set for non overcommitable resources"

@@ -32,3 +32,14 @@ async def test_what_the_owner_changed_stays(world: World) -> None:
     await boot_objects.ensure(world.client, address="127.0.0.1", port=6443)
     annotations = (await world.get(STORAGE_CLASS, "standard"))["metadata"]["annotations"]
     assert annotations["storageclass.kubernetes.io/is-default-class"] == "false"
+
+
+async def test_the_service_of_the_api_server_comes_back_when_it_is_deleted(world: World) -> None:
+    await boot_objects.ensure(world.client, address="127.0.0.1", port=6443)
+    await world.start(lambda client, clock: [boot_objects.ApiServiceController(client=client, port=6443)])
+    before = await world.get(SERVICE, "kubernetes")
+    await world.client.delete(SERVICE, boot_objects.API_SERVICE)
+    await world.settle()
+    after = await world.get(SERVICE, "kubernetes")
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]

@@ -25,6 +25,7 @@ _NODE_PORT = re.compile(r":3[0-2]\d{3}/")
 _SELF_TYPE = re.compile(r"\bselfType\d+")
 _EMPTY_LABELS = re.compile(r"Invalid value: \{\}(?=: `selector` does not match)")
 _NOW = re.compile(r"\bcurrent: \d+")
+_OLDEST = re.compile(r"(?<=too old resource version: )(\d+) \(\d+\)")
 _PICTURE = re.compile(r"(was previously negative\)\n)@@ .*?(?=\]?\Z)", re.DOTALL)
 """What upstream shows of Go's structs before and after a forbidden change of a pod."""
 _PATCHED = re.compile(r'(patch: Invalid value|^Invalid value): ("\{.*\}"): ', re.DOTALL)
@@ -119,6 +120,7 @@ class Normal:
             text = re.sub(rf"(?<![\w-]){revision}(?![\w-])", name, text)  # 2026 is also a part of times
         text = _EMPTY_LABELS.sub("Invalid value: null", _SELF_TYPE.sub("selfType", text))
         text = _LIMITS.sub(lambda match: ", ".join(sorted(re.split(", (?!but )", match[0]))), text)
+        text = _OLDEST.sub(r"\1 (REVISION)", text)
         text = _PICTURE.sub(r"\1", _NOW.sub("current: REVISION", text))
         return self._text(_PATCHED.sub(_sorted_fields, text))
 

@@ -5,8 +5,11 @@ written anew, since the API server's address may have changed. (Namespaces and r
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from flowdeck.client.base import Client
+from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.embedded.apiserver.pki import API_SERVICE_IP
 from flowdeck.embedded.workloads.endpoints.legacy import SKIP_MIRROR
 from flowdeck.embedded.workloads.endpoints.slices import SERVICE_NAME
@@ -94,6 +97,26 @@ def objects() -> Sequence[tuple[Kind, Tree]]:
         *((PRIORITY_CLASS, priority_class(name)) for name in PRIORITIES),
         (STORAGE_CLASS, STANDARD_CLASS),
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiServiceController:
+    """Makes the Service `kubernetes` again when somebody has deleted it: pods reach the API server through it.
+
+    Source: k8s.io/kubernetes (pkg/controlplane/controller/kubernetesservice), which looks every ten seconds.
+    """
+
+    client: Client
+    port: int
+
+    name: ClassVar[str] = "kubernetes-service"
+    kind: ClassVar[Kind] = SERVICE
+    watches: ClassVar[Sequence[Maps]] = ()
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        if key == API_SERVICE:
+            await _create(self.client, SERVICE, api_service(API_SERVICE_IP, self.port))
+        return DONE
 
 
 async def ensure(client: Client, *, address: str, port: int, cluster_ip: str = API_SERVICE_IP) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flowdeck.embedded.node.sandbox.isolation import resolve_inside
+from flowdeck.embedded.node.sandbox.paths import resolve_inside
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from flowdeck.embedded.node.sandbox import linux, seccomp
+from flowdeck.embedded.node.sandbox import linux, paths, seccomp
 
 Plan = dict[str, Any]
 
@@ -141,7 +141,7 @@ class Root:
             elif entry.is_dir():
                 self._copy_on_write(entry.path)
             elif entry.is_file():
-                _touch(target)
+                paths.touch(target)
                 self._read_only(entry.path)
 
     def _read_only(self, path: str) -> None:
@@ -208,7 +208,7 @@ class Root:
             source, target = f"/dev/{name}", f"{dev}/{name}"
             if os.path.exists(source):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                _touch(target)
+                paths.touch(target)
                 linux.mount(source, target, flags=linux.MS_BIND)
         for name, link in (
             ("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
@@ -226,7 +226,7 @@ class Root:
     # what the pod asks for
 
     def _tmpfs(self, entry: dict[str, Any]) -> None:
-        target = resolve_inside(self._top, entry["target"], folder=True)
+        target = paths.resolve_inside(self._top, entry["target"], folder=True)
         linux.mount(
             "tmpfs", target, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, f"mode={entry['mode']},size={entry['size']}"
         )
@@ -235,10 +235,10 @@ class Root:
         source = os.open(entry["source"], os.O_PATH | os.O_CLOEXEC)
         try:
             if entry.get("sub_path"):
-                source = _sub_path(source, entry["sub_path"])
+                source = paths.open_sub_path(source, entry["sub_path"])
             is_folder = stat.S_ISDIR(os.fstat(source).st_mode)
             try:
-                target = resolve_inside(self._top, entry["target"], folder=is_folder)
+                target = paths.resolve_inside(self._top, entry["target"], folder=is_folder)
             except OSError:
                 if entry.get("optional"):
                     return
@@ -265,56 +265,9 @@ class Root:
         """The working directory exists, as a container runtime makes it; a fresh one is the user's."""
         with contextlib.suppress(OSError):
             is_new = not os.path.lexists(self._top + path)
-            target = resolve_inside(self._top, path, folder=True)
+            target = paths.resolve_inside(self._top, path, folder=True)
             if is_new and not self._plan["rootless"]:
                 os.chown(target, self._plan["uid"], self._plan["gid"])
-
-
-def _sub_path(volume: int, path: str) -> int:
-    """Opens a path inside a volume and closes the volume; folders that are missing are made."""
-    try:
-        done = ""
-        for part in [part for part in path.split("/") if part not in ("", ".")]:
-            done = f"{done}/{part}" if done else part
-            try:
-                os.close(linux.open_beneath(volume, done, os.O_PATH | os.O_CLOEXEC))
-            except FileNotFoundError:
-                parent = linux.open_beneath(volume, os.path.dirname(done) or ".", os.O_RDONLY | os.O_DIRECTORY)
-                os.mkdir(part, 0o750, dir_fd=parent)
-                os.close(parent)
-        return linux.open_beneath(volume, done or ".", os.O_PATH | os.O_CLOEXEC)
-    finally:
-        os.close(volume)
-
-
-def resolve_inside(top: str, path: str, *, folder: bool, depth: int = 0) -> str:
-    """The place that `path` means for somebody whose root is `top`; what is missing is made.
-
-    Symbolic links are followed as that somebody would, so that none leads out.
-    """
-    if depth > 40:
-        raise OSError(40, f"too many symbolic links in {path}")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    current = ""
-    for index, part in enumerate(parts):
-        if part == "..":
-            current = current.rpartition("/")[0]
-            continue
-        step = f"{current}/{part}"
-        real = top + step
-        is_last = index == len(parts) - 1
-        if os.path.islink(real):
-            link = os.readlink(real)
-            rest = "/".join(parts[index + 1 :])
-            start = link if link.startswith("/") else f"{current}/{link}"
-            return resolve_inside(top, f"{start}/{rest}", folder=folder, depth=depth + 1)
-        if not os.path.lexists(real):
-            if is_last and not folder:
-                _touch(real)
-            else:
-                os.mkdir(real, 0o755)
-        current = step
-    return top + current
 
 
 def _is_empty(folder: str) -> bool:
@@ -323,10 +276,6 @@ def _is_empty(folder: str) -> bool:
             return next(entries, None) is None
     except OSError:  # nobody of us may look: the overlay shows that, too
         return False
-
-
-def _touch(path: str) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
 
 def _is_below(path: str, folder: str) -> bool:

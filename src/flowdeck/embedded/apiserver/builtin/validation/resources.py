@@ -33,9 +33,6 @@ def validate_requirements(resources: Tree | None, path: str) -> Errors:
     for name, amount in requests.items():
         errors += _amount(name, amount, f"{path}.requests[{name}]", f"{path}.requests")
         errors += _within_limit(name, amount, limits.get(name), f"{path}.requests")
-    for name in limits:
-        if is_extended(name) and name not in requests:
-            errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
     return errors
 
 
