@@ -19,7 +19,7 @@ test-kubernetes: setup ## the same platform on a real Kubernetes, built from its
 	$(PYTEST) -q tests/kubernetes
 	$(PYTEST) -q --cluster real tests/training tests/sdk
 	$(PYTEST) -q --cluster real tests/pipelines
-	$(PYTEST) -q --cluster real tests/kfp_sdk/test_acceptance.py tests/kfp_sdk/test_beyond.py tests/kfp_sdk/test_local_outputs.py
+	$(PYTEST) -q --cluster real tests/kfp_sdk/test_beyond.py
 
 test-pipelines: setup ## every pipeline of upstream and all examples, uploaded and run to its end (minutes)
 	$(PYTEST) -q tests/kfp_sdk/long

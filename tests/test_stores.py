@@ -10,7 +10,8 @@ import pytest
 from flowdeck.artifacts.settings import ArtifactSettings
 from flowdeck.client.http import HttpClient
 from flowdeck.kube.errors import ApiError, ServiceUnavailable
-from flowdeck.stores import Stores
+from flowdeck.kube.objects import ObjectKey
+from flowdeck.stores import News, Stores
 from flowdeck.testing.platform import RunningPlatform
 from tests.artifacts.s3 import SECRET, make_bucket, s3_server
 from tests.sql.postgresql import PASSWORD, postgresql
@@ -95,3 +96,17 @@ def test_secrets_are_not_shown() -> None:
     stores = Stores(f"postgresql://u:{PASSWORD}@h/d", ArtifactSettings(url="s3://b", options={"secret": SECRET}))
     assert PASSWORD not in repr(stores)
     assert SECRET not in repr(stores)
+
+
+def test_who_listens_no_more_is_told_nothing_and_keeps_nobody_else_from_listening() -> None:
+    news, key = News(), ObjectKey("team", "a")
+    earlier: list[ObjectKey] = []
+    later: list[ObjectKey] = []
+    leave_earlier = news.listen("runs", earlier.append)
+    news.tell("runs", key)
+    leave_later = news.listen("runs", later.append)
+    leave_earlier()
+    news.tell("runs", key)
+    leave_later()
+    news.tell("runs", key)
+    assert (earlier, later) == ([key], [key])

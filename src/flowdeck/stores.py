@@ -33,9 +33,15 @@ class News:
     def __init__(self) -> None:
         self._listeners: dict[str, Callable[[ObjectKey], None]] = {}
 
-    def listen(self, topic: str, act: Callable[[ObjectKey], None]) -> None:
-        """There is one listener of a topic: the latest."""
+    def listen(self, topic: str, act: Callable[[ObjectKey], None]) -> Callable[[], None]:
+        """There is one listener of a topic: the latest. Gives what takes it away."""
         self._listeners[topic] = act
+
+        def leave() -> None:
+            if self._listeners.get(topic) is act:
+                del self._listeners[topic]
+
+        return leave
 
     def tell(self, topic: str, key: ObjectKey) -> None:
         """From the event loop."""

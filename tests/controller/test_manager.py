@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 from tests.controller.makers import A, B, Diary, a_config_map, a_pod
 
 from flowdeck.client.base import Client
@@ -132,6 +133,18 @@ async def test_keys_can_be_fed_from_elsewhere(world):
     assert controller.seen == [A]
 
 
+async def test_who_feeds_hears_that_work_has_ended(world):
+    ended = []
+    feeds = Feeds(lambda add: lambda: ended.append("a"))
+    manager = Manager(world.client, world.clock, lambda client: [Diary(kind=None, watches=(feeds,))])
+    running = asyncio.create_task(manager.run())
+    await world.settle()
+    assert ended == []
+    running.cancel()
+    await asyncio.wait([running])
+    assert ended == ["a"]
+
+
 def raising(error):
     async def act(key):
         if key == A:
@@ -145,7 +158,8 @@ def raising(error):
     ("error", "counts_as_failed"),
     [
         pytest.param(Forbidden("no"), True, id="an-answer-of-the-server"),
-        pytest.param(OSError("the connection broke off"), True, id="anything-else"),
+        pytest.param(OSError("the connection broke off"), True, id="no-answer"),
+        pytest.param(ValueError("a mistake"), True, id="anything-else"),
         pytest.param(Conflict("stale"), False, id="the-world-has-moved-on"),
     ],
 )
@@ -163,6 +177,23 @@ async def test_a_reconcile_that_raised_is_tried_again_later_and_holds_nobody_up(
         await world.advance(seconds=wait_s * 0.11)
         assert controller.seen == [A]
     assert world.manager.counts["diary"].failed - failed == (5 if counts_as_failed else 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        pytest.param(Forbidden("no"), "warning", id="an-answer-of-the-server"),
+        pytest.param(OSError("the connection broke off"), "warning", id="no-answer"),
+        pytest.param(ValueError("a mistake"), "error", id="anything-else"),
+    ],
+)
+async def test_mistakes_alone_are_told_with_a_traceback(world, error, level):
+    await started(world, Diary(raising(error)))
+    with capture_logs() as told:
+        await world.create(a_config_map())
+        await world.settle()
+    (line,) = [line for line in told if line["event"].startswith("reconcile")]
+    assert (line["log_level"], "exc_info" in line) == (level, level == "error")
 
 
 async def test_the_wait_after_many_failures_is_a_minute(world):

@@ -22,8 +22,10 @@ async def overlap(database: Database, first: Work[F], second: Work[S]) -> tuple[
     done, may_commit = threading.Event(), threading.Event()
 
     def held(connection: Connection) -> F:
-        result = first(connection)
-        done.set()
+        try:
+            result = first(connection)
+        finally:
+            done.set()
         assert may_commit.wait(PATIENCE_S), "the second unit of work neither waits nor ends"
         return result
 

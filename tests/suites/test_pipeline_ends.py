@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec import structs
@@ -33,7 +33,7 @@ from flowdeck.components.pipelines.store import artifacts, ends, retention, runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.values.artifacts import Artifact as Handed
 from flowdeck.components.pipelines.values.artifacts import ArtifactType
-from flowdeck.kube.errors import NotFound, ServiceUnavailable
+from flowdeck.kube.errors import Forbidden, NotFound, ServiceUnavailable
 from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 from flowdeck.web.listing import ListQuery
@@ -212,7 +212,7 @@ async def test_who_does_not_answer_is_told_again_and_others_are_not(scene: Scene
     controller = scene.ends("http://127.0.0.1:1/", hook.url)
     await scene.a_run("a")
     for _ in range(3):
-        with pytest.raises(ServiceUnavailable, match=r"the web hook http://127\.0\.0\.1:1/ does not answer"):
+        with pytest.raises(ServiceUnavailable, match=r"the web hook at http://127\.0\.0\.1 does not answer"):
             await controller.reconcile(key("a"))
     assert hook.runs == ["a"]
     scene.clock.advance(GIVE_UP.total_seconds() + 1)
@@ -348,6 +348,35 @@ async def test_old_artifacts_go_with_their_content(scene: Scene) -> None:
     with pytest.raises(NotFound):
         await scene.database.read(partial(artifacts.get, id="m"))
     assert set(await scene.states()) == {"a", "b"}
+
+
+class TroubledHomes(Homes):
+    """Refuses what belongs to the runs that it is told."""
+
+    refused: ClassVar[set[str]] = set()
+
+    async def contents(self, namespace: str, uri: str) -> tuple[Artifacts, str]:
+        if self.refused.intersection(uri.split("/")):
+            raise Forbidden("the key of this store is no more")
+        return await super().contents(namespace, uri)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+async def test_a_store_that_refuses_holds_up_nobody_else_and_is_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("flowdeck.components.pipelines.retention.controller.BATCH", batch)
+    monkeypatch.setattr(TroubledHomes, "refused", {"a", "b"})
+    scene.homes = TroubledHomes(client=scene.world.client, artifacts=scene.contents)
+    for id in ("a", "b", "c"):
+        await scene.a_run(id, makes=f"made-by-{id}")
+    scene.clock.advance(2 * DAY_S)
+    await scene.sweep(remove_logs_s=DAY_S, remove_artifacts_s=DAY_S)
+    assert {name.partition("/")[0] for name in await scene.files()} == {"a", "b"}
+    assert (await scene.database.read(partial(artifacts.get, id="made-by-a"))).id == "made-by-a"
+    TroubledHomes.refused.clear()
+    await scene.sweep(remove_logs_s=DAY_S, remove_artifacts_s=DAY_S)
+    assert await scene.files() == []
 
 
 async def test_sweeps_are_asked_for_once_and_leftovers_as_they_come(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """What the store of pipelines keeps, on SQLite and PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -8,16 +9,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import IntegrityError
 
 from flowdeck.components.pipelines.engine.events import Event, RunStarted, TerminateRequested, TimePassed
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.ir.document import from_wire
-from flowdeck.components.pipelines.store import ends, experiments, runs
+from flowdeck.components.pipelines.store import artifacts, experiments, runs
+from flowdeck.components.pipelines.store.artifacts import Artifact
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.store.tables import DOCUMENTS, METADATA
-from flowdeck.kube.errors import AlreadyExists, NotFound
+from flowdeck.kube.errors import AlreadyExists, Conflict, NotFound
+from flowdeck.kube.objects import ObjectKey
 from flowdeck.sql.database import Database
 from flowdeck.web.listing import ListQuery
 from flowdeck.web.rpc_errors import Aborted, FailedPrecondition
@@ -39,23 +41,25 @@ async def an_experiment(store: Database, name: str = "tries") -> str:
     return (await store.write(make)).id
 
 
+def new_run(id: str, experiment: str, document: str, **more: Any) -> Run:
+    return Run(
+        id=id,
+        experiment_id=experiment,
+        namespace="team",
+        name=id,
+        created_at=START,
+        scheduled_at=START,
+        service_account="pipeline-runner",
+        document=document,
+        engine={},
+        **more,
+    )
+
+
 async def a_run(store: Database, id: str, experiment: str, **more: Any) -> None:
     def make(connection: Connection) -> None:
-        runs.create(
-            connection,
-            Run(
-                id=id,
-                experiment_id=experiment,
-                namespace="team",
-                name=id,
-                created_at=START,
-                scheduled_at=START,
-                service_account="pipeline-runner",
-                document=runs.keep_document(connection, from_wire(SPEC)),
-                engine={},
-                **more,
-            ),
-        )
+        document = runs.keep_document(connection, from_wire(SPEC))
+        runs.create(connection, new_run(id, experiment, document, **more))
 
     await store.write(make)
 
@@ -99,7 +103,6 @@ async def test_the_end_of_a_run_is_no_state_that_it_enters_again(store: Database
         at = START + timedelta(seconds=second)
         await store.write(partial(runs.record_state, id="a", state=RunStatus.FAILED, error="because", at=at))
     assert (await store.read(partial(runs.get, id="a"))).finished_at == START + timedelta(seconds=1)
-    assert await store.read(ends.waiting) == [("team", "a")]
 
 
 async def test_the_end_of_a_run_that_ends_just_then_is_no_wish(store: Database) -> None:
@@ -138,7 +141,7 @@ async def test_events_are_appended_by_one_writer(store: Database) -> None:
     await a_run(store, "a", await an_experiment(store))
     happened: list[Event] = [RunStarted(at=1.0), TimePassed(at=2.5, cause="timer")]
     await store.write(lambda connection: runs.append(connection, "a", 0, happened))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await store.write(lambda connection: runs.append(connection, "a", 1, [TimePassed(at=3.0)]))
     assert await store.read(lambda connection: runs.events(connection, "a")) == happened
 
@@ -188,3 +191,44 @@ async def test_names_of_experiments_are_unique_in_a_namespace(store: Database) -
     await store.write(other)
     page = await store.read(lambda connection: experiments.listed(connection, "team", BY_AGE))
     assert page.total == 1
+
+
+# ---- at the same time -------------------------------------------------------------------------------------------
+
+
+def keeps(id: str, experiment: str) -> Callable[[Connection], None]:
+    """A run of the document that all have here."""
+
+    def make(connection: Connection) -> None:
+        document = runs.keep_document(connection, from_wire(SPEC))
+        runs.create(connection, new_run(id, experiment, document))
+
+    return make
+
+
+async def test_two_first_runs_of_a_document_are_both_made(store: Database) -> None:
+    experiment = await an_experiment(store)
+    await overlap(store, keeps("a", experiment), keeps("b", experiment))
+    assert set(await store.read(runs.at_work)) == {ObjectKey("team", "a"), ObjectKey("team", "b")}
+
+
+async def test_a_document_stays_when_its_last_run_goes_and_another_comes(store: Database) -> None:
+    experiment = await an_experiment(store)
+    await a_run(store, "a", experiment)
+    await overlap(store, keeps("b", experiment), partial(runs.remove, id="a"))
+    await overlap(store, partial(runs.remove, id="b"), keeps("c", experiment))
+    run = await store.read(partial(runs.get, id="c"))
+    assert (await store.read(partial(runs.document, hash=run.document))).wire == SPEC
+
+
+async def test_two_who_need_the_default_experiment_get_the_same(store: Database) -> None:
+    default = partial(experiments.default, namespace="team", now=START)
+    one, other = await overlap(store, default, default)
+    assert one == other
+
+
+async def test_two_new_artifacts_of_one_id_are_a_conflict(store: Database) -> None:
+    artifact = Artifact(id="a", namespace="team", name="a", created_at=START, last_update=START)
+    create = partial(artifacts.create, artifact=artifact)
+    with pytest.raises(AlreadyExists):
+        await overlap(store, create, create)

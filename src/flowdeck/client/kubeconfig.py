@@ -7,9 +7,11 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +19,12 @@ from typing import Any
 
 from flowdeck.clock import Clock
 from flowdeck.kube import yaml_text
+from flowdeck.kube.errors import Unauthorized
 from flowdeck.kube.objects import Tree
 from flowdeck.kube.times import parse_time
 
+PLUGIN_S = 60.0
+"""How long a credential plug-in may take."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -164,7 +169,7 @@ class Credentials:
         self._read_at: float | None = None
 
     async def header(self) -> str:
-        """`Bearer ...`, `Basic ...` or `""`. Raises `ConfigError` when a plug-in fails."""
+        """`Bearer ...`, `Basic ...` or `""`. Raises `Unauthorized` when a plug-in fails: it may do better next time."""
         config = self._config
         if config.token_file:
             return f"Bearer {self._token_of(config.token_file)}"
@@ -199,14 +204,35 @@ class Credentials:
             "spec": {"interactive": False, "cluster": {"server": self._config.server}},
         }
         env = {**os.environ, **plugin.env, "KUBERNETES_EXEC_INFO": json.dumps(request)}  # noqa: TID251 - as client-go
-        process = await asyncio.create_subprocess_exec(
-            plugin.command, *plugin.args, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        out, err = await process.communicate()
-        if process.returncode != 0:
-            raise ConfigError(f"credential plug-in {plugin.command} failed: {err.decode(errors='replace').strip()}")
-        status: dict[str, Any] = json.loads(out).get("status") or {}
-        self._token = status.get("token") or ""
-        self._expires = parse_time(status["expirationTimestamp"]) if status.get("expirationTimestamp") else None
+        told = f"credential plug-in {plugin.command}"
+        try:
+            async with asyncio.timeout(PLUGIN_S):
+                code, out, err = await _output_of([plugin.command, *plugin.args], env)
+        except TimeoutError:
+            raise Unauthorized(f"{told} took more than {PLUGIN_S:g} s") from None
+        except OSError as error:
+            raise Unauthorized(f"{told} cannot be started: {error.strerror}") from error
+        if code != 0:
+            raise Unauthorized(f"{told} failed: {err.decode(errors='replace').strip()}")
+        try:
+            status: dict[str, Any] = json.loads(out).get("status") or {}
+            expires = parse_time(status["expirationTimestamp"]) if status.get("expirationTimestamp") else None
+        except (ValueError, AttributeError) as error:
+            raise Unauthorized(f"{told} printed no ExecCredential: {error}") from error
+        self._token, self._expires = status.get("token") or "", expires
         if not self._token:
-            raise ConfigError(f"credential plug-in {plugin.command} gave no token")
+            raise Unauthorized(f"{told} gave no token")
+
+
+async def _output_of(command: Sequence[str], env: Mapping[str, str]) -> tuple[int | None, bytes, bytes]:
+    """Runs a program to its end; gives its exit code and what it printed. Where nobody waits any more, it is killed."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=env, stdout=pipe, stderr=pipe, start_new_session=True)
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    return process.returncode, out, err

@@ -59,8 +59,11 @@ def Owns(kind: Kind, *, owner: Kind) -> Maps:
 class Feeds:
     """Keys that come from elsewhere than the informer of one kind: from the changes of all kinds at once."""
 
-    connect: Callable[[Callable[[ObjectKey], None]], None]
-    """Called once, before work begins, with what puts a key into the queue (from the event loop)."""
+    connect: Callable[[Callable[[ObjectKey], None]], Callable[[], None] | None]
+    """Called once, before work begins, with what puts a key into the queue (from the event loop).
+
+    Gives what to call when work has ended; None: nothing.
+    """
 
 
 class Controller(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import structlog
@@ -55,6 +56,7 @@ class Manager:
         controllers = make(self.client)
         for kind in kinds:
             self.informers.add(kind)
+        self._feeds = ExitStack()
         self._running = {controller.name: _Running(controller) for controller in controllers}
         if len(self._running) != len(controllers):
             raise ValueError("two controllers have the same name")
@@ -85,6 +87,10 @@ class Manager:
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
+        with self._feeds:
+            await self._run()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             for informer in self.informers:
                 tasks.create_task(informer.run(), name=f"informer {informer.kind.resource}")
@@ -99,7 +105,9 @@ class Manager:
             self._on_change(kind, to, running.queue)
         for source in running.controller.watches:
             if isinstance(source, Feeds):
-                source.connect(running.queue.add)
+                disconnect = source.connect(running.queue.add)
+                if disconnect is not None:
+                    self._feeds.callback(disconnect)
 
     def _on_change(self, kind: Kind, to: Callable[[Tree], Iterable[ObjectKey]], queue: WorkQueue) -> None:
         def changed(old: Tree | None, new: Tree | None) -> None:
@@ -140,7 +148,7 @@ class Manager:
         except (Conflict, NotFound) as error:
             log.debug("the world has moved on, trying again", controller=name, key=str(key), error=str(error))
             return running.queue.failed(key)
-        except ApiError as error:
+        except (ApiError, OSError) as error:
             running.counts.failed += 1
             log.warning("reconcile failed", controller=name, key=str(key), error=str(error))
             return running.queue.failed(key)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select, and_, func, or_, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, func, or_, type_coerce
 
 from flowdeck.kube.errors import BadRequest
 from flowdeck.sql.types import Moment
 from flowdeck.web.listing import After, ListQuery, Op, Page, Predicate, Scalar
 
 T = TypeVar("T")
+Row = Mapping[Any, Any]
+"""A row's values by the names of their columns."""
 _NUMBERS = range(-(2**63), 2**63)
 """What both databases can keep."""
 _SECOND = 1_000_000
@@ -60,7 +62,7 @@ class Listed:
 
 
 def page(
-    connection: Connection, rows: Select[Any], listed: Listed, query: ListQuery, make: Callable[[RowMapping], T]
+    connection: Connection, rows: Select[Any], listed: Listed, query: ListQuery, make: Callable[[Row], T]
 ) -> Page[T]:
     """One page of `rows` (which name the caller's tables and limits: `select(runs).where(runs.c.namespace == ...)`).
 
@@ -81,7 +83,7 @@ def page(
     found = connection.execute(rows).mappings().all()
     shown = found[: query.size]
     last = After(shown[-1]["_sort"], shown[-1]["_id"], total) if len(found) > query.size else None
-    return Page([make(row) for row in shown], total, last)
+    return Page([make({name: row[name] for name in row if name not in ("_sort", "_id")}) for row in shown], total, last)
 
 
 def _beyond(

@@ -11,14 +11,16 @@ from flowdeck.components.base import Context
 from flowdeck.components.pipelines.ir.document import from_wire
 from flowdeck.components.pipelines.late import RUNS, LateRuns
 from flowdeck.components.pipelines.plan.compiler import compile_plan
+from flowdeck.components.pipelines.runner.pods import RUN_LABEL
 from flowdeck.components.pipelines.settings import PipelinesSettings
 from flowdeck.components.pipelines.store import experiments, runs
 from flowdeck.components.pipelines.store.migrations import MIGRATIONS
 from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.submission import Submission, run_of
 from flowdeck.controller.events import EventRecorder
+from flowdeck.kube.errors import ServiceUnavailable
 from flowdeck.kube.kinds import POD
-from flowdeck.kube.objects import ObjectKey
+from flowdeck.kube.objects import Kind, ObjectKey, key_of
 from flowdeck.sql.database import Database
 from flowdeck.stores import Stores
 from tests.pipelines.makers import a_component, a_pipeline, a_task
@@ -39,13 +41,15 @@ class Scene:
         self.stores = Stores(folder=folder)
         self.started = asyncio.Event()
         self.other = Database(self.url)
+        self.lists_that_fail = 0
+        """Of pods, yet to come."""
 
     async def start(self, *, is_shared: bool = False) -> None:
         self.stores = Stores(self.url if is_shared else "", folder=self.folder)
 
         def controllers(client: Any, clock: Any) -> list[Any]:
             ctx = Context(
-                client=client,
+                client=Troubled(client, self),
                 clock=clock,
                 settings=PipelinesSettings(),
                 events=EventRecorder(client, clock, "test"),
@@ -95,6 +99,22 @@ class Scene:
         async with asyncio.timeout(PATIENCE_S):
             while len(await self.world.list(POD)) != count:
                 await self.other.ping()
+
+
+class Troubled:
+    """A client that fails to list pods when it is told to."""
+
+    def __init__(self, client: Any, scene: Scene) -> None:
+        self._client, self._scene = client, scene
+
+    async def list(self, kind: Kind, **how: Any) -> Any:
+        if kind == POD and self._scene.lists_that_fail:
+            self._scene.lists_that_fail -= 1
+            raise ServiceUnavailable("not now")
+        return await self._client.list(kind, **how)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
 
 
 @pytest.fixture
@@ -152,3 +172,23 @@ async def test_a_run_that_another_process_removed_loses_its_pods(scene: Scene) -
         while await scene.world.list(POD):
             await scene.world.advance(seconds=1)
             await scene.other.ping()
+
+
+async def test_pods_of_a_run_that_is_no_more_go_though_another_was_told_of_first_and_a_list_failed(
+    scene: Scene,
+) -> None:
+    container = {"name": "main", "image": "python:3.11"}
+    meta = {"namespace": "default", "name": "orphan", "labels": {RUN_LABEL: "gone"}}
+    await scene.world.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [container]}})
+    run = await scene.submit()
+    await scene.start()
+    scene.stores.news.tell(RUNS, ObjectKey(run.namespace, run.id))
+    await scene.has_pods(2)
+    scene.lists_that_fail = 1
+    scene.started.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while any(key_of(pod).name == "orphan" for pod in await scene.world.list(POD)):
+            await scene.world.advance(seconds=1)
+            await scene.other.ping()
+    assert scene.lists_that_fail == 0
+    assert await scene.state() == "RUNNING"

@@ -276,6 +276,32 @@ async def test_a_deployment_is_scaled(front: Front) -> None:
     assert message.endswith("spec.replicas: Invalid value: -1: must be greater than or equal to 0")
 
 
+async def test_a_scale_is_applied(front: Front) -> None:
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    await front.make(deployments, a_deployment())
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}, "spec": {"replicas": 1}}
+
+    async def applied(replicas: int, manager: str, force: bool = False) -> tuple[int, str]:
+        query = f"fieldManager={manager}&force={str(force).lower()}"
+        body = {**scale, "spec": {"replicas": replicas}}
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        answer = await front.http.patch(f"{deployments}/web/scale?{query}", json=body, headers=headers)
+        return answer.status_code, answer.json().get("message", "")
+
+    assert (await applied(1, "one"))[0] == 200
+    assert (await applied(2, "one"))[0] == 200
+    code, message = await applied(3, "two")
+    told = 'Apply failed with 1 conflict: conflict with "one" with subresource "scale": .spec.replicas'
+    assert (code, message) == (409, told)
+    assert (await applied(3, "two", force=True))[0] == 200
+    deployment = (await front.http.get(f"{deployments}/web")).json()
+    owners = [entry for entry in deployment["metadata"]["managedFields"] if entry.get("subresource") == "scale"]
+    assert deployment["spec"]["replicas"] == 3
+    assert [(entry["manager"], entry["operation"], entry["apiVersion"], entry["fieldsV1"]) for entry in owners] == [
+        ("two", "Apply", "apps/v1", {"f:spec": {"f:replicas": {}}})
+    ]
+
+
 async def test_a_pod_is_bound_once(front: Front) -> None:
     await front.a_bound_pod()
     pod = (await front.http.get(f"{PODS}/pod")).json()

@@ -61,16 +61,16 @@ class Late:
         if stores.is_empty:
             return Result(self.empty_s)
         await self.ctx.started()
-        await self._open_all(is_first=self._controller is None)
+        await self._open_all()
         return look_again_in(LOOK_S) if stores.is_shared else DONE
 
-    async def _open_all(self, *, is_first: bool) -> None:
+    async def _open_all(self) -> None:
         await (await self._loaded()).open_all()
 
-    def _connect(self, poke: Callable[[ObjectKey], None]) -> None:
+    def _connect(self, poke: Callable[[ObjectKey], None]) -> Callable[[], None]:
         self._poke = poke
-        self.ctx.stores.news.listen(self.topic, poke)
         poke(ALL)
+        return self.ctx.stores.news.listen(self.topic, poke)
 
     async def _loaded(self) -> Any:
         async with self._loading:
@@ -81,8 +81,11 @@ class Late:
             return self._controller
 
 
+@dataclass
 class LateRuns(Late):
-    """The one of runs hears of their pods, too."""
+    """The one of runs hears of their pods, too, and looks once at those of which it heard nothing."""
+
+    _knows_orphans: bool = False
 
     @property
     def watches(self) -> Sequence[Maps | Feeds]:
@@ -104,7 +107,8 @@ class LateRuns(Late):
         found: Iterable[ObjectKey] = () if self._controller is None else self._controller.runs_of(pod)
         return found
 
-    async def _open_all(self, *, is_first: bool) -> None:
-        if is_first:
+    async def _open_all(self) -> None:
+        if not self._knows_orphans:
             await (await self._loaded()).end_orphans()
-        await super()._open_all(is_first=is_first)
+            self._knows_orphans = True
+        await super()._open_all()

@@ -84,7 +84,7 @@ class PipelinesSettings:
     """For how long after a task ended others may take its outputs, in seconds; 0: for ever."""
     cache_across_pipelines: bool = False
     """Whether they may be those of another pipeline's task."""
-    webhooks: tuple[str, ...] = ()
+    webhooks: tuple[str, ...] = field(default=(), repr=False)
     """URLs that are told of each run that has ended, by POST."""
     webhook_secret: str = field(default="", repr=False)
     """With which those messages are signed (HMAC-SHA256); empty: they are not."""

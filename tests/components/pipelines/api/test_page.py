@@ -1,4 +1,4 @@
-"""The page tells every call that is served, and no other."""
+"""The page tells every call that is served, and no other; the tests that it names are there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from tests.components.pipelines.api.served import serving
 from tests.world.world import World
 
-PAGE = Path(__file__).parents[4] / "docs" / "pipelines.md"
+ROOT = Path(__file__).parents[4]
+PAGE = ROOT / "docs" / "pipelines.md"
 BASE = "/apis/v2beta1"
 
 
@@ -19,3 +20,14 @@ async def test_the_page_lists_the_calls_that_are_served(world: World, tmp_path: 
     async with serving(world, tmp_path) as served:
         routes = {(route.method, route.path) for route in served.routes}
     assert sorted(told) == sorted(routes)
+
+
+def test_the_tests_that_the_page_names_are_there() -> None:
+    table = PAGE.read_text().partition("<!-- shown -->\n")[2].partition("\n\n")[0]
+    told, path = 0, ""
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", table):
+        path = file or path
+        if path:
+            assert f"def {test}" in (ROOT / path).read_text(), (path, test)
+            told += 1
+    assert told > 20

@@ -1,5 +1,6 @@
 """Server-side apply: who owns what, conflicts, force, and the way from client-side apply."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flowdeck.kube.objects import Tree
@@ -83,6 +84,25 @@ _FOO = "/apis/{ns}.example.com/v1/namespaces/{ns}/foos"
 def _foo(**spec: Any) -> Tree:
     return custom(spec=spec)
 
+
+def _scale(**spec: Any) -> Tree:
+    return an_object("autoscaling/v1", "Scale", spec=spec)
+
+
+_SCALES: Sequence[tuple[Tree, str, Tree]] = (
+    ({"replicas": 3}, "one", {}),
+    ({"replicas": 4}, "one", {}),
+    ({"replicas": 4}, "one", {"force": True}),
+    ({"replicas": 4}, "one", {}),
+    ({"replicas": 4}, "two", {}),
+    ({"replicas": 5}, "two", {}),
+    ({"replicas": 5}, "two", {"force": True}),
+    ({"replicas": -1}, "two", {}),
+    ({"replicas": "1"}, "two", {}),
+    ({"replica": 1}, "two", {}),
+    ({}, "two", {}),
+)
+"""What is applied, by whom, with which options."""
 
 SCENARIOS = [
     scenario(
@@ -209,6 +229,17 @@ SCENARIOS = [
         get("deployments/a"),
         apply("deployments/a/scale", an_object("autoscaling/v1", "Scale", spec={"replicas": 2}), "applier"),
         apply("deployments/a/scale", an_object("autoscaling/v1", "Scale", spec={"replicas": 2}), "applier", force=True),
+        get("deployments/a"),
+    ),
+    scenario(
+        "a scale that is applied",
+        create("deployments", deployment(replicas=3), fieldManager="creator"),
+        *(apply("deployments/a/scale", _scale(**spec), manager, **more) for spec, manager, more in _SCALES),
+        get("deployments/a"),
+        apply("deployments/a", deployment(replicas=6), "kubectl"),
+        apply("deployments/a", deployment(replicas=6), "kubectl", force=True),
+        apply("deployments/a/scale", _scale(replicas=7), "one"),
+        apply("deployments/none/scale", _scale(replicas=7), "one"),
         get("deployments/a"),
     ),
     scenario(

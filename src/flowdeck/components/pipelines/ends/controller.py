@@ -46,7 +46,7 @@ class RunEndController:
     database: Database
     clock: Clock
     homes: Homes
-    urls: Sequence[str]
+    urls: Sequence[str] = field(repr=False)
     webhooks: Webhooks
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
     """Called with a run that shall be looked at."""

@@ -3,10 +3,12 @@
 Reads   runs, artifacts, leftovers, sweeps (SQL); the artifact store
 Writes  runs, artifacts, leftovers, sweeps (SQL); removes from the artifact store
 
+What cannot be removed from a store just now holds up nothing else, and is tried again by the next sweep.
+
 A key is a run that was removed, or `SWEEP`. All of it may be done twice: content goes first, what tells of it last.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,12 +20,13 @@ from sqlalchemy import Connection
 from flowdeck.clock import Clock
 from flowdeck.components.pipelines.contents import remove_content
 from flowdeck.components.pipelines.runner.homes import Homes
+from flowdeck.components.pipelines.runner.task_pods import LOG
 from flowdeck.components.pipelines.settings import RetentionSettings
 from flowdeck.components.pipelines.store import artifacts, retention, runs
-from flowdeck.components.pipelines.store.artifacts import Artifact
 from flowdeck.components.pipelines.store.retention import Leftover
+from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.controller.contract import DONE, Feeds, Result, look_again_in
-from flowdeck.kube.errors import BadRequest, NotFound
+from flowdeck.kube.errors import ApiError, BadRequest, NotFound
 from flowdeck.kube.objects import Kind, ObjectKey
 from flowdeck.sql.database import Database
 
@@ -33,10 +36,25 @@ BATCH: Final = 100
 """Of each kind that are dealt with before others have their turn (upstream: `RUNS_GC_BATCH_SIZE`)."""
 GRACE_S: Final = 60.0
 """After a run was removed, until its folder is emptied: its pods may still be stopping, and writing."""
-LOG: Final = "executor-logs"
-"""How the names of logs begin."""
 
 log = structlog.get_logger()
+
+
+@dataclass
+class Way:
+    """How far a sweep has come through what is old, from the oldest, in several turns."""
+
+    after: tuple[datetime, str] | None = None
+    """Where the next turn begins; None: a new sweep."""
+    is_clean: bool = True
+    """Nothing was left for the next sweep."""
+
+    def went(self, places: Sequence[tuple[datetime, str]]) -> int:
+        """To the last of these; gives how many there are. Less than a batch is the end of a sweep."""
+        is_over = len(places) < BATCH
+        self.after = None if is_over else places[-1]
+        self.is_clean = self.is_clean or is_over
+        return len(places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +69,8 @@ class RetentionController:
     """Called with a key that shall be looked at."""
     _taken_up: set[ObjectKey] = field(default_factory=set)
     """Those that were asked to be looked at and are not done."""
+    _logs: Way = field(default_factory=Way)
+    _artifacts: Way = field(default_factory=Way)
 
     name: ClassVar[str] = "pipeline-retention"
     kind: ClassVar[Kind | None] = None
@@ -134,30 +154,45 @@ class RetentionController:
         if not self.settings.remove_logs_s:
             return 0
         before = self._before(self.settings.remove_logs_s)
-        old = await self.database.read(partial(retention.finished_since, sweep=LOG, before=before, limit=BATCH))
+        way = self._logs
+        find = partial(retention.finished_since, sweep=LOG, before=before, limit=BATCH, after=way.after)
+        old = await self.database.read(find)
         for run in old:
-            try:
-                store, folder = await self.homes.contents(run.namespace, run.folder)
-                async for info in store.list(folder):
-                    if info.uri.rpartition("/")[2].startswith(LOG):
-                        await store.delete(info.uri)
-            except (BadRequest, NotFound) as error:
-                log.warning("the logs of a run cannot be removed", run=run.id, error=str(error))
-            await self.database.write(partial(retention.note, sweep=LOG, run=run))
-        return len(old)
+            if not await _tried(self._remove_logs(run), "the logs of a run cannot be removed", run=run.id):
+                way.is_clean = False
+            if way.is_clean:
+                await self.database.write(partial(retention.note, sweep=LOG, run=run))
+        return way.went([(run.finished_at, run.id) for run in old])
+
+    async def _remove_logs(self, run: Run) -> None:
+        store, folder = await self.homes.contents(run.namespace, run.folder)
+        async for info in store.list(folder):
+            if info.uri.rpartition("/")[2].startswith(LOG):
+                await store.delete(info.uri)
 
     async def _forget_artifacts(self) -> int:
         if not self.settings.remove_artifacts_s:
             return 0
         before = self._before(self.settings.remove_artifacts_s)
-        old: list[Artifact] = await self.database.read(partial(artifacts.aged, before=before, limit=BATCH))
+        way = self._artifacts
+        old = await self.database.read(partial(artifacts.aged, before=before, limit=BATCH, after=way.after))
         for artifact in old:
-            try:
-                await remove_content(self.homes, artifact)
-            except (BadRequest, NotFound) as error:
-                log.warning("the content of an artifact cannot be removed", artifact=artifact.id, error=str(error))
-            await self.database.write(partial(artifacts.discard, ids=[artifact.id]))
-        return len(old)
+            removal, told = remove_content(self.homes, artifact), "the content of an artifact cannot be removed"
+            if await _tried(removal, told, artifact=artifact.id):
+                await self.database.write(partial(artifacts.discard, ids=[artifact.id]))
+        return way.went([(artifact.created_at, artifact.id) for artifact in old])
 
     def _before(self, age_s: int) -> datetime:
         return self.clock.now() - timedelta(seconds=age_s)
+
+
+async def _tried(removal: Awaitable[None], told: str, **of: str) -> bool:
+    """Whether it is done, or never can be; False: it is to be tried again."""
+    try:
+        await removal
+    except (BadRequest, NotFound) as error:
+        log.warning(told, error=str(error), **of)
+    except ApiError as error:
+        log.warning(f"{told} just now", error=str(error), **of)
+        return False
+    return True

@@ -267,7 +267,7 @@ class RunController:
     ) -> list[Event]:
         """Writes down what happened, then does what follows from it; gives what has happened by then.
 
-        Raises `IntegrityError` when another process works on the run.
+        Raises `Conflict` when another process works on the run.
         """
         await self.database.write(partial(self._write, opened=opened, happened=happened, told=told, wishes=wishes))
         opened.number += len(happened)

@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
 from flowdeck.components.pipelines.engine.records import Artifacts, TaskRecord
 from flowdeck.components.pipelines.plan.types import TaskType
 from flowdeck.components.pipelines.store.tables import ARTIFACTS, LINKS, RUNS
 from flowdeck.components.pipelines.values.artifacts import Artifact as Handed
 from flowdeck.kube.errors import AlreadyExists, NotFound
-from flowdeck.sql.listing import Listed, page
+from flowdeck.sql.inserts import insert_all_new, insert_new
+from flowdeck.sql.listing import Listed, Row, page
 from flowdeck.web.listing import ListQuery, Page
 
 METRICS: Final = "system.Metrics"
@@ -211,13 +212,11 @@ def _link(namespace: str, record: TaskRecord, io: Artifacts, artifact_id: str, a
 
 
 def _add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Those that are not there yet."""
+    """Those that are not there yet; in one order, so that nobody waits for who waits for him."""
     by_id = {row["id"]: row for row in rows}
-    for ids in _batches(list(by_id)):
+    for ids in _batches(sorted(by_id)):
         there = set(connection.execute(select(table.c.id).where(table.c.id.in_(ids))).scalars())
-        new = [by_id[id] for id in ids if id not in there]
-        if new:
-            connection.execute(insert(table), new)
+        insert_all_new(connection, table, [by_id[id] for id in ids if id not in there])
 
 
 def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -229,9 +228,8 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def create(connection: Connection, artifact: Artifact) -> None:
     """Raises `AlreadyExists`."""
-    if _find(connection, artifact.id) is not None:
+    if not insert_new(connection, ARTIFACTS, _row(artifact)):
         raise AlreadyExists(f"Already exist error: artifact {artifact.id} already exist.")
-    connection.execute(insert(ARTIFACTS).values(_row(artifact)))
 
 
 def get(connection: Connection, id: str) -> Artifact:
@@ -286,9 +284,18 @@ def note_sizes(connection: Connection, sizes: Mapping[str, int]) -> None:
         connection.execute(update(ARTIFACTS).where(_A.id == id).values(size_bytes=size))
 
 
-def aged(connection: Connection, before: datetime, limit: int) -> list[Artifact]:
-    """The oldest of those that tasks made before that, at most so many."""
-    rows = select(ARTIFACTS).where(_A.is_ours, _A.created_at < before).order_by(_A.created_at).limit(limit)
+def aged(
+    connection: Connection, before: datetime, limit: int, after: tuple[datetime, str] | None = None
+) -> list[Artifact]:
+    """The oldest of those that tasks made before that, at most so many.
+
+    `after`: when the one was made that was looked at last, and its id.
+    """
+    rows = select(ARTIFACTS).where(_A.is_ours, _A.created_at < before)
+    if after is not None:
+        at, id = after
+        rows = rows.where(_A.created_at >= at, or_(_A.created_at > at, _A.id > id))
+    rows = rows.order_by(_A.created_at, _A.id).limit(limit)
     return [_artifact(row) for row in connection.execute(rows).mappings()]
 
 
@@ -327,9 +334,8 @@ def _find(connection: Connection, id: str) -> Artifact | None:
 def create_link(connection: Connection, link: Link) -> None:
     """Raises `AlreadyExists`, `NotFound` when there is no such artifact."""
     get(connection, link.artifact_id)
-    if connection.execute(select(_L.id).where(_L.id == link.id)).first() is not None:
+    if not insert_new(connection, LINKS, vars(link)):
         raise AlreadyExists(f"Already exist error: artifact task {link.id} already exist.")
-    connection.execute(insert(LINKS).values(vars(link)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,10 +364,9 @@ def _row(artifact: Artifact) -> dict[str, Any]:
     return {**vars(artifact), "metadata": msgspec.json.encode(artifact.metadata).decode()}
 
 
-def _artifact(row: RowMapping) -> Artifact:
-    values = {key: value for key, value in row.items() if not key.startswith("_")}
-    return Artifact(**{**values, "metadata": msgspec.json.decode(values["metadata"])})
+def _artifact(row: Row) -> Artifact:
+    return Artifact(**{**row, "metadata": msgspec.json.decode(row["metadata"])})
 
 
-def _made_link(row: RowMapping) -> Link:
-    return Link(**{key: value for key, value in row.items() if not key.startswith("_")})
+def _made_link(row: Row) -> Link:
+    return Link(**row)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
 from flowdeck.components.pipelines.engine.records import TaskRecord
 from flowdeck.components.pipelines.engine.states import State
 from flowdeck.components.pipelines.store.tables import CACHE, TASKS
 from flowdeck.kube.errors import NotFound
-from flowdeck.sql.listing import Listed, page
+from flowdeck.sql.listing import Listed, Row, page
 from flowdeck.web.listing import ListQuery, Page
 
 TRIED = 5
@@ -120,5 +120,5 @@ def forget(connection: Connection, run_id: str, task_ids: Collection[str] | None
     connection.execute(here if task_ids is None else here.where(_C.task_id.in_(task_ids)))
 
 
-def _made(row: RowMapping) -> Entry:
-    return Entry(**{key: value for key, value in row.items() if not key.startswith("_")})
+def _made(row: Row) -> Entry:
+    return Entry(**row)

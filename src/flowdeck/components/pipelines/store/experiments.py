@@ -4,12 +4,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, select, update
 
 from flowdeck.components.pipelines.store.tables import EXPERIMENTS, RECURRING_RUNS, RUNS
 from flowdeck.kube.errors import AlreadyExists, NotFound
-from flowdeck.sql.listing import Listed, page
+from flowdeck.sql.inserts import insert_new
+from flowdeck.sql.listing import Listed, Row, page
 from flowdeck.web.listing import ListQuery, Page
 from flowdeck.web.rpc_errors import Aborted
 
@@ -60,13 +60,11 @@ def create(connection: Connection, *, name: str, namespace: str, description: st
         last_run_created_at=NEVER,
         storage_state=AVAILABLE,
     )
-    try:
-        connection.execute(insert(EXPERIMENTS).values(vars(made)))
-    except IntegrityError as error:
+    if not insert_new(connection, EXPERIMENTS, vars(made)):
         raise AlreadyExists(
             f"Already exist error: Failed to create a new experiment: the name {name} already exist. "
             "Please specify a new name."
-        ) from error
+        )
     return made
 
 
@@ -84,7 +82,10 @@ def default(connection: Connection, namespace: str, now: datetime) -> Experiment
     row = connection.execute(wanted).mappings().first()
     if row is not None:
         return _made(row)
-    return create(connection, name=DEFAULT, namespace=namespace, description=DEFAULT_DESCRIPTION, now=now)
+    try:
+        return create(connection, name=DEFAULT, namespace=namespace, description=DEFAULT_DESCRIPTION, now=now)
+    except AlreadyExists:  # somebody else has just made it; it is never removed
+        return _made(connection.execute(wanted).mappings().one())
 
 
 def listed(connection: Connection, namespace: str, query: ListQuery) -> Page[Experiment]:
@@ -114,5 +115,5 @@ def remove(connection: Connection, id: str) -> None:
     connection.execute(delete(EXPERIMENTS).where(_C.id == id))
 
 
-def _made(row: RowMapping) -> Experiment:
-    return Experiment(**{key: value for key, value in row.items() if not key.startswith("_")})
+def _made(row: Row) -> Experiment:
+    return Experiment(**row)

@@ -29,12 +29,19 @@ def archived(connection: Connection, before: datetime, limit: int) -> Sequence[s
     return connection.execute(old.order_by(_C.finished_at, _C.id).limit(limit)).scalars().all()
 
 
-def finished_since(connection: Connection, sweep: str, before: datetime, limit: int) -> list[Run]:
-    """Runs that ended before that and for which this sweep was not done, in the order in which they ended."""
+def finished_since(
+    connection: Connection, sweep: str, before: datetime, limit: int, after: tuple[datetime, str] | None = None
+) -> list[Run]:
+    """Runs that ended before that and for which this sweep was not done, in the order in which they ended.
+
+    `after`: when the run ended that was looked at last, and its id.
+    """
     rows = select(RUNS).where(_FINISHED, _C.finished_at < before)
-    last = connection.execute(select(SWEEPS).where(SWEEPS.c.name == sweep)).mappings().first()
-    if last is not None:
-        at, id = last["finished_at"], last["run_id"]
+    if after is None:
+        last = connection.execute(select(SWEEPS).where(SWEEPS.c.name == sweep)).mappings().first()
+        after = None if last is None else (last["finished_at"], last["run_id"])
+    if after is not None:
+        at, id = after
         rows = rows.where(_C.finished_at >= at, or_(_C.finished_at > at, _C.id > id))
     found = connection.execute(rows.order_by(_C.finished_at, _C.id).limit(limit)).mappings()
     return [runs.made(row) for row in found]

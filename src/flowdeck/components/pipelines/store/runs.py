@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from flowdeck.components.pipelines.engine.events import Event, RetryRequested, TerminateRequested, decode, encode
 from flowdeck.components.pipelines.engine.records import TaskRecord
@@ -28,9 +29,10 @@ from flowdeck.components.pipelines.store.tables import (
     WISHES,
 )
 from flowdeck.components.pipelines.values.paths import run_root
-from flowdeck.kube.errors import NotFound
+from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
-from flowdeck.sql.listing import Listed, page
+from flowdeck.sql.inserts import insert_new
+from flowdeck.sql.listing import Listed, Row, page
 from flowdeck.sql.upserts import put
 from flowdeck.web.listing import ListQuery, Page
 from flowdeck.web.rpc_errors import FailedPrecondition
@@ -69,7 +71,6 @@ class Run:
     plugins_input: Tree = field(default_factory=dict)
     engine: Tree
     """The engine's `Run`."""
-    task_count: int = 0
 
     @property
     def folder(self) -> str:
@@ -116,10 +117,13 @@ def hash_of(document: Document) -> str:
 
 
 def keep_document(connection: Connection, document: Document) -> str:
-    """Keeps it unless it is there; gives its hash."""
+    """Keeps it unless it is there; gives its hash. Nobody removes it until this unit of work is over."""
     digest = hash_of(document)
-    if connection.execute(select(DOCUMENTS.c.hash).where(DOCUMENTS.c.hash == digest)).first() is None:
-        connection.execute(insert(DOCUMENTS).values(hash=digest, wire=document.wire))
+    here = select(DOCUMENTS.c.hash).where(DOCUMENTS.c.hash == digest).with_for_update(read=True, key_share=True)
+    is_there = False
+    while not is_there:  # somebody may remove it between the two
+        insert_new(connection, DOCUMENTS, {"hash": digest, "wire": document.wire})
+        is_there = connection.execute(here).first() is not None
     return digest
 
 
@@ -135,7 +139,8 @@ def documents(connection: Connection, hashes: Collection[str]) -> dict[str, Tree
 
 
 def forget_document(connection: Connection, hash: str) -> None:
-    """Removes it unless a run or a recurring run has it."""
+    """Removes it unless a run or a recurring run has it, or just gets it."""
+    connection.execute(select(DOCUMENTS.c.hash).where(DOCUMENTS.c.hash == hash).with_for_update())
     for table in (RUNS, RECURRING_RUNS):
         if connection.execute(select(table.c.id).where(table.c.document == hash).limit(1)).first() is not None:
             return
@@ -248,13 +253,16 @@ def events(connection: Connection, run_id: str) -> list[Event]:
 def append(connection: Connection, run_id: str, first: int, happened: Sequence[Event]) -> None:
     """Adds to a run's events; `first` is the number of the first one, which is how many there were.
 
-    Raises `IntegrityError` when somebody else has written that number: he works on this run, too. `NotFound` when the
-    run was removed.
+    Raises `Conflict` when somebody else has written that number: he works on this run, too. `NotFound` when the run
+    was removed.
     """
     there = select(_C.id).where(_C.id == run_id)
     _check(connection, there.with_for_update(key_share=True), run_id)  # and it stays there
     rows = [{"run_id": run_id, "number": first + at, "event": encode(event)} for at, event in enumerate(happened)]
-    connection.execute(insert(EVENTS), rows)
+    try:
+        connection.execute(insert(EVENTS), rows)
+    except IntegrityError as error:
+        raise Conflict(f"run {run_id} has more than {first} events: another process works on it") from error
 
 
 def wish(connection: Connection, run_id: str, event: TerminateRequested | RetryRequested, at: datetime) -> Run:
@@ -358,6 +366,6 @@ def _moment(seconds: float | None) -> datetime:
     return NEVER if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def made(row: RowMapping) -> Run:
+def made(row: Row) -> Run:
     """The run of a row."""
-    return Run(**{key: value for key, value in row.items() if not key.startswith("_")})
+    return Run(**row)

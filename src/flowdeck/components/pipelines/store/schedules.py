@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from flowdeck.components.pipelines.ir.document import Document
 from flowdeck.components.pipelines.store import runs
@@ -14,7 +14,7 @@ from flowdeck.components.pipelines.store.runs import Run
 from flowdeck.components.pipelines.store.tables import BACKFILLS, EXPERIMENTS, RECURRING_RUNS, RUNS
 from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
-from flowdeck.sql.listing import Listed, page
+from flowdeck.sql.listing import Listed, Row, page
 from flowdeck.web.listing import ListQuery, Page
 from flowdeck.web.rpc_errors import FailedPrecondition
 
@@ -214,9 +214,9 @@ def _move_backfill(connection: Connection, seen: Backfill | None, at: datetime) 
         raise Conflict(f"backfill {seen.number} is not any more what it was")
 
 
-def _made(row: RowMapping) -> RecurringRun:
-    return RecurringRun(**{key: value for key, value in row.items() if not key.startswith("_")})
+def _made(row: Row) -> RecurringRun:
+    return RecurringRun(**row)
 
 
-def _backfill(row: RowMapping) -> Backfill:
+def _backfill(row: Row) -> Backfill:
     return Backfill(number=row["number"], begin=row["begin"], end=row["end"])

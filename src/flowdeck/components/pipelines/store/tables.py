@@ -72,7 +72,6 @@ RUNS = Table(
     Column("recurring_run_id", Text, nullable=False),
     Column("plugins_input", Json, nullable=False),
     Column("engine", Json, nullable=False),
-    Column("task_count", Integer, nullable=False),
     Index(None, "namespace", "created_at", "id"),
     Index(None, "namespace", "finished_at", "id"),
     Index(None, "namespace", "name", "id"),

@@ -8,17 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowdeck.embedded.apiserver.bodies import body_of, patch_of
+from flowdeck.embedded.apiserver.bodies import body_of, media_of, patch_of
 from flowdeck.embedded.apiserver.contract import Answer, RequestInfo, Resource
 from flowdeck.embedded.apiserver.deletion import SCHEME
 from flowdeck.embedded.apiserver.forms import Negotiator
 from flowdeck.embedded.apiserver.negotiation import encode
 from flowdeck.embedded.apiserver.queries import write_options
+from flowdeck.embedded.apiserver.subresources.scale_owners import SCALE_VERSION, of_object, of_scale
 from flowdeck.embedded.apiserver.verbs import Verbs
 from flowdeck.embedded.store.store import Entry
+from flowdeck.kube import apply
 from flowdeck.kube.errors import BadRequest, MethodNotAllowed, invalid, invalid_object
 from flowdeck.kube.json_path import compile_path, set_at
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, copy_of, get_in
+from flowdeck.kube.openapi import schema_for
 from flowdeck.kube.patches import apply_json_patch, apply_merge_patch
 from flowdeck.kube.selectors import format_label_selector, label_selector_of
 
@@ -45,6 +48,8 @@ class Scales:
             case "update":
                 body = _read(body_of(info), key)
                 scale = await self._change(info, resource, key, lambda _: body)
+            case "patch" if media_of(info) == "application/apply-patch+yaml":
+                scale = await self._apply(info, resource, key)
             case "patch":
                 scale = await self._change(info, resource, key, _patch(info))
             case _:
@@ -65,6 +70,33 @@ class Scales:
             return obj
 
         changed = await self.verbs.change(resource, key, build, write_options(info), subresource="scale")
+        return scale_of(resource, changed)
+
+    async def _apply(self, info: RequestInfo, resource: Resource, key: ObjectKey) -> Tree:
+        """Raises also `Conflict` where others own the replicas."""
+        content, config = patch_of(info)
+        options, schema = write_options(info, content), schema_for(SCALE)
+        if isinstance(config, dict) and isinstance(config.get("metadata") or {}, dict):
+            apply.check_config(config, SCALE, schema, key.name)
+        path = _paths(resource)["specReplicasPath"]
+
+        async def build(head: Entry) -> Tree:
+            _read(config, key)
+            obj = copy_of(self.verbs.in_version(resource, head.tree))
+            owners = obj["metadata"].get("managedFields") or []
+            live = scale_of(resource, obj)
+            live["metadata"]["managedFields"] = of_scale(owners, path)
+            writer = apply.Writer(
+                manager=options.manager, api_version=SCALE_VERSION, subresource="scale", now=self.verbs.clock.now()
+            )
+            scale = apply.apply(live, config, schema, writer, force=options.force)
+            set_at(obj, path, _replicas(scale, key.name))
+            obj["metadata"].pop("resourceVersion", None)
+            now_owners = of_object(owners, scale["metadata"]["managedFields"], path, resource.kind.api_version)
+            obj["metadata"]["managedFields"] = now_owners
+            return obj
+
+        changed = await self.verbs.change(resource, key, build, options, subresource="scale", applied=True)
         return scale_of(resource, changed)
 
 
@@ -109,6 +141,7 @@ def scale_of(resource: Resource, obj: Tree) -> Tree:
     """The Scale of an object."""
     paths, meta = _paths(resource), obj["metadata"]
     shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    replicas = compile_path(paths["specReplicasPath"]).first(obj, 0)
     status: Tree = {"replicas": compile_path(paths["statusReplicasPath"]).first(obj, 0)}
     if selector := _selector(resource, obj):
         status["selector"] = selector
@@ -116,7 +149,7 @@ def scale_of(resource: Resource, obj: Tree) -> Tree:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: meta[name] for name in shown if name in meta},
-        "spec": {"replicas": compile_path(paths["specReplicasPath"]).first(obj, 0)},
+        "spec": {"replicas": replicas} if replicas else {},
         "status": status,
     }
 

@@ -67,6 +67,7 @@ def validate_service(service: Tree) -> Errors:
         errors.append(invalid(path, seconds, "must be greater than 0 and less than 86400"))
     for index, address in enumerate(spec.get("externalIPs") or ()):
         errors += _ip(address, f"spec.externalIPs[{index}]")
+    errors += _equal_ports(spec.get("ports") or ())
     for name in ("externalTrafficPolicy", "internalTrafficPolicy"):
         if spec.get(name) not in (None, "Cluster", "Local"):
             errors.append(not_supported(f"spec.{name}", spec[name], ("Cluster", "Local")))
@@ -103,7 +104,7 @@ def _ports(spec: Tree, kind: str, is_headless: bool) -> Errors:
         told = f"may not be used when `type` is '{kind}'"
         wrong = (index for index, port in enumerate(ports) if port.get("nodePort"))
         errors += [forbidden(f"spec.ports[{index}].nodePort", told) for index in wrong]
-    return errors + _equal_ports(ports)
+    return errors
 
 
 def _equal_ports(ports: Sequence[Tree]) -> Errors:
