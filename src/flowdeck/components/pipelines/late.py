@@ -91,6 +91,17 @@ class LateRuns(Late):
     def watches(self) -> Sequence[Maps | Feeds]:
         return (Maps(POD, self._runs_of), *super().watches)
 
+    def _connect(self, poke: Callable[[ObjectKey], None]) -> None:
+        super()._connect(poke)
+        self.ctx.stores.news.listen(self.topic, self._hear)
+
+    def _hear(self, key: ObjectKey) -> None:
+        """Somebody may want something of a run; one that is not worked on yet is read whole."""
+        if self._controller is not None:
+            self._controller.wanted.add(key)
+        if self._poke is not None:
+            self._poke(key)
+
     def _runs_of(self, pod: Tree) -> Iterable[ObjectKey]:
         """Runs that are worked on; all others are looked at when they are taken up."""
         found: Iterable[ObjectKey] = () if self._controller is None else self._controller.runs_of(pod)

@@ -58,6 +58,7 @@ class ApiServer:
     """For the platform's own controllers."""
     fronts: Fronts
     """Where other servers of this process are listed, so that they are told who asks."""
+    nodes: Nodes
 
     @classmethod
     def open(
@@ -99,7 +100,8 @@ class ApiServer:
                 await self.client.patch(kind, key, patch)
 
     async def end(self) -> None:
-        """Closes the connections to webhooks, and the store."""
+        """Closes the connections to webhooks and nodes, and the store."""
+        await self.nodes.connections.close()
         await self.pipeline.handlers.verbs.plugins.close()
         self.close()
 
@@ -149,7 +151,7 @@ class _Assembly:
             ca_file=self.keys.ca,
             to_pod=self.to_pod,
         )
-        return ApiServer(self.store, self.registry, self.pipeline, client, self.fronts)
+        return ApiServer(self.store, self.registry, self.pipeline, client, self.fronts, self.nodes)
 
     # ---- what is stored -------------------------------------------------------------------------------------------
 

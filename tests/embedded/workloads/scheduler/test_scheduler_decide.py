@@ -84,6 +84,21 @@ def test_pods_of_one_pass_see_each_other():
     assert "Insufficient cpu" in failed(plan)["b"]
 
 
+def test_of_many_alike_as_many_are_placed_as_fit_and_the_rest_is_told_why():
+    plan = plan_of([a_pod(f"p{number}") for number in range(5)], [a_node(pods="2")])
+    assert len(bound(plan)) == 2
+    assert set(failed(plan).values()) == {f"0/1 nodes are available: 1 Too many pods. {NEVER}"}
+    assert len(failed(plan)) == 3
+
+
+def test_alike_pods_that_fit_nowhere_are_looked_at_again_once_something_was_placed():
+    wish = near("podAffinity", "db")
+    pods = [a_pod("a", affinity=wish), a_pod("b", labels={"app": "db"}), a_pod("c", affinity=wish)]
+    plan = plan_of(pods, [a_node()])
+    assert bound(plan) == {"b": "n1", "c": "n1"}
+    assert set(failed(plan)) == {"a"}
+
+
 def test_running_pods_count_and_ended_ones_do_not():
     plan = plan_of([a_pod(cpu="3", on="n1", phase="Running"), a_pod(cpu="3", on="n1", phase="Succeeded"), a_pod("p")])
     assert bound(plan) == {"p": "n1"}

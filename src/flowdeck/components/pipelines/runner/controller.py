@@ -7,20 +7,22 @@ A key is a run. What happened is on disk before anything follows from it, and do
 a run that is opened again after a crash goes on where it was.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from sqlalchemy import Connection
 
 from flowdeck.clock import Clock
-from flowdeck.components.pipelines.engine.events import Event, RunStarted, TimePassed
+from flowdeck.components.pipelines.engine.events import CacheAnswered, Event, RunStarted, TimePassed
 from flowdeck.components.pipelines.engine.instructions import (
     AdoptPod,
     ForgetTasks,
     Instruction,
+    LookUpCache,
     RecordRun,
     RecordTask,
     StartPod,
@@ -41,6 +43,12 @@ from flowdeck.kube.errors import BadRequest, Conflict, NotFound
 from flowdeck.kube.kinds import POD
 from flowdeck.kube.objects import Kind, ObjectKey, Tree, key_of, labels_of
 from flowdeck.sql.database import Database
+
+AT_ONCE: Final = 16
+"""Instructions of one run that are carried out together."""
+MAX_UNWRITTEN: Final = 500
+"""Events that wait for what follows from them before they are written down."""
+_RECORDS: Final = (RecordRun, RecordTask, ForgetTasks)
 
 
 @dataclass
@@ -71,6 +79,8 @@ class RunController:
     clock: Clock
     acts: Acts
     opened: dict[ObjectKey, Opened] = field(default_factory=dict)
+    wanted: set[ObjectKey] = field(default_factory=set)
+    """Runs that somebody may want something of: their wishes are read."""
     pokes: list[Callable[[ObjectKey], None]] = field(default_factory=list)
     """Called with a run that shall be looked at."""
     ended: Callable[[ObjectKey], None] = nobody_to_tell
@@ -85,16 +95,21 @@ class RunController:
 
     def look_at(self, run: Run) -> None:
         """A run is new, or somebody wants something of it."""
-        self._poke(ObjectKey(run.namespace, run.id))
+        self.want(ObjectKey(run.namespace, run.id))
+
+    def want(self, key: ObjectKey) -> None:
+        """The same, by its key."""
+        self.wanted.add(key)
+        self._poke(key)
 
     async def open_all(self) -> None:
         """Takes up the runs that nobody works on, or of which somebody wants something."""
         at_work = await self.database.read(runs.at_work)
         for key, is_wanted in at_work.items():
             if is_wanted or key not in self.opened:
-                self._poke(key)
+                self.want(key)
         for key in self.opened.keys() - at_work.keys():
-            self._poke(key)
+            self.want(key)
 
     async def end_orphans(self) -> None:
         """Looks at the runs of pods that go on though nobody works on their run: it may have been removed; and at pods
@@ -125,9 +140,12 @@ class RunController:
             if opened is None:
                 return DONE
             was_over = opened.state.is_finished
-            await self._advance(opened, await self._do(opened, opened.state.outstanding()))
+            self.wanted.add(key)
+            await self._advance(opened, await self._begin(opened))
         try:
-            await self._take_wishes(opened)
+            if key in self.wanted:
+                self.wanted.remove(key)
+                await self._take_wishes(opened)
         except NotFound:  # it was removed
             del self.opened[key]
             await self.acts.pods.remove_all(key)
@@ -136,10 +154,7 @@ class RunController:
             await self.database.write(partial(self._show, opened=opened))
         await self._advance(opened, self._due(opened))
         while opened.changed:
-            name = opened.changed.pop()
-            task = opened.pods.get(name, "")
-            await self._advance(opened, await self.acts.pods.seen(opened.row, opened.state, task, name))
-            self._poke(key_of_pod(key.namespace, name))
+            await self._look_at_pods(opened)
         if opened.state.is_finished:
             del self.opened[key]
             for name in opened.pods:
@@ -149,6 +164,18 @@ class RunController:
             self.ended(key)
             return DONE
         return DONE if opened.wake_at is None else look_again_in(opened.wake_at - self._now())
+
+    async def _look_at_pods(self, opened: Opened) -> None:
+        """At all that changed; what they say is written down together."""
+        names = list(opened.changed)
+        opened.changed.clear()
+        happened: list[Event] = []
+        for name in names:
+            task = opened.pods.get(name, "")
+            happened += await self.acts.pods.seen(opened.row, opened.state, task, name)
+        await self._advance(opened, happened)
+        for name in names:
+            self._poke(key_of_pod(opened.row.namespace, name))
 
     def runs_of(self, pod: Tree) -> Iterable[ObjectKey]:
         """The run that a pod's change means something to; it is noted that the pod changed."""
@@ -186,9 +213,13 @@ class RunController:
             state.apply(event)
         opened = Opened(row, state, len(happened))
         self.opened[key] = opened
-        if not happened:
-            await self._advance(opened, [RunStarted(at=self._now(), cause="created")])
         return opened
+
+    async def _begin(self, opened: Opened) -> list[Event]:
+        """Where a run that was just opened goes on from."""
+        if opened.number == 0:
+            return [RunStarted(at=self._now(), cause="created")]
+        return await self._do(opened, opened.state.outstanding())
 
     async def _take_wishes(self, opened: Opened) -> None:
         found = await self.database.read(lambda connection: runs.wishes(connection, opened.row.id))
@@ -218,10 +249,18 @@ class RunController:
         return [TimePassed(at=self._now(), cause="timer")]
 
     async def _advance(self, opened: Opened, happened: Sequence[Event]) -> None:
-        """Takes events until nothing follows from them."""
+        """Takes events until nothing follows from them.
+
+        Questions to the cache change nothing, so what was asked is written down with the answers: a row of cached tasks
+        is one write.
+        """
         while happened:
-            told = [instruction for event in happened for instruction in opened.state.apply(event)]
-            happened = await self._note(opened, happened, told)
+            noted, told = list(happened), _told(opened.state, happened)
+            while asked := _questions(noted, told):
+                answers = await self._do(opened, asked)
+                told = [*(each for each in told if not isinstance(each, LookUpCache)), *_told(opened.state, answers)]
+                noted += answers
+            happened = await self._note(opened, noted, told)
 
     async def _note(
         self, opened: Opened, happened: Sequence[Event], told: Sequence[Instruction], wishes: Sequence[int] = ()
@@ -259,15 +298,37 @@ class RunController:
 
     async def _do(self, opened: Opened, told: Sequence[Instruction]) -> list[Event]:
         """Carries instructions out; gives what is known to have happened already."""
-        happened: list[Event] = []
+        todo: list[Instruction] = []
         for instruction in told:
             if isinstance(instruction, WakeAt):
                 opened.wake_at = instruction.at
                 continue
             if isinstance(instruction, StartPod | AdoptPod | StopPod):
                 opened.pods[instruction.pod_name] = instruction.task
-            happened += await self.acts.do(opened.row, opened.state, instruction)
+            if not isinstance(instruction, _RECORDS):
+                todo.append(instruction)
+        happened: list[Event] = []
+        for at in range(0, len(todo), AT_ONCE):
+            acts = (self.acts.do(opened.row, opened.state, each) for each in todo[at : at + AT_ONCE])
+            for done in await asyncio.gather(*acts, return_exceptions=True):
+                if isinstance(done, BaseException):
+                    raise done
+                happened += done
         return happened
 
     def _now(self) -> float:
         return self.clock.now().timestamp()
+
+
+def _told(state: RunState, happened: Sequence[Event]) -> list[Instruction]:
+    return [instruction for event in happened for instruction in state.apply(event)]
+
+
+def _questions(noted: Sequence[Event], told: Sequence[Instruction]) -> list[Instruction]:
+    """The questions to the cache in `told`, where nothing else is to be done and nothing was said that an answer may
+    depend on: then they need not wait until all is written down."""
+    if len(noted) > MAX_UNWRITTEN or not all(isinstance(each, RunStarted | CacheAnswered) for each in noted):
+        return []
+    if not all(isinstance(each, LookUpCache | RecordTask | RecordRun | WakeAt) for each in told):
+        return []
+    return [each for each in told if isinstance(each, LookUpCache)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flowdeck.components.pipelines.engine.events import Event, RetryRequested, TerminateRequested, decode, encode
@@ -33,6 +33,7 @@ from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
 from flowdeck.sql.inserts import insert_new
 from flowdeck.sql.listing import Listed, Row, page
+from flowdeck.sql.upserts import put
 from flowdeck.web.listing import ListQuery, Page
 from flowdeck.web.rpc_errors import FailedPrecondition
 
@@ -291,18 +292,7 @@ def take_wishes(connection: Connection, numbers: Sequence[int]) -> None:
 
 def keep_tasks(connection: Connection, records: Sequence[TaskRecord]) -> None:
     """Writes tasks of a run down as they are now, with their artifacts."""
-    for record in records:
-        values = {
-            "parent_id": record.parent,
-            "name": record.name,
-            "display_name": record.display_name,
-            "state": record.state,
-            "fingerprint": record.fingerprint,
-            "began_at": _moment(record.began_at),
-            "ended_at": _moment(record.ended_at),
-            "record": msgspec.to_builtins(record),
-        }
-        _put(connection, TASKS, {"run_id": record.run, "id": record.id}, values)
+    put(connection, TASKS, [_row(record) for record in records])
     having = [record for record in records if record.artifacts or record.output_artifacts]
     reusable = [record for record in records if record.fingerprint and record.state is State.SUCCEEDED]
     if having or reusable:
@@ -310,6 +300,21 @@ def keep_tasks(connection: Connection, records: Sequence[TaskRecord]) -> None:
         namespace, pipeline = connection.execute(owner).one()
         artifacts.keep_artifacts(connection, namespace, having)
         cache.keep(connection, namespace, pipeline, reusable)
+
+
+def _row(record: TaskRecord) -> dict[str, Any]:
+    return {
+        "run_id": record.run,
+        "id": record.id,
+        "parent_id": record.parent,
+        "name": record.name,
+        "display_name": record.display_name,
+        "state": record.state,
+        "fingerprint": record.fingerprint,
+        "began_at": _moment(record.began_at),
+        "ended_at": _moment(record.ended_at),
+        "record": record,
+    }
 
 
 def forget_tasks(connection: Connection, run_id: str, ids: Sequence[str]) -> None:
@@ -351,12 +356,6 @@ def _check(connection: Connection, there: Select[Any], run_id: str) -> None:
     """Raises `NotFound` when that finds nothing."""
     if connection.execute(there).first() is None:
         raise NotFound(f"ResourceNotFoundError: Run {run_id} not found.")
-
-
-def _put(connection: Connection, table: Table, key: dict[str, str], values: dict[str, Any]) -> None:
-    here = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(update(table).where(*here).values(values)).rowcount == 0:
-        connection.execute(insert(table).values({**key, **values}))
 
 
 def _entered(state: str, at: datetime) -> Tree:

@@ -34,9 +34,11 @@ _CONNECT_S = 5.0
 class Connections:
     """Connections to servers of one sort; `tls` makes what they are believed by, and what we show them."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext], to_pod: ToPod = reached_directly) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext], to_pod: ToPod = reached_directly, *, kept: int = 0) -> None:
+        """`kept` is how many idle connections are kept for the next request; who keeps some must `close`."""
         self._tls = tls
         self._to_pod = to_pod
+        self._kept = kept
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -49,11 +51,15 @@ class Connections:
         from flowdeck.embedded.apiserver.pods_transport import Transport
 
         return httpx.AsyncClient(
-            transport=Transport(self._context, self._to_pod),
+            transport=Transport(self._context, self._to_pod, kept=self._kept),
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
             follow_redirects=False,
             trust_env=False,
         )
+
+    async def close(self) -> None:
+        if "_http" in vars(self):
+            await self._http.aclose()
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""

@@ -12,6 +12,8 @@ from flowdeck.kube.errors import InternalError, NotFound, ServiceUnavailable
 from flowdeck.kube.kinds import NODE
 from flowdeck.kube.objects import ObjectKey, Tree, get_in
 
+KEPT = 8
+"""Idle connections to the nodes: each pod that ends is asked for its log, and a handshake costs more than that."""
 _ADDRESS_TYPES = ("InternalIP", "Hostname", "InternalDNS", "ExternalDNS", "ExternalIP")
 
 
@@ -20,7 +22,7 @@ class Nodes:
 
     def __init__(self, storage: Storage, tls: Callable[[], ssl.SSLContext]) -> None:
         self._storage = storage
-        self.connections = Connections(tls)
+        self.connections = Connections(tls, kept=KEPT)
         """To the nodes' own APIs, with the certificate that they ask for."""
 
     def url(self, node: str) -> str:

@@ -102,13 +102,18 @@ def _end_of_log(log: Path) -> str:
 
 def remove_tree(folder: Path) -> None:
     """Deletes a folder whatever its modes: overlays leave folders that nobody may read."""
-    for root, names, _ in os.walk(folder):
-        for name in names:
-            path = os.path.join(root, name)
-            if not os.path.islink(path) and stat.S_IMODE(os.lstat(path).st_mode) & 0o700 != 0o700:
-                with contextlib.suppress(OSError):
-                    os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError:
+        for root, names, _ in os.walk(folder):
+            for name in names:
+                path = os.path.join(root, name)
+                if not os.path.islink(path) and stat.S_IMODE(os.lstat(path).st_mode) & 0o700 != 0o700:
+                    with contextlib.suppress(OSError):
+                        os.chmod(path, 0o700)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_old(pod_folder: Path, container: str, attempt: int) -> None:

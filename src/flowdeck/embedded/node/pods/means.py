@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -57,7 +58,7 @@ class Means(Basics):
         """What no pod may see."""
         return [self.settings.data, *self.settings.hidden]
 
-    @property
+    @cached_property
     def past_logs(self) -> PastLogs:
         return PastLogs(self.settings.data / "past-logs")
 

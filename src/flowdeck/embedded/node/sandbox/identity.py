@@ -1,6 +1,7 @@
 """Which process is meant by a number that the kernel uses again: pid + start time + boot. Standard library only."""
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
+@functools.cache
 def boot_id() -> str:
     """Changes with every start of the machine."""
     if os.path.exists(_BOOT_ID):

@@ -250,16 +250,16 @@ class Root:
         linux.make_safe(target, recursive=bool(recursive))
         if entry["read_only"]:
             linux.make_read_only(target, recursive=bool(recursive))
-        for path in self._root["hidden"]:
-            self._hide_below(target, entry["source"], path)
+        self._hide_below(target, entry["source"])
 
-    def _hide_below(self, target: str, source: str, hidden: str) -> None:
+    def _hide_below(self, target: str, source: str) -> None:
         """A host path that holds what is hidden must not show it at its new place either."""
         outer = os.path.realpath(source)
-        if _is_below(hidden, outer) and hidden != outer:
-            inner = target + hidden[len(outer.rstrip("/")) :]
-            if os.path.isdir(inner):
-                linux.mount("none", inner, "tmpfs", linux.MS_RDONLY, "size=4k,mode=555")
+        for hidden in self._root["hidden"]:
+            if _is_below(hidden, outer) and hidden != outer:
+                inner = target + hidden[len(outer.rstrip("/")) :]
+                if os.path.isdir(inner):
+                    linux.mount("none", inner, "tmpfs", linux.MS_RDONLY, "size=4k,mode=555")
 
     def _work_folder(self, path: str) -> None:
         """The working directory exists, as a container runtime makes it; a fresh one is the user's."""

@@ -15,7 +15,7 @@ from flowdeck.clock import Clock
 from flowdeck.controller.acts import carry_out
 from flowdeck.controller.contract import DONE, Maps, Result
 from flowdeck.controller.events import Events
-from flowdeck.embedded.workloads.persistent_volumes.usage import SELECTED_NODE
+from flowdeck.embedded.workloads.persistent_volumes.usage import SELECTED_NODE, claims_of_pod
 from flowdeck.embedded.workloads.pod_conditions import write_condition
 from flowdeck.embedded.workloads.pods import is_finished
 from flowdeck.embedded.workloads.scheduler.decide import Plan, Scene, marks_of, schedule
@@ -78,7 +78,7 @@ class SchedulerController:
         marks = marks_of(pending)
         groups = {mark: group for mark in marks if (group := await self.client.find(*mark)) is not None}
         pods = (await self.client.list(POD)).items if groups else await self._living()
-        volumes = {uid_of(pod): await volumes_of(pod, self.client) for pod in pending if pod["spec"].get("volumes")}
+        volumes = {uid_of(pod): await volumes_of(pod, self.client) for pod in pending if any(claims_of_pod(pod))}
         spaces: Mapping[str, Tree] = {}
         if any("affinity" in pod["spec"] for pod in pods):
             found = (await self.client.list(NAMESPACE)).items
@@ -102,7 +102,7 @@ class SchedulerController:
         """Binds first: a pod that starts late costs more than a message that comes late."""
         acts = [self._bind(pod, node, scene.volumes.get(uid_of(pod))) for pod, node in plan.bind]
         acts += [self._make_room(pod, eviction) for pod, eviction in plan.evict]
-        acts += [self._fail(pod, message) for pod, message in plan.fail]
+        acts += [self._fail(pod, message) for pod, message in plan.fail if not _is_told(pod, message)]
         await carry_out(acts, but=(NotFound, Conflict))
 
     async def _bind(self, pod: Tree, node: str, volumes: PodVolumes | None) -> None:
@@ -149,3 +149,11 @@ def _is_waiting(pod: Tree) -> bool:
     if spec.get("nodeName") or is_being_deleted(pod) or is_finished(pod):
         return False
     return spec.get("schedulerName", "default-scheduler") in NAMES
+
+
+def _is_told(pod: Tree, message: str) -> bool:
+    """Whether a pod says already why it has no node: of a thousand that wait, a pass writes about none."""
+    return any(
+        each["type"] == "PodScheduled" and each.get("message") == message and each.get("reason") == "Unschedulable"
+        for each in get_in(pod, "status", "conditions", default=())
+    )

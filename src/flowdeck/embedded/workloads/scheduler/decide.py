@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowdeck.embedded.workloads.pods import is_finished
+from flowdeck.embedded.workloads.scheduler.alike import likeness
 from flowdeck.embedded.workloads.scheduler.filters import problems
 from flowdeck.embedded.workloads.scheduler.gang import Gang, gangs_of, group_of, may_enter, waiting_message
 from flowdeck.embedded.workloads.scheduler.pod_affinity import NamespaceLabels
@@ -51,13 +52,36 @@ def schedule(scene: Scene) -> Plan:
     gangs = gangs_of(scene.pods, scene.groups)
     plan = Plan()
     let_in = _reserve(gangs, snapshot)
+    nowhere: dict[bytes, str] = {}
     for pod in sorted(scene.pending, key=_turn):
         gang = gangs.get(uid_of(pod))
         if gang is not None and not _enters(gang, let_in, snapshot):
             plan.fail.append((pod, waiting_message(gang, len(scene.nodes))))
-        else:
+        elif gang is not None or _has_claims(pod, scene):
             _place(pod, gang, scene, snapshot, plan)
+            nowhere.clear()
+        else:
+            _place_alike(pod, scene, snapshot, plan, nowhere)
     return plan
+
+
+def _has_claims(pod: Tree, scene: Scene) -> bool:
+    found = scene.volumes.get(uid_of(pod), NO_VOLUMES)
+    return bool(found.problem or found.volumes or found.unbound)
+
+
+def _place_alike(pod: Tree, scene: Scene, snapshot: Snapshot, plan: Plan, nowhere: dict[bytes, str]) -> None:
+    """`nowhere` has what pods were told that fit on no node, since something was last placed or cleared away."""
+    like = likeness(pod)
+    if like is not None and like in nowhere:
+        plan.fail.append((pod, nowhere[like]))
+        return
+    before = len(plan.bind), len(plan.evict)
+    _place(pod, None, scene, snapshot, plan)
+    if (len(plan.bind), len(plan.evict)) != before:
+        nowhere.clear()
+    elif like is not None:
+        nowhere[like] = plan.fail[-1][1]
 
 
 def _turn(pod: Tree) -> tuple[int, str, str, str]:
