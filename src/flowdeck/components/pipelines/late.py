@@ -70,7 +70,11 @@ class Late:
     def _connect(self, poke: Callable[[ObjectKey], None]) -> Callable[[], None]:
         self._poke = poke
         poke(ALL)
-        return self.ctx.stores.news.listen(self.topic, poke)
+        return self.ctx.stores.news.listen(self.topic, self._hear)
+
+    def _hear(self, key: ObjectKey) -> None:
+        if self._poke is not None:
+            self._poke(key)
 
     async def _loaded(self) -> Any:
         async with self._loading:
@@ -91,16 +95,11 @@ class LateRuns(Late):
     def watches(self) -> Sequence[Maps | Feeds]:
         return (Maps(POD, self._runs_of), *super().watches)
 
-    def _connect(self, poke: Callable[[ObjectKey], None]) -> None:
-        super()._connect(poke)
-        self.ctx.stores.news.listen(self.topic, self._hear)
-
     def _hear(self, key: ObjectKey) -> None:
         """Somebody may want something of a run; one that is not worked on yet is read whole."""
         if self._controller is not None:
             self._controller.wanted.add(key)
-        if self._poke is not None:
-            self._poke(key)
+        super()._hear(key)
 
     def _runs_of(self, pod: Tree) -> Iterable[ObjectKey]:
         """Runs that are worked on; all others are looked at when they are taken up."""
