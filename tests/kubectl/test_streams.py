@@ -45,8 +45,9 @@ def test_exec_on_a_terminal(kubectl: Kubectl) -> None:
         terminal.resize(50, 132)
         terminal.type("until stty size | grep 132; do :; done\n")
         terminal.expect("50 132")
-        terminal.type("sleep 1000\n")
-        terminal.expect("sleep 1000")
+        # the shell ignores an interrupt until its child has the terminal
+        terminal.type("sh -c 'echo runs$((1+1)); exec sleep 1000'\n")
+        terminal.expect("runs2")
         terminal.type("\x03")
         terminal.type("echo interrupted$((1+1)); exit 4\n")
         terminal.expect("interrupted2")

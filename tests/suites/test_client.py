@@ -49,7 +49,7 @@ async def client(request, data, tmp_path):
     api = ApiServer.open(tmp_path / "store.db", keys, clock)
     if request.param == "direct":
         yield api.client
-        api.close()
+        await api.end()
         return
     listener = socket.create_server(("127.0.0.1", 0))
     server = f"https://127.0.0.1:{listener.getsockname()[1]}"
@@ -60,7 +60,7 @@ async def client(request, data, tmp_path):
         yield client
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
-    api.close()
+    await api.end()
 
 
 async def test_what_is_created_is_found(client):

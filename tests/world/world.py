@@ -158,7 +158,7 @@ class World:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self.api.close()
+            await self.api.end()
 
     def _told_since(self, revision: int) -> str:
         changes = self.api.store.changes_since(revision)

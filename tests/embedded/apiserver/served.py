@@ -38,7 +38,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
     await api.bootstrap()
     async with listening(api.pipeline, pki.server_context(keys)) as port:
         yield Served(api, keys, port)
-    api.close()
+    await api.end()
 
 
 @asynccontextmanager

@@ -227,7 +227,7 @@ async def open_bench(folder: Path, driver: str, *, crash_loop_start_s: float = 0
         yield bench
     finally:
         await _end(bench)
-        api.close()
+        await api.end()
 
 
 async def _end(bench: Bench) -> None:
