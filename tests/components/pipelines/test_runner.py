@@ -4,18 +4,28 @@ Asserted is what becomes of the run. The API server and SQL are real; nothing ru
 """
 
 import inspect
+import shutil
 from functools import partial
 
 import pytest
 
 from flowdeck.components.pipelines.api.task_details import task_details
-from flowdeck.components.pipelines.engine.events import RetryRequested
+from flowdeck.components.pipelines.engine.events import RetryRequested, TerminateRequested
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.runner import launcher
-from flowdeck.components.pipelines.runner.pods import LAUNCHER, PULL_PATIENCE_S
+from flowdeck.components.pipelines.runner.ended_pods import key_of_pod
+from flowdeck.components.pipelines.runner.pods import (
+    LAUNCHER,
+    PULL_PATIENCE_S,
+    ROOT_ANNOTATION,
+    RUN_LABEL,
+    TASK_ANNOTATION,
+    root_in,
+)
+from flowdeck.components.pipelines.runner.task_pods import LOG
 from flowdeck.components.pipelines.store import ends, runs
 from flowdeck.kube.kinds import CONFIG_MAP, POD
-from flowdeck.kube.objects import Tree, key_of
+from flowdeck.kube.objects import Tree, is_being_deleted, key_of
 from tests.components.pipelines.scene import Scene
 from tests.pipelines.functions import a_function
 from tests.pipelines.makers import a_component, a_pipeline, a_task
@@ -179,3 +189,35 @@ async def test_a_run_whose_row_does_not_know_that_it_is_over_is_told(scene: Scen
     await scene.database.write(cancel)
     run = await scene.go(run)
     assert (run.state, run.is_active) == ("SUCCEEDED", False)
+
+
+async def test_what_a_foreign_pod_says_of_itself_leads_nowhere(scene: Scene) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "foreign",
+            "namespace": "default",
+            "labels": {RUN_LABEL: "nobody-s"},
+            "annotations": {TASK_ANNOTATION: "no-task", ROOT_ANNOTATION: "minio://mlpipeline/mine"},
+        },
+        "spec": {"containers": [{"name": "main", "image": "i"}]},
+    }
+    await scene.world.create(pod)
+    await scene.world.client.patch_status(POD, key_of(pod), {"status": {"phase": "Failed"}})
+    await scene.controller.acts.ended_pods.put_away(key_of_pod("default", "foreign"))
+    assert not list(scene.artifacts.rglob(LOG))
+
+
+async def test_a_run_is_stopped_although_its_log_cannot_be_kept(scene: Scene) -> None:
+    run = await scene.submit(ONE_TASK)
+    await scene.go(run)
+    pod = await scene.pod()
+    folder = scene.artifacts / root_in(pod).removeprefix("minio://")
+    shutil.rmtree(folder)
+    folder.write_text("the program's own")
+    wish = TerminateRequested(at=0.0, cause="user")
+    await scene.database.write(lambda connection: runs.wish(connection, run.id, wish, scene.world.clock.now()))
+    await scene.go(run)
+    found = await scene.world.client.find(POD, key_of(pod))
+    assert found is None or is_being_deleted(found)

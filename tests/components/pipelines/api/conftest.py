@@ -20,6 +20,7 @@ from flowdeck.stores import Stores
 from flowdeck.web.identity import AccessReviews, Authorizer, HeaderIdentity, Identity, SingleUser
 from flowdeck.web.routing import Door, application
 from flowdeck.web.rpc_errors import rpc_error
+from tests.components.pipelines.api.served import Served, serving
 from tests.world.world import World
 
 
@@ -61,6 +62,12 @@ def http(world: World, database: Database, *, multi_user: bool = False) -> httpx
     parts = parts_of(world, database, multi_user=multi_user)
     app = application(routes(parts), parts.door, rpc_error)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pipelines/apis/v2beta1")
+
+
+@pytest.fixture
+async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
+    async with serving(world, tmp_path) as served:
+        yield served
 
 
 @pytest.fixture

@@ -2,17 +2,13 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.components.pipelines.api.served import DOCUMENT, Served, serving
-from tests.world.world import World
+from tests.components.pipelines.api.served import DOCUMENT, Served
 
 ODD_NAMES = ("x", "\x00", "ü%2F..", "a" * 5000, "..", "-1", "\ud7ff", "null")
 ODD_QUERIES = (
@@ -39,12 +35,6 @@ ODD_QUERIES = (
     {"cascade": "perhaps"},
 )
 ODD_BODIES = (b"", b"null", b"[]", b"1", b'"x"', b"{", b"\xff\xfe", b"[" * 10_000, b'{"a": 1}', b'{"display_name": {}}')
-
-
-@pytest.fixture
-async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(world, tmp_path) as served:
-        yield served
 
 
 def calls(served: Served) -> list[tuple[str, str]]:

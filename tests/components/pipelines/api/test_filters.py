@@ -6,15 +6,13 @@ Three objects are made a second apart, `a`, `b`, `c`; what they are found by is 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from flowdeck.kube.times import format_time
-from tests.components.pipelines.api.served import DOCUMENT, Served, serving
-from tests.world.world import World
+from tests.components.pipelines.api.served import DOCUMENT, Served
 
 NUMBERS = {
     "EQUALS": 1,
@@ -111,12 +109,6 @@ REFUSED: list[dict[str, Any]] = [
     {"operation": 1, "key": "display_name"},
     {"operation": 1, "key": "display_name", "string_value": "b", "int_value": 1},
 ]
-
-
-@pytest.fixture
-async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(world, tmp_path) as served:
-        yield served
 
 
 @pytest.fixture

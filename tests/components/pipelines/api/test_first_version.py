@@ -1,24 +1,16 @@
 """Health, metrics, and what is left of the first version of the API."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
 from flowdeck.web.identity import User
-from tests.components.pipelines.api.served import DOCUMENT, Served, serving
-from tests.world.world import World
+from tests.components.pipelines.api.served import DOCUMENT, Served
 
 FILE = {"uploadfile": ("hello.yaml", msgspec.json.encode(DOCUMENT))}
 V1 = "http://pipelines/apis/v1beta1"
-
-
-@pytest.fixture
-async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(world, tmp_path) as served:
-        yield served
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Contents of artifacts by the names that old clients use. (Logs are read from real pods: tests/kfp_sdk.)"""
 
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,16 +13,9 @@ from flowdeck.components.pipelines.engine.task_run import Attempt
 from flowdeck.components.pipelines.plan.types import TaskType
 from flowdeck.components.pipelines.store import runs
 from flowdeck.components.pipelines.values.artifacts import Artifact
-from tests.components.pipelines.api.served import DOCUMENT, Served, serving
-from tests.world.world import World
+from tests.components.pipelines.api.served import DOCUMENT, Served
 
 URI = "minio://mlpipeline/v2/artifacts/model"
-
-
-@pytest.fixture
-async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(world, tmp_path) as served:
-        yield served
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ import pytest
 from flowdeck.components.pipelines.engine.states import RunStatus
 from flowdeck.components.pipelines.store import runs
 from tests.components.pipelines.api.records import a_record
-from tests.components.pipelines.api.served import DOCUMENT, Served, serving
+from tests.components.pipelines.api.served import DOCUMENT, Served
 from tests.pipelines.makers import a_component, a_pipeline, a_task
 from tests.world.world import World
 
@@ -23,12 +22,6 @@ NEEDS_WORD = {
         "inputDefinitions": {"parameters": {"word": {"parameterType": "STRING", "literals": ["a", "b"]}}},
     },
 }
-
-
-@pytest.fixture
-async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(world, tmp_path) as served:
-        yield served
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ ANNA, BERT = User("anna", ("system:authenticated",)), User("bert", ("system:auth
 RUN = {"display_name": "x", "pipeline_spec": DOCUMENT}
 
 
-@pytest.fixture
-async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(world, tmp_path) as served:
-        yield served
-
-
 async def asks(served: Served, method: str, path: str, user: User | None, body: Any = None, **headers: str) -> int:
     async with served.client(user, **headers) as client:
         return (await client.request(method, path, json=body)).status_code

@@ -49,24 +49,24 @@ class EndedPods:
         pod = await self.client.find(POD, key)
         if pod is None or is_being_deleted(pod) or not has_ended(pod):
             return DONE
-        ended = await self._written(pod)
-        if ended is None:
+        root = await self._root_of_ended(pod)
+        if root is None:
             return DONE
-        if ended.root and get_in(pod, "status", "reason") != "NodeLost":
-            await self._keep_log(pod, ended.root)
+        if root and get_in(pod, "status", "reason") != "NodeLost":
+            await self._keep_log(pod, root)
         left_s = self._keep_s(pod) - (self.clock.now() - _ended_at(pod)).total_seconds()
         if left_s > 0:
             return look_again_in(left_s)
         await self.client.delete(POD, key, missing_ok=True)
         return DONE
 
-    async def _written(self, pod: Tree) -> "Ended | None":
-        """What is written down of it; None: it is not, or the pod is none that was made here."""
+    async def _root_of_ended(self, pod: Tree) -> str | None:
+        """Where its log is kept; None: its end is not written down yet, or it is none that was made here."""
         task = annotations_of(pod).get(TASK_ANNOTATION)
         if task is None:
             return None
         run, key = labels_of(pod)[RUN_LABEL], key_of(pod)
-        return await self.database.read(lambda connection: _ended(connection, run, task, key))
+        return await self.database.read(lambda connection: _root_of_ended(connection, run, task, key))
 
     async def _keep_log(self, pod: Tree, root: str) -> None:
         """Whoever may not, or cannot, write where the run puts its artifacts does not keep the pod for that."""
@@ -84,27 +84,22 @@ class EndedPods:
         return good if get_in(pod, "status", "phase") == "Succeeded" else bad
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A pod of an attempt whose end is written down, or whose task nobody knows any more."""
-
-    root: str
-    """Where its log is kept; empty: nowhere, nobody would find it."""
-
-
-def _ended(connection: Connection, run_id: str, task_id: str, key: ObjectKey) -> Ended | None:
+def _root_of_ended(connection: Connection, run_id: str, task_id: str, key: ObjectKey) -> str | None:
+    """By the records, not by what the pod says of itself. Empty where no attempt is known that the pod is of: nobody
+    would find its log.
+    """
     try:
         run, record = runs.get(connection, run_id), runs.task(connection, run_id, task_id)
     except NotFound:
-        return Ended("")
+        return ""
     tries = {pod_name(run.for_engine, record.id, each.number): each for each in record.attempts}
     attempt = tries.get(key.name)
     if run.namespace != key.namespace or attempt is None:
-        return Ended("")
+        return ""
     if run.is_active and attempt.ended_at is None:
         return None
     pipeline = runs.document(connection, run.document).name
-    return Ended(root_of_attempt(run, pipeline, record.name, record.label, attempt.number))
+    return root_of_attempt(run, pipeline, record.name, record.label, attempt.number)
 
 
 def _ended_at(pod: Tree) -> datetime:

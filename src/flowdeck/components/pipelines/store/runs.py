@@ -31,9 +31,8 @@ from flowdeck.components.pipelines.store.tables import (
 from flowdeck.components.pipelines.values.paths import run_root
 from flowdeck.kube.errors import Conflict, NotFound
 from flowdeck.kube.objects import ObjectKey, Tree
-from flowdeck.sql.inserts import insert_new
+from flowdeck.sql.inserts import insert_new, put
 from flowdeck.sql.listing import Listed, Row, page
-from flowdeck.sql.upserts import put
 from flowdeck.web.listing import ListQuery, Page
 from flowdeck.web.rpc_errors import FailedPrecondition
 
